@@ -1,0 +1,42 @@
+# `make` alone lists the targets. Everything runs from .venv, which `make install` builds; nothing else is touched.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SEED ?= 1
+ROUNDS ?=
+
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml config/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (set PYTHON=...)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv does not work here; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint config/constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+install: $(READY) ## make .venv with pp_assist, pp_server and pp_client
+
+run: $(READY) ## server and daemon on ./data, watching ./inbox; Ctrl+C stops both
+	@$(BIN)/python -m pp_assist.demo
+
+test: $(READY) ## the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict for linux, macOS and Windows
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy --platform win32
+
+check: lint types test ## lint, types and tests
+
+clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The contract both programs agree on. A leaf: it imports the standard library and pydantic, and nothing of ours."""

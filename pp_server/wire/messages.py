@@ -1,0 +1,264 @@
+"""Requests and answers of the upload protocol. `docs/protocol.md` shows each of them.
+
+A server ignores fields it does not know (older clients send more than we ask for); a client does the same with answers.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
+from pp_server.wire.digest import parse_digest
+from pp_server.wire.names import from_json
+from pp_server.wire.receipts import Receipt
+
+MAX_INT = 2**53 - 1
+"""The largest integer every JSON reader keeps exact."""
+
+MAX_DELETIONS = 1000
+"""Deletions in one request."""
+
+MAX_LISTED = 1000
+"""Rows of one page of a listing."""
+
+MAX_LISTED_URLS = 1000
+"""`chunk_urls` stays empty for uploads with more chunks: build the URLs instead."""
+
+Sha256 = Annotated[str, AfterValidator(parse_digest)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
+Label = Annotated[str, Field(max_length=255)]
+Kind = Literal["file", "dir", "symlink"]
+
+
+class Message(BaseModel):
+    """Base of all messages: immutable, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Named(Message):
+    """A message about one path of one host."""
+
+    filepath: str
+    filepath_b64: str | None = None
+    hostname: Label = ""
+    host_id: Label | None = None
+    """Random id made in the daemon's state directory. Clients that send only `hostname` get a host named so."""
+
+    @model_validator(mode="after")
+    def _path_is_bytes(self) -> Self:
+        from_json(self.filepath, self.filepath_b64)
+        return self
+
+    @property
+    def path(self) -> bytes:
+        """The path's bytes."""
+        return from_json(self.filepath, self.filepath_b64)
+
+    @property
+    def host(self) -> str:
+        """The host's identity: its id, or its name where it has none."""
+        return self.host_id if self.host_id is not None else self.hostname
+
+
+class Metadata(Message):
+    """What a restore needs besides the bytes."""
+
+    kind: Kind = "file"
+    mtime_ns: Annotated[int, Field(ge=-(2**63), lt=2**63, strict=True)] | None = None
+    mode: Annotated[int, Field(ge=0, le=0o7777, strict=True)] | None = None
+    """Permission bits, without the file type."""
+    uid: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
+    gid: Annotated[int, Field(ge=0, lt=2**32, strict=True)] | None = None
+    user: Label | None = None
+    group: Label | None = None
+
+
+class InitiateRequest(Named, Metadata):
+    """POST /api/uploads/initiate"""
+
+    sha256: Sha256 | None = None
+    """None only from clients that learn it while sending; they give it at complete."""
+    file_size: Count
+    chunk_size: Annotated[int, Field(ge=1, le=MAX_INT, strict=True)] | None = None
+    """With it (or `total_chunks`) a client gets exactly that geometry."""
+    total_chunks: Count | None = None
+    max_chunk_size: Annotated[int, Field(ge=MIN_CHUNK_BYTES, le=MAX_CHUNK_BYTES, strict=True)] | None = None
+    """The largest chunk the client is willing to send; the server chooses."""
+    gen: Count | None = None
+    """Generation of this version on its host. None (older clients) counts as the newest at its arrival."""
+    ip_address: Label | None = None
+
+
+class InitiateAnswer(Message):
+    """201"""
+
+    upload_id: str
+    expires_at: str
+    chunk_urls: list[str]
+    message: str
+    chunk_size: int
+    total_chunks: int
+    missing: list[tuple[int, int]]
+    """Inclusive ranges. Empty: send nothing, just complete."""
+
+
+class ChunkAnswer(Message):
+    """PUT /api/uploads/{upload_id}/chunk/{n} → 200"""
+
+    chunk_num: int
+    etag: str
+    """SHA-256 of the chunk."""
+    received_bytes: int
+    """0 where the chunk had been recorded before."""
+    uploaded_chunks: int
+    total_chunks: int
+
+
+class Part(Message):
+    """One chunk as the client remembers it."""
+
+    chunk_num: Count
+    etag: Annotated[str, Field(max_length=256)]
+
+
+class CompleteRequest(Message):
+    """POST /api/uploads/{upload_id}/complete; the whole body is optional."""
+
+    parts: list[Part] | None = None
+    sha256: Sha256 | None = None
+
+
+class CompleteAnswer(Message):
+    """200, only once everything named in the receipt is durable."""
+
+    file_id: str
+    sha256: str
+    file_size: int
+    status: Literal["completed"]
+    storage_location: str
+    receipt: Receipt
+
+
+class UploadedChunk(Message):
+    """One recorded chunk, listed with `?chunks=1`."""
+
+    chunk_num: int
+    etag: str
+    uploaded_at: str
+
+
+class UploadStatus(Message):
+    """GET /api/uploads/{upload_id}"""
+
+    upload_id: str
+    status: Literal["initiated", "uploading", "completed", "aborted", "expired"]
+    chunk_size: int
+    total_chunks: int
+    missing: list[tuple[int, int]]
+    uploaded_chunks: list[UploadedChunk] | None = None
+    uploaded_count: int
+    storage_backend: str
+    storage_location: str | None
+    expires_at: str
+    created_at: str
+    completed_at: str | None
+
+
+class AbortAnswer(Message):
+    """DELETE /api/uploads/{upload_id} → 200"""
+
+    upload_id: str
+    status: Literal["aborted"]
+    chunks_uploaded: int
+    chunks_deleted: int
+
+
+class DeleteRequest(Message):
+    """Body of DELETE /api/files/{sha256}; optional as a whole, for clients that send none."""
+
+    filepath: str | None = None
+    filepath_b64: str | None = None
+    hostname: Label = ""
+    host_id: Label | None = None
+    gen: Count | None = None
+    deleted_at: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Deletion(Named):
+    """One path that is gone from its host."""
+
+    sha256: Sha256
+    gen: Count | None = None
+    deleted_at: Annotated[str, Field(max_length=64)] | None = None
+
+
+class DeletionsRequest(Message):
+    """POST /api/files/deletions"""
+
+    files: Annotated[list[Deletion], Field(max_length=MAX_DELETIONS)]
+
+
+class DeletionResult(Message):
+    """What became of one deletion. `stale`: the server knows a newer generation (`gen`) and changed nothing."""
+
+    filepath: str
+    filepath_b64: str | None = None
+    hostname: str
+    host_id: str
+    sha256: str
+    status: Literal["deleted", "not_found", "stale"]
+    deleted_at: str | None = None
+    gen: int | None = None
+
+
+class DeletionsAnswer(Message):
+    """One result per deletion, in the order sent."""
+
+    results: list[DeletionResult]
+    deleted: int
+    not_found: int
+
+
+class ListedFile(Message):
+    """One live file of the owner."""
+
+    filepath: str
+    filepath_b64: str | None = None
+    hostname: str
+    host_id: str
+    kind: Kind
+    sha256: str | None
+    file_size: int
+    gen: int
+    mtime: str | None
+    mtime_ns: int | None
+    mode: int | None
+    stored_at: str
+
+
+class FileListing(Message):
+    """GET /api/files. `next` goes back as `after`, and is None on the last page."""
+
+    files: list[ListedFile]
+    total: int
+    limit: int
+    offset: int
+    next: str | None
+
+
+class HostAnswer(Message):
+    """GET /api/hosts/{host_id}: where a host's generations stand, for a daemon that lost its memory."""
+
+    host_id: str
+    hostname: str
+    highest_gen: int
+
+
+class VersionAnswer(Message):
+    """GET /api/version"""
+
+    version: str
+    protocol: int
+    features: list[str]
+    limits: dict[str, Any]

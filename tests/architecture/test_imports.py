@@ -1,0 +1,82 @@
+"""The dependency rules of docs/architecture.md: work moves rightwards, and so do imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(p.relative_to(ROOT) for top in ("pp_assist", "pp_server") for p in (ROOT / top).rglob("*.py"))
+
+WIRE = "pp_server.wire"
+ASSIST_STAGE = ("pp_assist.core", "pp_assist.store", "pp_assist.disk", WIRE)
+
+ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a package may always import itself
+    "pp_server.wire": (),
+    "pp_assist.core": (WIRE,),
+    "pp_assist.posix": (),
+    "pp_assist.disk": ("pp_assist.core", "pp_assist.posix", WIRE),
+    "pp_assist.http": (WIRE,),
+    "pp_assist.store": ("pp_assist.core", WIRE),
+    "pp_assist.scanner": ASSIST_STAGE,
+    "pp_assist.checksum": ASSIST_STAGE,
+    "pp_assist.uploader": (*ASSIST_STAGE, "pp_assist.http"),
+    "pp_assist.api": ("pp_assist.core", "pp_assist.store", WIRE),
+    "pp_assist": ("pp_assist", WIRE),
+    "pp_server.core": (WIRE,),
+    "pp_server.posix": (),
+    "pp_server.durable": ("pp_server.core", "pp_server.posix", WIRE),
+    "pp_server.content": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
+    "pp_server.metadata": ("pp_server.core", "pp_server.durable", WIRE),
+    "pp_server.staging": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
+    "pp_server.auth": ("pp_server.core", "pp_server.metadata.base", WIRE),
+    "pp_server.uploads": (
+        "pp_server.core",
+        "pp_server.content.base",
+        "pp_server.metadata.base",
+        "pp_server.staging",
+        WIRE,
+    ),
+    "pp_server.files": ("pp_server.core", "pp_server.content.base", "pp_server.metadata.base", WIRE),
+    "pp_server.api": ("pp_server.core", "pp_server.uploads", "pp_server.files", "pp_server.auth", WIRE),
+    "pp_server": ("pp_server",),
+}
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def our_imports(source: str) -> set[str]:
+    """Absolute imports of our own modules; we use no relative ones, so these are all."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ("pp_assist", "pp_server")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_downstream(path: Path) -> None:
+    module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    package = max((p for p in ALLOWED if within(module, p)), key=len)
+    imports = our_imports((ROOT / path).read_text())
+    wrong = {n for n in imports if not any(within(n, a) for a in (package, *ALLOWED[package]))}
+    assert not wrong, f"{package} may not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("program", ["pp_assist", "pp_server"])
+def test_httpx_is_imported_in_one_module_per_program(program: str) -> None:
+    importers = [
+        str(path)
+        for path in FILES
+        if path.parts[0] == program
+        and any(
+            isinstance(node, ast.Import) and any(a.name.split(".")[0] == "httpx" for a in node.names)
+            for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        )
+    ]
+    assert len(importers) == 1, importers
