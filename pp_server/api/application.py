@@ -1,0 +1,26 @@
+"""The HTTP application, before anybody gives it services."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from pp_server.api import problems, routes_files, routes_health, routes_uploads
+from pp_server.api.middleware import RequestFrame
+
+
+def build(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], docs: bool) -> FastAPI:
+    """Return the application; *lifespan* puts `Services` into ``app.state.services``."""
+    app = FastAPI(
+        title="PutPlace server",
+        lifespan=lifespan,
+        docs_url="/docs" if docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs else None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    for router in (routes_uploads.router, routes_files.router, routes_health.router):
+        app.include_router(router)
+    app.add_middleware(RequestFrame)
+    return app

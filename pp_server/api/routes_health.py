@@ -1,0 +1,40 @@
+"""Whether the server is well, and what it can do."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from pp_server.api import deps
+from pp_server.wire.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES
+from pp_server.wire.messages import MAX_DELETIONS, MAX_LISTED, VersionAnswer
+from pp_server.wire.version import FEATURES, PROTOCOL, distribution_version
+
+router = APIRouter()
+
+LIMITS = {
+    "min_chunk_size": MIN_CHUNK_BYTES,
+    "max_chunk_size": MAX_CHUNK_BYTES,
+    "max_chunks": MAX_CHUNKS,
+    "max_deletions": MAX_DELETIONS,
+    "max_listed": MAX_LISTED,
+}
+
+
+@router.get("/health")
+async def health(request: Request) -> Response:
+    """Say how the server is; needs no key."""
+    services = deps.services(request)
+    connected = await services.is_connected()
+    return JSONResponse(
+        {
+            "status": "ok" if connected and services.is_healthy() else "degraded",
+            "database": {"status": "connected" if connected else "disconnected"},
+        }
+    )
+
+
+@router.get("/api/version")
+async def version() -> Response:
+    """Say what this server understands; needs no key."""
+    return deps.json_answer(
+        VersionAnswer(version=distribution_version(), protocol=PROTOCOL, features=list(FEATURES), limits=LIMITS)
+    )

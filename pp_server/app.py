@@ -1,0 +1,139 @@
+"""The composition root: from settings to a running application, in one process or in a test."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from pp_server.admin import Admin
+from pp_server.api import application
+from pp_server.api.deps import Services
+from pp_server.auth import Keys
+from pp_server.content.base import DigestLocks
+from pp_server.content.filesystem import FilesystemContent
+from pp_server.datadir import DataDir
+from pp_server.durable import Durable
+from pp_server.files import Files
+from pp_server.metadata.store import SqliteMetadata
+from pp_server.settings import Settings
+from pp_server.staging import Staging
+from pp_server.uploads.context import Context
+from pp_server.uploads.rules import UploadRules
+from pp_server.uploads.service import Uploads
+
+log = logging.getLogger(__name__)
+
+WORKERS = 12
+"""Threads that hash, write and sync; most of their time is waiting for the disk."""
+
+Clock = Callable[[], int]
+
+
+def wall_clock_ms() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def create_app(settings: Settings, durable: Durable | None = None, clock: Clock = wall_clock_ms) -> FastAPI:
+    """Return the application; its lifespan opens the data directory and closes it again.
+
+    Inside the lifespan ``app.state.services`` are the use cases and ``app.state.admin`` the administration.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(settings, durable or Durable(), clock) as (services, admin):
+            app.state.services, app.state.admin = services, admin
+            yield
+
+    return application.build(lifespan, settings.docs)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, durable: Durable, clock: Clock) -> AsyncIterator[tuple[Services, Admin]]:
+    """Open the data directory, with its lock, for as long as the block lasts.
+
+    Raises:
+        DataDirBusy: another process has it.
+        StartRefused: it is not fit to be served.
+    """
+    data = DataDir.at(settings.data_dir)
+    data.create()
+    lock = data.lock()
+    try:
+        data.check(durable)
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="server-io") as executor:
+            metadata = await SqliteMetadata.open(data.database, durable)
+            try:
+                async with _serving(settings, data, metadata, executor, durable, clock) as parts:
+                    yield parts
+            finally:
+                await metadata.close()
+    finally:
+        os.close(lock)
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings,
+    data: DataDir,
+    metadata: SqliteMetadata,
+    executor: ThreadPoolExecutor,
+    durable: Durable,
+    clock: Clock,
+) -> AsyncIterator[tuple[Services, Admin]]:
+    content = FilesystemContent(data.blobs, data.quarantine, durable, executor)
+    if not metadata.was_clean:
+        await asyncio.get_running_loop().run_in_executor(executor, content.recover)
+    locks, staging = DigestLocks(), Staging(data.staging, durable)
+    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings)))
+    keys = Keys(metadata, clock)
+    upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
+    flushing = asyncio.create_task(_flush_keys(keys))
+    services = Services(
+        uploads,
+        Files(metadata, content, locks, executor, clock),
+        keys,
+        metadata.is_connected,
+        lambda: not upkeep.done() and not flushing.done(),
+    )
+    try:
+        yield services, Admin(keys, uploads, metadata)
+    finally:
+        for task in (upkeep, flushing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await keys.flush()
+        uploads.close()
+
+
+def _rules(settings: Settings) -> UploadRules:
+    chosen = settings.uploads
+    return UploadRules(int(chosen.session_ttl_seconds * 1000), chosen.max_chunks_in_flight, chosen.body_idle_seconds)
+
+
+async def _upkeep(uploads: Uploads, interval_s: float) -> None:
+    """Remove expired uploads now and then; a failed round is logged, and the next one comes."""
+    while True:
+        try:
+            closed = await uploads.clean()
+            if closed:
+                log.info("removed %d expired uploads", closed)
+        except Exception:
+            log.exception("cleaning up failed")
+        await asyncio.sleep(interval_s)
+
+
+async def _flush_keys(keys: Keys) -> None:
+    while True:
+        await asyncio.sleep(60)
+        try:
+            await keys.flush()
+        except Exception:
+            log.exception("recording the use of keys failed")

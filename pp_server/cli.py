@@ -1,0 +1,153 @@
+"""The command line. Every command works whether or not a server runs on the data directory."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pp_server.core.errors import ServerError, StartRefused
+from pp_server.settings import Settings, SettingsError, load
+from pp_server.wire.version import distribution_version
+
+OK, FAILED, USAGE, UNREACHABLE, REFUSED = range(5)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load(_flags(arguments), arguments.config)
+    except SettingsError as error:
+        return _fail(str(error), USAGE)
+    try:
+        if arguments.command == "run":
+            return _run(settings)
+        return _administer(settings, arguments)
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data-dir", type=Path, metavar="DIR", help="where everything is kept")
+    common.add_argument("--config", type=Path, metavar="FILE", help="TOML file (default: DIR/pp_server.toml)")
+    administrative = argparse.ArgumentParser(add_help=False, parents=[common])
+    administrative.add_argument("--json", action="store_true", help="print JSON")
+
+    parser = argparse.ArgumentParser("pp_server", description="Keeps what pp_assist sends, durably and by content.")
+    parser.add_argument("--version", action="version", version=f"pp_server {distribution_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", parents=[common], help="serve until stopped")
+    run.add_argument("--host", help="address to listen on")
+    run.add_argument("--port", type=int, help="TCP port; 0 takes a free one")
+
+    key = commands.add_parser("key", help="API keys").add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = key.add_parser("create", parents=[administrative], help="make a key; it is shown once")
+    create.add_argument("--name", required=True, help="what the key is for")
+    create.add_argument("--owner", help="whose files it is for (default: NAME)")
+    create.add_argument(
+        "--scope", action="append", dest="scopes", choices=["upload", "read", "delete", "admin"], help="may be repeated"
+    )
+    create.add_argument("--host", metavar="HOST_ID", help="the only host the key may speak for")
+    key.add_parser("list", parents=[administrative], help="all keys, without their secrets")
+    revoke = key.add_parser("revoke", parents=[administrative], help="end a key")
+    revoke.add_argument("id", metavar="ID")
+
+    commands.add_parser("stats", parents=[administrative], help="what is stored and what happened")
+    session = commands.add_parser("session", help="uploads").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    expire = session.add_parser("expire", parents=[administrative], help="end an open upload at once")
+    expire.add_argument("id", metavar="ID")
+    return parser
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("data_dir", "host", "port") if arguments.command == "run" else ("data_dir",)
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _run(settings: Settings) -> int:
+    from pp_server.run import run  # here: the administrative commands need no web server
+
+    try:
+        run(settings)
+    except StartRefused as error:
+        return _fail(str(error), REFUSED)
+    return OK
+
+
+def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
+    from pp_server.admin import AdminError
+    from pp_server.admin_client import ServerUnreachable
+
+    command, wanted = _command(arguments)
+    try:
+        answer = _ask(settings, command, wanted)
+    except AdminError as error:
+        return _fail(str(error), FAILED)
+    except ServerUnreachable as error:
+        return _fail(str(error), UNREACHABLE)
+    except StartRefused as error:
+        return _fail(str(error), REFUSED)
+    except ServerError as error:
+        return _fail(str(error), FAILED)
+    print(json.dumps(answer) if arguments.json else _readable(command, answer))
+    return OK
+
+
+def _command(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    match arguments.command, getattr(arguments, "action", None):
+        case "key", "create":
+            given = {name: getattr(arguments, name) for name in ("name", "owner", "scopes", "host")}
+            return "key.create", {name: value for name, value in given.items() if value is not None}
+        case "key", "list":
+            return "key.list", {}
+        case "key", "revoke":
+            return "key.revoke", {"id": arguments.id}
+        case "session", _:
+            return "session.expire", {"id": arguments.id}
+    return "stats", {}
+
+
+def _ask(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Do it here if the data directory is free, else have the running server do it."""
+    from pp_server import admin_client
+    from pp_server.datadir import DataDir, DataDirBusy
+
+    try:
+        return asyncio.run(_do_it_here(settings, command, wanted))
+    except DataDirBusy:
+        return admin_client.ask(DataDir.at(settings.data_dir).socket, command, wanted)
+
+
+async def _do_it_here(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    from pp_server.app import opened, wall_clock_ms
+    from pp_server.durable import Durable
+
+    async with opened(settings, Durable(), wall_clock_ms) as (_, admin):
+        return await admin.run(command, wanted)
+
+
+def _readable(command: str, answer: dict[str, Any]) -> str:
+    match command:
+        case "key.create":
+            return f"{answer['api_key']}\n\nThis is the only time the key is shown (id {answer['id']})."
+        case "key.list":
+            return "\n".join(_key_line(key) for key in answer["keys"]) or "no keys"
+    return "\n".join(f"{name:20} {value}" for name, value in answer.items())
+
+
+def _key_line(key: dict[str, Any]) -> str:
+    state = "revoked " + key["revoked_at"] if key["revoked_at"] else "last used " + (key["last_used_at"] or "never")
+    return f"{key['id']}  {key['owner']:16} {key['name']:16} {','.join(key['scopes']):24} {state}"
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"pp_server: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,146 @@
+"""Blobs as files: ``blobs/aa/bb/<sha256>``, mode 0440, created only by linking a finished, synced file."""
+
+import asyncio
+import hashlib
+import os
+import stat
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from pp_server import posix
+from pp_server.content.base import BlobReader, Placed
+from pp_server.durable import Durable
+from pp_server.wire.digest import Digest
+
+T = TypeVar("T")
+
+_BLOB_MODE = 0o440
+
+
+class FileReader:
+    """An open blob; reads happen in *executor*."""
+
+    def __init__(self, fd: int, executor: Executor) -> None:
+        self._fd = fd
+        self._executor = executor
+        self.size_bytes = os.fstat(fd).st_size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return the bytes at *offset*."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, posix.read_at, self._fd, length, offset)
+
+    async def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class FilesystemContent:
+    """See `ContentStore`. *blobs* and *quarantine* are existing directories on the filesystem that staging is on."""
+
+    name = "local"
+
+    def __init__(self, blobs: str, quarantine: str, durable: Durable, executor: Executor) -> None:
+        self._blobs = blobs
+        self._quarantine = quarantine
+        self._durable = durable
+        self._executor = executor
+
+    async def put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
+        """Sync the file, link it under its digest, sync the directory."""
+        return await self._run(self._put_file, digest, size_bytes, path)
+
+    async def size(self, digest: Digest) -> int | None:
+        """Return the blob's size."""
+        return await self._run(self._size, digest)
+
+    async def open(self, digest: Digest) -> BlobReader | None:
+        """Return the blob for reading."""
+        return await self._run(self._open, digest)
+
+    async def verify(self, digest: Digest) -> bool:
+        """Hash the blob."""
+        return await self._run(self._verify, digest)
+
+    async def put_aside(self, digest: Digest) -> None:
+        """Move the blob to quarantine."""
+        await self._run(self._put_aside, digest)
+
+    async def _run(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+    def path_of(self, digest: Digest) -> str:
+        """Return where the blob lies, whether it is there or not."""
+        return os.path.join(self._blobs, digest[:2], digest[2:4], digest)
+
+    def recover(self) -> None:
+        """After an unclean stop: make directories durable that were created but perhaps not synced. Blocking."""
+        for entry in os.scandir(self._blobs):
+            if entry.is_dir(follow_symlinks=False):
+                self._durable.sync_dir(entry.path)
+        self._durable.sync_dir(self._blobs)
+
+    def _put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
+        self._sync_file(path)
+        target = self.path_of(digest)
+        placed = self._link(path, target, digest, size_bytes)
+        self._durable.sync_dir(os.path.dirname(target))
+        return placed
+
+    def _sync_file(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            posix.set_mode(fd, _BLOB_MODE)
+            self._durable.sync(fd)
+        finally:
+            os.close(fd)
+
+    def _link(self, path: str, target: str, digest: Digest, size_bytes: int) -> Placed:
+        while True:
+            try:
+                self._durable.link(path, target)
+            except FileNotFoundError:
+                if not os.path.exists(path):
+                    raise
+                self._make_parents(target)
+            except FileExistsError:
+                if self._size(digest) == size_bytes:
+                    return Placed.EXISTED
+                self._put_aside(digest)
+            else:
+                return Placed.NEW
+
+    def _make_parents(self, target: str) -> None:
+        parent = os.path.dirname(target)
+        self._durable.mkdir(os.path.dirname(parent))
+        self._durable.mkdir(parent)
+
+    def _size(self, digest: Digest) -> int | None:
+        try:
+            found = os.lstat(self.path_of(digest))
+        except FileNotFoundError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def _open(self, digest: Digest) -> FileReader | None:
+        try:
+            fd = os.open(self.path_of(digest), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return None
+        return FileReader(fd, self._executor)
+
+    def _verify(self, digest: Digest) -> bool:
+        try:
+            with open(self.path_of(digest), "rb", buffering=0) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError:
+            return False
+
+    def _put_aside(self, digest: Digest) -> None:
+        try:
+            self._durable.rename(self.path_of(digest), os.path.join(self._quarantine, f"{digest}.{uuid.uuid4().hex}"))
+        except FileNotFoundError:
+            return
+        self._durable.sync_dir(self._quarantine)

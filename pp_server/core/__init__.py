@@ -1,0 +1,1 @@
+"""Pure rules of the server: no asyncio, SQL, HTTP, clock or disk."""

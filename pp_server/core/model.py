@@ -1,0 +1,238 @@
+"""What the server knows, as values. Times are milliseconds since 1970, sizes are bytes, paths are bytes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pp_server.wire.digest import Digest
+from pp_server.wire.receipts import Receipt
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    UPLOAD = "upload"
+    READ = "read"
+    DELETE = "delete"
+    ADMIN = "admin"
+
+
+DEFAULT_SCOPES = (Scope.UPLOAD, Scope.READ, Scope.DELETE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One API key as it is kept: never the secret, only its SHA-256."""
+
+    id: str
+    owner_id: int
+    owner: str
+    name: str
+    scopes: frozenset[Scope]
+    host_id: str | None
+    """Where set, the key speaks for this host only."""
+    secret_sha256: bytes
+    created_ms: int
+    last_used_ms: int | None = None
+    revoked_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key about to be kept."""
+
+    id: str
+    owner: str
+    name: str
+    scopes: frozenset[Scope]
+    host_id: str | None
+    secret_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever a request is made for."""
+
+    key_id: str
+    owner_id: int
+    owner: str
+    scopes: frozenset[Scope]
+    host_id: str | None
+
+
+class SessionStatus(StrEnum):
+    """Where an upload stands. `open` shows on the wire as initiated or uploading."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    EXPIRED = "expired"
+
+
+class VersionStatus(StrEnum):
+    """What a version is to its path."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a restore needs besides the bytes."""
+
+    kind: str = "file"
+    mtime_ns: int | None = None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    user_name: str | None = None
+    group_name: str | None = None
+    link_target: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """An initiate with its geometry settled."""
+
+    owner_id: int
+    key_id: str
+    host_id: str
+    hostname: str
+    ip_address: str | None
+    path: bytes
+    gen: int | None
+    sha256: Digest | None
+    size_bytes: int
+    chunk_bytes: int
+    total_chunks: int
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """One upload as it is recorded."""
+
+    id: int
+    upload_id: str
+    owner_id: int
+    host_id: str
+    path: bytes
+    gen: int | None
+    sha256: Digest | None
+    size_bytes: int
+    chunk_bytes: int
+    total_chunks: int
+    status: SessionStatus
+    content_known: bool
+    """The owner has this content already: complete needs no chunk."""
+    created_ms: int
+    expires_ms: int
+    completed_ms: int | None
+    receipt: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChunk:
+    """One chunk that arrived whole. *epoch* is the server start in which it was written."""
+
+    number: int
+    size_bytes: int
+    sha256: Digest
+    epoch: int
+    uploaded_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One version of one path, as listings show it."""
+
+    sequence: int
+    host_key: int
+    host_id: str
+    hostname: str
+    path: bytes
+    gen: int
+    kind: str
+    sha256: Digest | None
+    size_bytes: int
+    mtime_ns: int | None
+    mode: int | None
+    stored_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a listing, and the total counted where the listing began."""
+
+    host_key: int
+    path: bytes
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListingQuery:
+    """Which live files to list. None means any."""
+
+    owner_id: int
+    hostname: str | None = None
+    host_id: str | None = None
+    path_prefix: bytes | None = None
+    limit: int = 100
+    offset: int = 0
+    after: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing; *following* is where the next begins."""
+
+    versions: tuple[FileVersion, ...]
+    total: int
+    following: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionOrder:
+    """One path that is gone. Without *path*, the one path of the owner with this content."""
+
+    sha256: Digest
+    path: bytes | None
+    host_id: str | None
+    gen: int | None
+
+
+class DeletionStatus(StrEnum):
+    """What became of a deletion."""
+
+    DELETED = "deleted"
+    NOT_FOUND = "not_found"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionOutcome:
+    """A deletion's result; *gen* is the server's generation where it is known."""
+
+    status: DeletionStatus
+    path: bytes | None = None
+    host_id: str | None = None
+    hostname: str | None = None
+    deleted_ms: int | None = None
+    gen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine of an owner."""
+
+    host_id: str
+    hostname: str
+    highest_gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What one round of cleaning found."""
+
+    upload_ids: tuple[str, ...]
+    dropped: int

@@ -1,0 +1,110 @@
+"""The data directory: what lies where, whose it is, and whether its filesystem can do what we promise."""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from pp_server import posix
+from pp_server.core.errors import ServerError, StartRefused
+from pp_server.durable import Durable
+
+
+class DataDirBusy(StartRefused):
+    """Another process works on the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """Paths below one data directory."""
+
+    root: str
+
+    @classmethod
+    def at(cls, root: Path) -> "DataDir":
+        """Return the layout below *root*, made absolute."""
+        return cls(os.path.abspath(root))
+
+    @property
+    def blobs(self) -> str:
+        """Content by digest."""
+        return os.path.join(self.root, "blobs")
+
+    @property
+    def staging(self) -> str:
+        """Half-received uploads."""
+        return os.path.join(self.root, "staging")
+
+    @property
+    def quarantine(self) -> str:
+        """Content that was found to be bad; nothing removes it."""
+        return os.path.join(self.root, "quarantine")
+
+    @property
+    def meta(self) -> str:
+        """The database's directory."""
+        return os.path.join(self.root, "meta")
+
+    @property
+    def database(self) -> str:
+        """The database."""
+        return os.path.join(self.meta, "pp.db")
+
+    @property
+    def socket(self) -> str:
+        """Where a running server is administered."""
+        return os.path.join(self.root, "admin.sock")
+
+    def create(self) -> None:
+        """Have all directories exist, for this user alone."""
+        posix.private_umask()
+        try:
+            os.makedirs(self.root, 0o700, exist_ok=True)
+            for path in (self.root, self.blobs, self.staging, self.quarantine, self.meta):
+                os.makedirs(path, 0o700, exist_ok=True)
+                os.chmod(path, 0o700)
+        except OSError as error:
+            raise StartRefused(f"The data directory {self.root} cannot be used: {error.strerror}") from error
+
+    def lock(self) -> int:
+        """Take the directory for this process; return the descriptor to close at the end.
+
+        Raises:
+            DataDirBusy: another process has it.
+        """
+        fd = os.open(os.path.join(self.root, "LOCK"), os.O_RDWR | os.O_CREAT, 0o600)
+        if not posix.lock_exclusive(fd):
+            os.close(fd)
+            raise DataDirBusy(f"Another server is running on {self.root}")
+        return fd
+
+    def check(self, durable: Durable) -> None:
+        """Refuse to start where bytes could not be made durable, or where the database is gone but content is not.
+
+        Raises:
+            StartRefused: the message says what is wrong.
+        """
+        if not os.path.exists(self.database) and any(os.scandir(self.blobs)):
+            raise StartRefused(f"{self.database} is missing, but there is stored content: restore the database first")
+        try:
+            self._probe(durable)
+        except (OSError, ServerError) as error:
+            raise StartRefused(
+                f"The filesystem of {self.root} cannot link, rename or sync as the server needs it ({error})"
+            ) from error
+
+    def _probe(self, durable: Durable) -> None:
+        name = f".probe-{uuid.uuid4().hex}"
+        staged, linked = os.path.join(self.staging, name), os.path.join(self.quarantine, name)
+        fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            durable.write(fd, b"probe", 0)
+            durable.sync(fd)
+            os.link(staged, linked)
+            os.rename(linked, os.path.join(self.blobs, name))
+            os.unlink(os.path.join(self.blobs, name))
+            durable.sync_dir(self.blobs)
+        finally:
+            os.close(fd)
+            for path in (staged, linked, os.path.join(self.blobs, name)):
+                durable.unlink(path)

@@ -1,0 +1,132 @@
+"""Stored files: list, read, delete."""
+
+import hashlib
+from asyncio import get_running_loop
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from pp_server.content.base import BlobReader, ContentStore, DigestLocks
+from pp_server.core.errors import ContentDamaged, FileNotFound, Forbidden, HostNotFound
+from pp_server.core.model import (
+    Caller,
+    DeletionOrder,
+    DeletionOutcome,
+    Host,
+    ListingQuery,
+    Page,
+)
+from pp_server.core.ranges import Span
+from pp_server.metadata.base import MetadataStore
+from pp_server.wire.digest import Digest
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Content that is open for reading."""
+
+    digest: Digest
+    size_bytes: int
+    reader: BlobReader
+
+
+class Files:
+    """Use cases around stored files."""
+
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        content: ContentStore,
+        locks: DigestLocks,
+        executor: Executor,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._metadata = metadata
+        self._content = content
+        self._locks = locks
+        self._executor = executor
+        self._now_ms = now_ms
+
+    async def list(self, query: ListingQuery) -> Page:
+        """Return one page of live files."""
+        return await self._metadata.list_files(query)
+
+    async def host(self, caller: Caller, host_id: str) -> Host:
+        """Return one of the caller's hosts.
+
+        Raises:
+            HostNotFound: there is none of that id.
+        """
+        host = await self._metadata.find_host(caller.owner_id, host_id)
+        if host is None:
+            raise HostNotFound("Host not found")
+        return host
+
+    async def delete(self, caller: Caller, orders: Sequence[DeletionOrder]) -> "Sequence[DeletionOutcome]":
+        """Apply deletions; the content stays."""
+        for order in orders:
+            if caller.host_id is not None and order.path is not None and order.host_id != caller.host_id:
+                raise Forbidden("This key speaks for another host")
+        return await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
+
+    async def open(self, caller: Caller, digest: Digest) -> Stored:
+        """Open content that some version of the caller has. Whoever opens it closes the reader.
+
+        Raises:
+            FileNotFound: the caller has no such content.
+            ContentDamaged: it was there, and is gone.
+        """
+        version = await self._metadata.find_content(caller.owner_id, digest)
+        if version is None:
+            raise FileNotFound("File not found on server")
+        reader = await self._content.open(digest)
+        if reader is None or reader.size_bytes != version.size_bytes:
+            if reader is not None:
+                await reader.close()
+            await self._set_aside(digest)
+            raise ContentDamaged("The stored content is damaged; send the file again")
+        return Stored(digest, version.size_bytes, reader)
+
+    async def read(self, stored: Stored, span: Span | None) -> AsyncIterator[bytes]:
+        """Yield the bytes; the whole content is checked on the way and cut before its last block if it is damaged."""
+        try:
+            if span is None:
+                async for block in self._read_checked(stored):
+                    yield block
+            else:
+                async for block in _blocks(stored.reader, span.first, span.last + 1):
+                    yield block
+        finally:
+            await stored.reader.close()
+
+    async def _read_checked(self, stored: Stored) -> AsyncIterator[bytes]:
+        hasher = hashlib.sha256()
+        held: bytes | None = None
+        async for block in _blocks(stored.reader, 0, stored.size_bytes):
+            await get_running_loop().run_in_executor(self._executor, hasher.update, block)
+            if held is not None:
+                yield held
+            held = block
+        if hasher.hexdigest() != stored.digest:
+            await self._set_aside(stored.digest)
+            raise ContentDamaged("The stored content is damaged; send the file again")
+        if held is not None:
+            yield held
+
+    async def _set_aside(self, digest: Digest) -> None:
+        """Take damaged content out, so that the next upload of it is stored afresh."""
+        async with self._locks.alone_with(digest):
+            if not await self._content.verify(digest):
+                await self._metadata.distrust_content(digest)
+                await self._content.put_aside(digest)
+
+
+async def _blocks(reader: BlobReader, first: int, end: int) -> AsyncIterator[bytes]:
+    while first < end:
+        block = await reader.read(first, min(BLOCK_BYTES, end - first))
+        if not block:
+            raise ContentDamaged("The stored content is shorter than it was")
+        yield block
+        first += len(block)

@@ -1,0 +1,1 @@
+"""Facts: owners, keys, hosts, sessions, file versions."""

@@ -1,0 +1,264 @@
+"""Statements about uploads and their chunks."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pp_server.core.errors import StaleGeneration, UploadAborted, UploadExpired
+from pp_server.core.model import (
+    Expired,
+    RecordedChunk,
+    SessionStatus,
+    UploadRequest,
+    UploadSession,
+    VersionStatus,
+)
+from pp_server.metadata import sql_files
+from pp_server.metadata.base import Committed, Opened, Outdated
+from pp_server.metadata.engine import Transaction
+from pp_server.metadata.sql_state import insert
+from pp_server.metadata.tables import IS_OPEN, blobs, hosts, upload_chunks, upload_sessions
+from pp_server.wire.digest import Digest
+from pp_server.wire.receipts import Receipt
+
+DAY_MS = 24 * 3600 * 1000
+KEEP_CLOSED_MS = DAY_MS
+KEEP_COMPLETED_MS = 7 * DAY_MS
+
+s = upload_sessions.c
+_SESSIONS = sa.select(upload_sessions, hosts.c.host_id).join(hosts, hosts.c.id == s.host_key)
+_BY_ID = _SESSIONS.where(s.id == sa.bindparam("id"))
+_BY_UPLOAD_ID = _SESSIONS.where(s.upload_id == sa.bindparam("upload_id"), s.owner_id == sa.bindparam("owner_id"))
+_OPEN_OF_PATH = _SESSIONS.where(
+    IS_OPEN, s.host_key == sa.bindparam("host_key"), s.path == sa.bindparam("path"), s.expires_ms > sa.bindparam("now")
+).order_by(s.id.desc())
+_INSERT = sa.insert(upload_sessions)
+_RENEW = sa.update(upload_sessions).where(s.id == sa.bindparam("session"))
+_CHUNKS = (
+    sa.select(upload_chunks)
+    .where(upload_chunks.c.session_id == sa.bindparam("session"))
+    .order_by(upload_chunks.c.number)
+)
+_CHUNK = sa.select(upload_chunks).where(
+    upload_chunks.c.session_id == sa.bindparam("session"), upload_chunks.c.number == sa.bindparam("number")
+)
+_DROP_CHUNKS = sa.delete(upload_chunks).where(upload_chunks.c.session_id == sa.bindparam("session"))
+_CLOSE = (
+    sa.update(upload_sessions)
+    .where(s.id == sa.bindparam("session"), s.status == SessionStatus.OPEN)
+    .values(status=sa.bindparam("to"), closed_ms=sa.bindparam("now"), receipt=sa.bindparam("receipt"))
+)
+
+
+def open_session(tx: Transaction, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int) -> Opened:
+    """Return the open session of the same upload, else a new one."""
+    host = sql_files.ensure_host(tx, request, now_ms)
+    repeat = _is_repeat(tx.conn, host, request)
+    known = repeat or sql_files.owner_has(tx.conn, request.owner_id, request.sha256, request.size_bytes)
+    found = _same_upload(tx.conn, host, request, now_ms) if request.sha256 is not None else None
+    facts = sql_files.fact_values(request.facts)
+    if found is not None:
+        changed = {"expires_ms": expires_ms, "content_known": int(known), "key_id": request.key_id, **facts}
+        tx.conn.execute(_RENEW.values(changed), {"session": found})
+    else:
+        created = tx.conn.execute(_INSERT, _new_row(request, host, upload_id, now_ms, expires_ms, known) | facts)
+        found_key = created.inserted_primary_key
+        assert found_key is not None
+        return Opened(_session(tx.conn.execute(_BY_ID, {"id": found_key[0]}).one()), resumed=False)
+    return Opened(_session(tx.conn.execute(_BY_ID, {"id": found}).one()), resumed=True)
+
+
+def _is_repeat(conn: sa.Connection, host: int, request: UploadRequest) -> bool:
+    """Say whether exactly this version is the path's head already; raise where the head is newer or another."""
+    head = sql_files.head(conn, host, request.path)
+    if request.gen is None or head is None or head.gen < request.gen:
+        return False
+    if head.gen == request.gen and head.status == VersionStatus.ACTIVE and head.sha256 == request.sha256:
+        return True
+    raise StaleGeneration(head.gen)
+
+
+def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, now_ms: int) -> int | None:
+    for row in conn.execute(_OPEN_OF_PATH, {"host_key": host, "path": request.path, "now": now_ms}):
+        wanted = (request.gen, request.facts.kind, request.sha256, request.size_bytes)
+        shape = (request.chunk_bytes, request.total_chunks)
+        if (row.gen, row.kind, row.sha256, row.size_bytes) == wanted and (row.chunk_bytes, row.total_chunks) == shape:
+            return int(row.id)
+    return None
+
+
+def _new_row(
+    request: UploadRequest, host: int, upload_id: str, now_ms: int, expires_ms: int, known: bool
+) -> dict[str, Any]:
+    return {
+        "upload_id": upload_id,
+        "owner_id": request.owner_id,
+        "key_id": request.key_id,
+        "host_key": host,
+        "path": request.path,
+        "gen": request.gen,
+        "sha256": request.sha256,
+        "size_bytes": request.size_bytes,
+        "chunk_bytes": request.chunk_bytes,
+        "total_chunks": request.total_chunks,
+        "status": SessionStatus.OPEN,
+        "content_known": int(known),
+        "created_ms": now_ms,
+        "expires_ms": expires_ms,
+    }
+
+
+def find_session(conn: sa.Connection, owner_id: int, upload_id: str) -> UploadSession | None:
+    """Return one of the owner's sessions."""
+    row = conn.execute(_BY_UPLOAD_ID, {"owner_id": owner_id, "upload_id": upload_id}).one_or_none()
+    return None if row is None else _session(row)
+
+
+def chunks(conn: sa.Connection, session_id: int) -> list[RecordedChunk]:
+    """Return what arrived, by number."""
+    return [_chunk(row) for row in conn.execute(_CHUNKS, {"session": session_id})]
+
+
+def chunk(conn: sa.Connection, session_id: int, number: int) -> RecordedChunk | None:
+    """Return one chunk."""
+    row = conn.execute(_CHUNK, {"session": session_id, "number": number}).one_or_none()
+    return None if row is None else _chunk(row)
+
+
+def record_chunk(tx: Transaction, session_id: int, recorded: RecordedChunk, expires_ms: int | None) -> None:
+    """Record a chunk that arrived."""
+    row = {
+        "session_id": session_id,
+        "number": recorded.number,
+        "size_bytes": recorded.size_bytes,
+        "sha256": recorded.sha256,
+        "epoch": recorded.epoch,
+        "uploaded_ms": recorded.uploaded_ms,
+    }
+    tx.conn.execute(insert(tx.conn, upload_chunks).on_conflict_do_nothing(), row)
+    if expires_ms is not None:
+        tx.conn.execute(_RENEW.values(expires_ms=expires_ms), {"session": session_id})
+    tx.counts["chunks_received"] += 1
+    tx.counts["bytes_received"] += recorded.size_bytes
+
+
+def forget_chunks(tx: Transaction, session_id: int, numbers: Sequence[int] | None) -> None:
+    """These chunks are missing again."""
+    if numbers is None:
+        tx.conn.execute(_DROP_CHUNKS, {"session": session_id})
+    elif numbers:
+        statement = _DROP_CHUNKS.where(upload_chunks.c.number == sa.bindparam("number"))
+        tx.conn.execute(statement, [{"session": session_id, "number": number} for number in numbers])
+
+
+def vouch_chunks(tx: Transaction, session_id: int, epoch: int) -> None:
+    """The session's chunks are intact as of *epoch*."""
+    tx.conn.execute(sa.update(upload_chunks).where(upload_chunks.c.session_id == session_id).values(epoch=epoch))
+
+
+def distrust_content(tx: Transaction, sha256: Digest, session_id: int | None) -> None:
+    """No upload may skip its chunks because of this blob."""
+    tx.conn.execute(sa.update(blobs).where(blobs.c.sha256 == sha256).values(state="bad"))
+    tx.conn.execute(sa.update(upload_sessions).where(IS_OPEN, s.sha256 == sha256).values(content_known=0))
+    if session_id is not None:
+        tx.conn.execute(_RENEW.values(content_known=0), {"session": session_id})
+
+
+def complete_session(
+    tx: Transaction, session_id: int, sha256: Digest, now_ms: int, server_id: str
+) -> Committed | Outdated:
+    """Record blob and version and close the session."""
+    row = tx.conn.execute(_BY_ID, {"id": session_id}).one()
+    if row.receipt is not None:
+        return Committed(Receipt.model_validate_json(row.receipt))
+    if row.status == SessionStatus.ABORTED:
+        raise UploadAborted("The upload was aborted")
+    if row.status != SessionStatus.OPEN:
+        raise UploadExpired("The upload has expired")
+    sql_files.record_blob(tx, sha256, row.size_bytes, now_ms)
+    outcome = sql_files.record_version(tx, row, sha256, now_ms, server_id)
+    tx.conn.execute(_DROP_CHUNKS, {"session": session_id})
+    if isinstance(outcome, Outdated):
+        _close(tx, session_id, SessionStatus.ABORTED, now_ms)
+        return outcome
+    _close(tx, session_id, SessionStatus.COMPLETED, now_ms, outcome.receipt)
+    tx.counts["uploads_completed"] += 1
+    return outcome
+
+
+def _close(tx: Transaction, session_id: int, to: SessionStatus, now_ms: int, receipt: Receipt | None = None) -> None:
+    text = None if receipt is None else receipt.model_dump_json()
+    tx.conn.execute(_CLOSE, {"session": session_id, "to": to, "now": now_ms, "receipt": text})
+
+
+def abort_session(tx: Transaction, session_id: int, now_ms: int) -> int:
+    """Close an open session; return how many chunks it had."""
+    dropped = tx.conn.execute(_DROP_CHUNKS, {"session": session_id}).rowcount
+    _close(tx, session_id, SessionStatus.ABORTED, now_ms)
+    return dropped
+
+
+def expire_sessions(tx: Transaction, now_ms: int, busy: Iterable[str]) -> Expired:
+    """Close what is over, drop what nobody can ask for any more."""
+    busy = set(busy)
+    over = sa.select(s.id, s.upload_id).where(IS_OPEN, s.expires_ms <= now_ms)
+    found = [row for row in tx.conn.execute(over) if row.upload_id not in busy]
+    for row in found:
+        _expire(tx, row.id, now_ms)
+    dropped = 0
+    for status, keep_ms in _KEPT:
+        old = sa.delete(upload_sessions).where(s.status == status, s.expires_ms < now_ms - keep_ms)
+        dropped += tx.conn.execute(old).rowcount
+    return Expired(tuple(row.upload_id for row in found), dropped)
+
+
+_KEPT = (
+    (SessionStatus.EXPIRED, KEEP_CLOSED_MS),
+    (SessionStatus.ABORTED, KEEP_CLOSED_MS),
+    (SessionStatus.COMPLETED, KEEP_COMPLETED_MS),
+)
+
+
+def expire_session(tx: Transaction, upload_id: str, now_ms: int) -> bool:
+    """Close one open session as expired."""
+    row = tx.conn.execute(sa.select(s.id).where(IS_OPEN, s.upload_id == upload_id)).one_or_none()
+    if row is None:
+        return False
+    _expire(tx, row.id, now_ms)
+    return True
+
+
+def _expire(tx: Transaction, session_id: int, now_ms: int) -> None:
+    tx.conn.execute(_DROP_CHUNKS, {"session": session_id})
+    _close(tx, session_id, SessionStatus.EXPIRED, now_ms)
+
+
+def open_upload_ids(conn: sa.Connection) -> set[str]:
+    """Return the ids of all open sessions."""
+    return set(conn.execute(sa.select(s.upload_id).where(IS_OPEN)).scalars())
+
+
+def _session(row: sa.Row[Any]) -> UploadSession:
+    return UploadSession(
+        id=row.id,
+        upload_id=row.upload_id,
+        owner_id=row.owner_id,
+        host_id=row.host_id,
+        path=row.path,
+        gen=row.gen,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        chunk_bytes=row.chunk_bytes,
+        total_chunks=row.total_chunks,
+        status=SessionStatus(row.status),
+        content_known=bool(row.content_known),
+        created_ms=row.created_ms,
+        expires_ms=row.expires_ms,
+        completed_ms=row.closed_ms if row.status == SessionStatus.COMPLETED else None,
+        receipt=None if row.receipt is None else Receipt.model_validate_json(row.receipt),
+    )
+
+
+def _chunk(row: sa.Row[Any]) -> RecordedChunk:
+    return RecordedChunk(row.number, row.size_bytes, row.sha256, row.epoch, row.uploaded_ms)

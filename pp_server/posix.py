@@ -1,0 +1,129 @@
+"""What only POSIX can do, in one place. Windows gets the nearest thing, or a clear refusal."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+MAX_SOCKET_PATH_BYTES = 107
+"""`sun_path` holds 108 bytes with its NUL."""
+
+
+def private_umask() -> None:
+    """From here on, new files and directories belong to this user alone."""
+    os.umask(0o077)
+
+
+def lock_exclusive(fd: int) -> bool:
+    """Take the lock on an open file for the life of the process; False where another process holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl  # here, so that this module loads where fcntl does not exist
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def write_at(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write all of *data* at *offset* without moving the file's position."""
+    view = memoryview(data)
+    while view:
+        if sys.platform == "win32":
+            os.lseek(fd, offset, os.SEEK_SET)
+            written = os.write(fd, view)
+        else:
+            written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def read_at(fd: int, length: int, offset: int) -> bytes:
+    """Return up to *length* bytes from *offset* without moving the file's position."""
+    if sys.platform == "win32":
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, length)
+    return os.pread(fd, length, offset)
+
+
+def sync_dir(path: str) -> None:
+    """Make the names in a directory durable."""
+    if sys.platform == "win32":
+        return  # NTFS journals names; a directory cannot be flushed
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def set_mode(fd: int, mode: int) -> None:
+    """Set the permission bits of an open file."""
+    if sys.platform != "win32":
+        os.fchmod(fd, mode)
+
+
+def raise_open_files_limit() -> None:
+    """Allow as many open files as the system lets us."""
+    if sys.platform == "win32":
+        return
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        return
+
+
+def listen_unix(path: str) -> socket.socket:
+    """Return a listening Unix socket (0600) at *path*, replacing a dead one. The caller holds the directory's lock."""
+    if sys.platform == "win32":
+        raise NotImplementedError("no Unix sockets here: stop the server to administer it")
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short_socket_path(path) as short:
+            listener.bind(short)
+        os.chmod(path, 0o600)
+        listener.listen(16)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+@contextmanager
+def short_socket_path(path: str) -> Iterator[str]:
+    """Yield a name for the socket at *path* that fits into a socket address, valid inside the block."""
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES or sys.platform == "win32":
+        yield path
+        return
+    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{fd}/{os.path.basename(path)}"
+    finally:
+        os.close(fd)
+
+
+def on_stop_signals(add_handler: Callable[[int, Callable[[], None]], None], stop: Callable[[], None]) -> None:
+    """Have SIGTERM and SIGINT call *stop* on the event loop, where the loop can do that."""
+    import signal
+
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, lambda *_: stop())
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        add_handler(number, stop)

@@ -1,0 +1,100 @@
+"""`pp_server run`: one process, the public port and the admin socket, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from pp_server import posix
+from pp_server.admin_app import create_admin_app
+from pp_server.app import create_app
+from pp_server.core.errors import StartRefused
+from pp_server.datadir import DataDir
+from pp_server.durable import Durable
+from pp_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us, because there are two of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def run(settings: Settings, durable: Durable | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartRefused where the server cannot begin."""
+    posix.raise_open_files_limit()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(settings, durable or Durable()))
+
+
+async def serve(settings: Settings, durable: Durable) -> None:
+    """Serve until a signal comes."""
+    app = create_app(settings, durable)
+    data = DataDir.at(settings.data_dir)
+    async with app.router.lifespan_context(app):
+        with contextlib.ExitStack() as sockets:
+            public = sockets.enter_context(_listen(settings.host, settings.port))
+            servers = [(_server(app, settings), public)]
+            if sys.platform != "win32":
+                admin = sockets.enter_context(contextlib.closing(posix.listen_unix(data.socket)))
+                sockets.callback(durable.unlink, data.socket)
+                servers.append((_server(create_admin_app(app.state.admin), settings), admin))
+            await _serve_all(servers, _url(public), settings)
+
+
+async def _serve_all(servers: list[tuple[Server, socket.socket]], url: str, settings: Settings) -> None:
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = True
+
+    posix.on_stop_signals(asyncio.get_running_loop().add_signal_handler, stop)
+    async with asyncio.TaskGroup() as group:
+        for server, listener in servers:
+            group.create_task(server.serve(sockets=[listener]))
+        while not all(server.started for server, _ in servers):  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        print(f"pp_server ready on {url} (data in {settings.data_dir})", flush=True)  # noqa: T201 - scripts wait for it
+
+
+def _server(app: ASGIApp, settings: Settings) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=settings.access_log,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+    )
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartRefused(f"Cannot listen on {host} port {port}: {error.strerror}") from error
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

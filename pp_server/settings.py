@@ -1,0 +1,174 @@
+"""The settings of the server: flags > PP_SERVER_… environment > .env > TOML > defaults.
+
+A name of ours that does not exist stops the program; what others put into the environment or .env is left alone.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "PP_SERVER_"
+DELIMITER = "__"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or not valid; the message names it."""
+
+
+class UploadSettings(BaseModel):
+    """How long and how wide uploads may be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session_ttl_seconds: float = Field(
+        3600, gt=0, le=365 * 86400, description="Seconds without activity after which an upload expires."
+    )
+    cleanup_interval_seconds: float = Field(
+        3600, gt=0, le=86400, description="Seconds between two rounds of removing expired uploads; one is at start."
+    )
+    max_chunks_in_flight: int = Field(
+        64, ge=1, le=10_000, description="Chunks received at the same time, about 2 MiB of memory each; others wait."
+    )
+    body_idle_seconds: float = Field(
+        60, gt=0, le=3600, description="Seconds without a byte after which a chunk's request is ended."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of the server."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_path("pp_server", appauthor=False)),
+        description="Directory of blobs, half-received uploads and the database; one server per directory.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8100, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one and prints it.")
+    docs: bool = Field(False, description="Serve /docs and /openapi.json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe log lines that are written."
+    )
+    access_log: bool = Field(False, description="Write one log line per request.")
+    shutdown_seconds: int = Field(
+        8, ge=0, le=600, description="Seconds that running requests get to finish when the server is stopped."
+    )
+    uploads: UploadSettings = Field(default_factory=UploadSettings, description="Uploads.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in counts; `load` passes everything in, in order."""
+        return (init_settings,)
+
+
+def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """Return the settings from all sources. *flags* are those given, without the others.
+
+    Raises:
+        SettingsError: a name of ours is unknown, a value is not valid, or the file cannot be read.
+    """
+    dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    layers = [
+        dict(flags or {}),
+        _from_names(os.environ, "the environment"),
+        _from_names(dotenv, ".env"),
+    ]
+    layers.append(_from_toml(config, layers))
+    return _validate(_merge(layers))
+
+
+def _validate(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        found = [f"{'.'.join(str(part) for part in p['loc'])}: {p['msg']}" for p in error.errors()]
+        raise SettingsError("settings: " + "; ".join(found)) from None
+
+
+def _from_names(names: Mapping[str, str], source: str) -> dict[str, Any]:
+    """Return what ``PP_SERVER_UPLOADS__SESSION_TTL_SECONDS`` and its like say, nested."""
+    ours = {name.upper(): value for name, value in names.items() if name.upper().startswith(PREFIX)}
+    for name in ours:
+        if not _exists(name.removeprefix(PREFIX).lower().split(DELIMITER)):
+            raise SettingsError(f"unknown setting {name} in {source}")
+    return _NamedValues(ours)()
+
+
+class _NamedValues(EnvSettingsSource):
+    """Reads given names instead of the process's environment."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = {name.lower(): value for name, value in names.items()}
+
+
+def _exists(parts: list[str]) -> bool:
+    model: type[BaseModel] = Settings
+    for depth, part in enumerate(parts):
+        field = model.model_fields.get(part)
+        if field is None:
+            return False
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+        else:
+            return depth == len(parts) - 1
+    return False
+
+
+def _from_toml(config: Path | None, layers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the file named by ``--config``, else that of the data directory where there is one."""
+    path = config
+    if path is None:
+        path = Path(_merge(layers).get("data_dir") or Settings().data_dir) / "pp_server.toml"
+        if not path.is_file():
+            return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    for parts in _leaves(values):
+        if not _exists(parts):
+            raise SettingsError(f"unknown setting {'.'.join(parts)} in {path}")
+    return values
+
+
+def _leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[list[str]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, name))
+        elif not isinstance(value, dict):
+            yield [*above, name]
+
+
+def _merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return all layers as one; earlier ones win, section by section."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if isinstance(value, dict):
+                merged[name] = _merge([cast(dict[str, Any], merged.get(name, {})), value])
+            else:
+                merged.setdefault(name, value)
+    return merged

@@ -1,0 +1,131 @@
+"""Half-received uploads: one file per upload, chunks written at their place.
+
+The truth about what arrived is the recorded chunk set; the bytes here are only its content, re-verified after an
+unclean stop. All functions block: call them in a worker thread.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable
+
+from pp_server import posix
+from pp_server.core.errors import StorageFailed
+from pp_server.durable import Durable, as_storage_error
+from pp_server.wire.digest import Digest
+
+_BLOCK_BYTES = 1 << 20
+_SUFFIX = ".part"
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class Staging:
+    """The directory of half-received uploads."""
+
+    def __init__(self, directory: str, durable: Durable) -> None:
+        self._directory = directory
+        self._durable = durable
+
+    def path_of(self, upload_id: str) -> str:
+        """Return where the upload's bytes lie, whether they are there or not."""
+        return os.path.join(self._directory, upload_id + _SUFFIX)
+
+    def file(self, upload_id: str) -> "StagedFile":
+        """Return the upload's file; it is opened at the first write."""
+        return StagedFile(self.path_of(upload_id), self._durable)
+
+    def is_published(self, upload_id: str) -> bool:
+        """Say whether the file is also a blob, and so must not be written to any more."""
+        try:
+            return os.lstat(self.path_of(upload_id)).st_nlink > 1
+        except FileNotFoundError:
+            return False
+
+    def hash(self, upload_id: str) -> Digest | None:
+        """Return the SHA-256 of the whole file, or None where there is none."""
+        try:
+            with open(self.path_of(upload_id), "rb", buffering=0) as file:
+                return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise as_storage_error(error) from error
+
+    def bad_chunks(self, upload_id: str, chunks: Iterable[tuple[int, int, int, Digest]]) -> list[int]:
+        """Return the numbers of those (number, offset, length, digest) whose bytes are not what was recorded."""
+        chunks = list(chunks)
+        try:
+            with open(self.path_of(upload_id), "rb", buffering=0) as file:
+                fd = file.fileno()
+                return [number for number, offset, length, digest in chunks if _digest_at(fd, offset, length) != digest]
+        except OSError:
+            return [number for number, *_ in chunks]
+
+    def remove(self, upload_id: str) -> None:
+        """Remove the upload's bytes; none there is fine."""
+        self._durable.unlink(self.path_of(upload_id))
+
+    def upload_ids(self) -> list[str]:
+        """Return the uploads that have a file here."""
+        return [e.name.removesuffix(_SUFFIX) for e in os.scandir(self._directory) if e.name.endswith(_SUFFIX)]
+
+
+class StagedFile:
+    """One upload's file, opened at the first write; used from many threads."""
+
+    def __init__(self, path: str, durable: Durable) -> None:
+        self._path = path
+        self._durable = durable
+        self._opening = threading.Lock()
+        self._fd: int | None = None
+
+    def write(self, data: bytes | bytearray | memoryview, offset: int, fresh: bool) -> None:
+        """Put *data* at *offset*. *fresh*: nothing is recorded yet, so a left-over file is dropped first."""
+        self._durable.write(self._opened(fresh), data, offset)
+
+    def ensure(self) -> None:
+        """Have the file exist, though nothing was written."""
+        if not os.path.exists(self._path):
+            self._opened(fresh=True)
+
+    def _opened(self, fresh: bool) -> int:
+        with self._opening:
+            if self._fd is None:
+                try:
+                    self._fd = self._create() if fresh else self._reopen()
+                except OSError as error:
+                    raise as_storage_error(error) from error
+            return self._fd
+
+    def _create(self) -> int:
+        self._durable.unlink(self._path)
+        return os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def _reopen(self) -> int:
+        if os.lstat(self._path).st_nlink > 1:
+            raise StorageFailed("The content is being published")  # a blob is never opened for writing
+        os.chmod(self._path, 0o600)
+        return os.open(self._path, _FLAGS)
+
+    def close(self) -> None:
+        """Close it; the file stays."""
+        with self._opening:
+            fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def discard(self) -> None:
+        """Close it and remove the file."""
+        self.close()
+        self._durable.unlink(self._path)
+
+
+def _digest_at(fd: int, offset: int, length: int) -> Digest:
+    hasher = hashlib.sha256()
+    while length > 0:
+        block = posix.read_at(fd, min(length, _BLOCK_BYTES), offset)
+        if not block:
+            break
+        hasher.update(block)
+        offset, length = offset + len(block), length - len(block)
+    return Digest(hasher.hexdigest())

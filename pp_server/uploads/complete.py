@@ -1,0 +1,137 @@
+"""Completing an upload: check, make the content durable, record it, and only then promise."""
+
+from dataclasses import replace
+
+from pp_server.content.base import Placed
+from pp_server.core.errors import (
+    DigestMismatch,
+    EtagMismatch,
+    InvalidRequest,
+    NotAllChunks,
+    StaleGeneration,
+    StorageFailed,
+    SyncFailed,
+    UnknownPart,
+)
+from pp_server.core.model import SessionStatus
+from pp_server.metadata.base import Outdated
+from pp_server.uploads.context import Context
+from pp_server.uploads.live import LiveUpload
+from pp_server.wire.chunks import missing_ranges
+from pp_server.wire.digest import Digest
+from pp_server.wire.messages import CompleteRequest, Part
+from pp_server.wire.receipts import Receipt
+
+
+class Completer:
+    """Completes any upload, one at a time per content."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def complete(self, upload: LiveUpload, request: CompleteRequest) -> Receipt:
+        """Return the receipt: what it names is durable. The caller holds the upload's lock.
+
+        Raises:
+            NotAllChunks: chunks are missing, or their bytes were damaged here; send those again.
+            DigestMismatch: all chunks are intact and the file is another one; the upload is aborted.
+            StaleGeneration: the content is stored, the path is further already; the upload is aborted.
+            UnknownPart, EtagMismatch, InvalidRequest: the request does not fit the upload; nothing changed.
+            SyncFailed: the disk failed; all chunks are missing again.
+        """
+        session = upload.session
+        if session.status is SessionStatus.COMPLETED and session.receipt is not None:
+            return session.receipt
+        upload.check_open(self._context.now_ms())
+        digest = _announced(upload, request)
+        await self._check_parts(upload, request.parts)
+        if session.content_known and not await self._still_there(upload, digest):
+            await self._context.distrust(upload)
+        if not upload.session.content_known:
+            if upload.missing:
+                raise NotAllChunks(upload.missing)
+            await self._check_content(upload, digest)
+            await self._publish(upload, digest)
+        return await self._record(upload, digest)
+
+    async def _check_parts(self, upload: LiveUpload, parts: list[Part] | None) -> None:
+        if not parts:
+            return
+        recorded = {chunk.number: chunk.sha256 for chunk in await self._context.metadata.chunks(upload.session.id)}
+        for part in parts:
+            if part.chunk_num not in recorded:
+                raise UnknownPart(f"Chunk {part.chunk_num} was not uploaded")
+            if part.etag.strip('"') != recorded[part.chunk_num]:
+                raise EtagMismatch(f"The etag of chunk {part.chunk_num} is another one")
+
+    async def _still_there(self, upload: LiveUpload, digest: Digest) -> bool:
+        return await self._context.content.size(digest) == upload.session.size_bytes
+
+    async def _check_content(self, upload: LiveUpload, digest: Digest) -> None:
+        """Hash the staged bytes; where they are wrong, find out whether it was us."""
+        context, session = self._context, upload.session
+        if session.size_bytes == 0:
+            await context.blocking(upload.file.ensure)
+        if await context.blocking(context.staging.hash, session.upload_id) == digest:
+            return
+        bad = await context.verify_chunks(upload, await context.metadata.chunks(session.id))
+        if bad:
+            raise NotAllChunks(missing_ranges(session.total_chunks, set(range(session.total_chunks)) - set(bad)))
+        await self._close_aborted(upload)
+        raise DigestMismatch("SHA256 mismatch: the uploaded content is not what was announced")
+
+    async def _close_aborted(self, upload: LiveUpload) -> None:
+        await self._context.metadata.abort_session(upload.session.id, self._context.now_ms())
+        upload.session = replace(upload.session, status=SessionStatus.ABORTED)
+        await self._context.blocking(upload.file.discard)
+
+    async def _publish(self, upload: LiveUpload, digest: Digest) -> None:
+        """Have the content store keep the staged file."""
+        upload.file.close()  # nobody writes to what is about to be a blob
+        async with self._context.locks.alone_with(digest):
+            try:
+                await self._put(upload, digest)
+            except SyncFailed:
+                await self._poison(upload)
+                raise
+            except FileNotFoundError as error:
+                raise StorageFailed("The staged content is gone") from error
+
+    async def _put(self, upload: LiveUpload, digest: Digest) -> None:
+        content, session = self._context.content, upload.session
+        path = self._context.staging.path_of(session.upload_id)
+        placed = await content.put_file(digest, session.size_bytes, path)
+        if placed is Placed.NEW or await self._context.metadata.has_blob(digest):
+            return
+        if not await content.verify(digest):
+            await content.put_aside(digest)
+            await content.put_file(digest, session.size_bytes, path)
+
+    async def _poison(self, upload: LiveUpload) -> None:
+        """After a failed sync nobody knows what the file holds on disk: begin it anew."""
+        await self._context.blocking(upload.file.discard)
+        await self._context.metadata.forget_chunks(upload.session.id, None)
+        upload.unmark(None)
+
+    async def _record(self, upload: LiveUpload, digest: Digest) -> Receipt:
+        context, now_ms = self._context, self._context.now_ms()
+        outcome = await context.metadata.complete_session(upload.session.id, digest, now_ms)
+        if isinstance(outcome, Outdated):
+            upload.session = replace(upload.session, status=SessionStatus.ABORTED)
+            await context.blocking(upload.file.discard)
+            raise StaleGeneration(outcome.gen)
+        closed = replace(
+            upload.session, status=SessionStatus.COMPLETED, completed_ms=now_ms, receipt=outcome.receipt, sha256=digest
+        )
+        upload.session = closed
+        await context.blocking(upload.file.discard)
+        return outcome.receipt
+
+
+def _announced(upload: LiveUpload, request: CompleteRequest) -> Digest:
+    known = upload.session.sha256
+    if known is not None and request.sha256 not in (None, known):
+        raise InvalidRequest("sha256 is not the one of initiate", [("sha256", "differs from initiate")])
+    if known is None and request.sha256 is None:
+        raise InvalidRequest("sha256 is needed: initiate did not give it", [("sha256", "is needed")])
+    return Digest(known or request.sha256 or "")

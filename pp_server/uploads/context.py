@@ -1,0 +1,74 @@
+"""What the use cases of uploading share."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pp_server.content.base import ContentStore, DigestLocks
+from pp_server.core.model import RecordedChunk, SessionStatus, UploadSession
+from pp_server.metadata.base import MetadataStore
+from pp_server.staging import Staging
+from pp_server.uploads.live import LiveUpload
+from pp_server.uploads.rules import UploadRules
+from pp_server.wire.chunks import chunk_span
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Stores, clock and threads."""
+
+    metadata: MetadataStore
+    content: ContentStore
+    locks: DigestLocks
+    staging: Staging
+    executor: Executor
+    now_ms: Callable[[], int]
+    rules: UploadRules
+
+    async def blocking(self, work: Callable[..., T], *args: object) -> T:
+        """Run blocking work in our threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work, *args)
+
+    def new_upload(self, session: UploadSession) -> LiveUpload:
+        """Return a session as an upload of which nothing has arrived."""
+        return LiveUpload(session, self.staging.file(session.upload_id), bytearray(session.total_chunks))
+
+    async def load(self, owner_id: int, upload_id: str) -> LiveUpload | None:
+        """Read an upload from the records; look at its bytes where an unclean stop came after they were written."""
+        session = await self.metadata.find_session(owner_id, upload_id)
+        if session is None:
+            return None
+        upload = self.new_upload(session)
+        if session.status is SessionStatus.OPEN:
+            chunks = await self.metadata.chunks(session.id)
+            for chunk in chunks:
+                upload.mark(chunk.number)
+            if any(chunk.epoch < self.metadata.verify_below for chunk in chunks):
+                await self.verify_chunks(upload, chunks)
+                await self.metadata.vouch_chunks(session.id)
+        return upload
+
+    async def verify_chunks(self, upload: LiveUpload, chunks: list[RecordedChunk]) -> list[int]:
+        """Hash the recorded chunks' bytes; those that are not what was recorded are missing again. Return them."""
+        session = upload.session
+        asked = [(c.number, *chunk_span(session.size_bytes, session.chunk_bytes, c.number), c.sha256) for c in chunks]
+        bad = await self.blocking(self.staging.bad_chunks, session.upload_id, asked)
+        published = await self.blocking(self.staging.is_published, session.upload_id)
+        if bad and published:
+            bad = [chunk.number for chunk in chunks]  # the file is a blob by now and must not be written to
+        if len(bad) == len(chunks):
+            await self.blocking(upload.file.discard)
+        if bad:
+            await self.metadata.forget_chunks(session.id, bad)
+            upload.unmark(bad)
+        return bad
+
+    async def distrust(self, upload: LiveUpload) -> None:
+        """The content the owner had is gone: this upload needs its chunks after all."""
+        if upload.session.sha256 is not None:
+            await self.metadata.distrust_content(upload.session.sha256, upload.session.id)
+        upload.session = replace(upload.session, content_known=False)

@@ -1,0 +1,178 @@
+"""Receiving one chunk: stream, hash, write at its place, record, and only then say so."""
+
+import asyncio
+import hashlib
+from asyncio import Semaphore
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pp_server.core.errors import (
+    BodyStalled,
+    ChunkConflict,
+    ChunkDamaged,
+    ChunkOutOfRange,
+    ChunkWrongLength,
+    StorageFull,
+)
+from pp_server.core.model import RecordedChunk
+from pp_server.uploads.context import Context
+from pp_server.uploads.live import LiveUpload
+from pp_server.uploads.waiting import finish
+from pp_server.wire.chunks import chunk_span
+from pp_server.wire.digest import Digest
+from pp_server.wire.messages import ChunkAnswer
+
+PIECE_BYTES = 1 << 20
+"""So much is gathered before a thread hashes and writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBody:
+    """A chunk on its way in. *length* and *sha256* are what the client announced, where it did."""
+
+    pieces: AsyncIterator[bytes]
+    length: int | None = None
+    sha256: Digest | None = None
+
+
+class Sink(Protocol):
+    """Takes the pieces of a chunk in order. Called in a worker thread, never two at a time."""
+
+    def __call__(self, data: bytearray, offset: int) -> None:
+        """Take *data*, which begins *offset* bytes into the chunk."""
+
+
+class Receiver:
+    """Receives chunks for any upload."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._room = Semaphore(context.rules.max_chunks_in_flight)
+
+    async def receive(self, upload: LiveUpload, number: int, body: ChunkBody) -> ChunkAnswer:
+        """Take one chunk; recorded, though not yet durable against a power cut, when this returns.
+
+        Raises:
+            ChunkOutOfRange, ChunkWrongLength, ChunkConflict, ChunkDamaged, BodyStalled: nothing changed.
+            ChunkSuperseded: a newer request for the same chunk took over.
+            UploadExpired, UploadAborted, AlreadyCompleted: the upload is closed.
+        """
+        upload.check_open(self._context.now_ms())
+        length = _expected_length(upload, number, body)
+        async with upload.slot(number) as slot, self._room:
+            upload.check_open(self._context.now_ms())
+            slot.receiving = True
+            if upload.received[number]:
+                digest = await self._hash_only(length, body)
+                slot.receiving = False
+                return await self._repeat(upload, number, length, digest)
+            digest = await self._write(upload, number, length, body)
+            slot.receiving = False
+            await finish(self._record(upload, number, length, digest))
+        return _answer(upload, number, digest, length)
+
+    async def _write(self, upload: LiveUpload, number: int, length: int, body: ChunkBody) -> Digest:
+        start, _ = chunk_span(upload.session.size_bytes, upload.session.chunk_bytes, number)
+        fresh = upload.count == 0
+
+        def write(data: bytearray, offset: int) -> None:
+            upload.file.write(data, start + offset, fresh)
+
+        try:
+            return await self._drain(length, body, write)
+        except StorageFull:
+            if upload.count == 0 and upload.users == 1:
+                await finish(self._context.blocking(upload.file.discard))
+            raise
+
+    async def _hash_only(self, length: int, body: ChunkBody) -> Digest:
+        def ignore(data: bytearray, offset: int) -> None:
+            """What is recorded stays as it is."""
+
+        return await self._drain(length, body, ignore)
+
+    async def _drain(self, length: int, body: ChunkBody, sink: Sink) -> Digest:
+        """Hand the whole body to *sink*, piece by piece, while the next one arrives; return its digest."""
+        hasher = hashlib.sha256()
+        taken = 0
+        working: asyncio.Future[None] | None = None
+
+        def take(data: bytearray, offset: int) -> None:
+            hasher.update(data)
+            sink(data, offset)
+
+        try:
+            async with aclosing(self._pieces(length, body)) as pieces:
+                async for piece in pieces:
+                    if working is not None:
+                        await finish(working)
+                    working = asyncio.ensure_future(self._context.blocking(take, piece, taken))
+                    taken += len(piece)
+        finally:
+            if working is not None:
+                await finish(working)
+        digest = Digest(hasher.hexdigest())
+        if body.sha256 is not None and body.sha256 != digest:
+            raise ChunkDamaged("The body is not what its Content-Digest announces")
+        return digest
+
+    async def _pieces(self, length: int, body: ChunkBody) -> AsyncGenerator[bytearray, None]:
+        """Gather the body into pieces of about 1 MiB; the last one is yielded only when the length is right."""
+        gathered = bytearray()
+        total = 0
+        while (data := await self._next(body)) is not None:
+            total += len(data)
+            if total > length:
+                raise ChunkWrongLength(f"The chunk has {length} bytes; the body is longer")
+            gathered += data
+            if len(gathered) >= PIECE_BYTES and total < length:
+                yield gathered
+                gathered = bytearray()
+        if total < length:
+            raise ChunkWrongLength(f"The chunk has {length} bytes; the body ended after {total}")
+        yield gathered
+
+    async def _next(self, body: ChunkBody) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._context.rules.body_idle_s):
+                return await anext(body.pieces, None)
+        except TimeoutError:
+            raise BodyStalled("The body stopped arriving") from None
+
+    async def _record(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> None:
+        context, now_ms = self._context, self._context.now_ms()
+        renewed = context.rules.renewal(upload.session.expires_ms, now_ms)
+        chunk = RecordedChunk(number, length, digest, context.metadata.epoch, now_ms)
+        await context.metadata.record_chunk(upload.session.id, chunk, renewed)
+        upload.mark(number)
+        if renewed is not None:
+            upload.session = replace(upload.session, expires_ms=renewed)
+
+    async def _repeat(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> ChunkAnswer:
+        recorded = await self._context.metadata.chunk(upload.session.id, number)
+        if recorded is None or recorded.sha256 != digest:
+            raise ChunkConflict("Other bytes are recorded for this chunk")
+        await self._context.metadata.add_counts({"bytes_duplicate": length})
+        return _answer(upload, number, digest, 0)
+
+
+def _expected_length(upload: LiveUpload, number: int, body: ChunkBody) -> int:
+    session = upload.session
+    if not 0 <= number < session.total_chunks:
+        raise ChunkOutOfRange(f"The upload has {session.total_chunks} chunks, numbered from 0")
+    _, length = chunk_span(session.size_bytes, session.chunk_bytes, number)
+    if body.length is not None and body.length != length:
+        raise ChunkWrongLength(f"The chunk has {length} bytes, the body {body.length}")
+    return length
+
+
+def _answer(upload: LiveUpload, number: int, digest: Digest, received_bytes: int) -> ChunkAnswer:
+    return ChunkAnswer(
+        chunk_num=number,
+        etag=digest,
+        received_bytes=received_bytes,
+        uploaded_chunks=upload.count,
+        total_chunks=upload.session.total_chunks,
+    )
