@@ -82,14 +82,14 @@ class Durable:
         with self._operation("unlink"), suppress(FileNotFoundError):
             os.unlink(path)
 
-    def mkdir(self, path: str) -> None:
-        """Create a private directory and make its name durable; an existing one is fine."""
+    def mkdir(self, path: str) -> bool:
+        """Create a private directory, and say whether it was missing. Its parent is still to be synced."""
         with self._operation("mkdir"):
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:
-                return
-        self.sync_dir(os.path.dirname(path))
+                return False
+        return True
 
     def sync_dir(self, path: str) -> None:
         """Make the names in a directory durable."""

@@ -1,5 +1,6 @@
 """What happens around every request: an id, a limit on the URL, an answer to what nobody foresaw."""
 
+import itertools
 import logging
 import secrets
 
@@ -12,6 +13,9 @@ from pp_server.core.errors import ContentDamaged, UrlTooLong
 from pp_server.wire.errors import ErrorCode
 
 log = logging.getLogger(__name__)
+
+_PROCESS = secrets.token_hex(4)
+_numbers = itertools.count(1)
 
 MAX_URL_BYTES = 16 * 1024
 """A `path_prefix` of 4,095 bytes, each percent-encoded, fits."""
@@ -28,7 +32,7 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["request_id"] = request_id = secrets.token_hex(8)
+        scope["request_id"] = request_id = f"{_PROCESS}-{next(_numbers):x}"
         started = False
 
         async def framed_send(message: Message) -> None:

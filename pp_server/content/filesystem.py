@@ -4,9 +4,12 @@ import asyncio
 import hashlib
 import os
 import stat
+import threading
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from pp_server import posix
@@ -37,6 +40,38 @@ class FileReader:
         os.close(self._fd)
 
 
+class NewParents:
+    """Directories in which somebody is creating a subdirectory that is not durable yet.
+
+    Whoever puts a blob below one of them syncs it too, instead of trusting that the other will get that far.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def adding(self) -> Iterator[Callable[[str], None]]:
+        """Yield a function that adds a directory; all that were added leave at the end of the block."""
+        added: list[str] = []
+
+        def add(directory: str) -> None:
+            with self._lock:
+                self._held[directory] += 1
+            added.append(directory)
+
+        try:
+            yield add
+        finally:
+            with self._lock:
+                self._held -= Counter(added)
+
+    def holds(self, directory: str) -> bool:
+        """Say whether the directory has to be synced."""
+        with self._lock:
+            return directory in self._held
+
+
 class FilesystemContent:
     """See `ContentStore`. *blobs* and *quarantine* are existing directories on the filesystem that staging is on."""
 
@@ -47,6 +82,7 @@ class FilesystemContent:
         self._quarantine = quarantine
         self._durable = durable
         self._executor = executor
+        self._new_parents = NewParents()
 
     async def put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
         """Sync the file, link it under its digest, sync the directory."""
@@ -85,8 +121,13 @@ class FilesystemContent:
     def _put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
         self._sync_file(path)
         target = self.path_of(digest)
-        placed = self._link(path, target, digest, size_bytes)
-        self._durable.sync_dir(os.path.dirname(target))
+        parent = os.path.dirname(target)
+        with self._new_parents.adding() as add_parents:
+            placed = self._link(path, target, digest, size_bytes, add_parents)
+            self._durable.sync_dir(parent)
+            for directory in (os.path.dirname(parent), self._blobs):
+                if self._new_parents.holds(directory):
+                    self._durable.sync_dir(directory)
         return placed
 
     def _sync_file(self, path: str) -> None:
@@ -97,14 +138,16 @@ class FilesystemContent:
         finally:
             os.close(fd)
 
-    def _link(self, path: str, target: str, digest: Digest, size_bytes: int) -> Placed:
+    def _link(
+        self, path: str, target: str, digest: Digest, size_bytes: int, add_parents: Callable[[str], None]
+    ) -> Placed:
         while True:
             try:
                 self._durable.link(path, target)
             except FileNotFoundError:
                 if not os.path.exists(path):
                     raise
-                self._make_parents(target)
+                self._make_parents(target, add_parents)
             except FileExistsError:
                 if self._size(digest) == size_bytes:
                     return Placed.EXISTED
@@ -112,10 +155,11 @@ class FilesystemContent:
             else:
                 return Placed.NEW
 
-    def _make_parents(self, target: str) -> None:
+    def _make_parents(self, target: str, add_parents: Callable[[str], None]) -> None:
         parent = os.path.dirname(target)
-        self._durable.mkdir(os.path.dirname(parent))
-        self._durable.mkdir(parent)
+        for directory in (os.path.dirname(parent), parent):
+            add_parents(os.path.dirname(directory))
+            self._durable.mkdir(directory)
 
     def _size(self, digest: Digest) -> int | None:
         try:

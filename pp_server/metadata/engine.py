@@ -180,7 +180,7 @@ class Writer:
         outcomes: list[Any] = []
         for write, _ in jobs:
             tx.counts = Counter()
-            outcomes.append(_run_one(tx, write))
+            outcomes.append(_run_one(tx, write) if len(jobs) > 1 else _run_only(tx, write))
             total.update(tx.counts)
         self._save_counts(tx.conn, total)
         return outcomes
@@ -199,15 +199,22 @@ class Writer:
             return  # the loop is gone, and with it everyone who waited
 
 
+def _run_only(tx: Transaction, write: Write[Any]) -> Any:
+    """Return the result; a failure undoes the whole transaction and begins another."""
+    try:
+        return write(tx)
+    except Exception as error:
+        tx.conn.rollback()
+        tx.conn.begin()
+        tx.counts.clear()
+        return storage_error(error) if isinstance(error, sa.exc.DBAPIError) else error
+
+
 def _run_one(tx: Transaction, write: Write[Any]) -> Any:
     """Return the result, or the exception after undoing what was done for it."""
     savepoint = tx.conn.begin_nested()
     try:
         result = write(tx)
-    except ServerError as error:
-        savepoint.rollback()
-        tx.counts.clear()
-        return error
     except Exception as error:
         savepoint.rollback()
         tx.counts.clear()

@@ -21,8 +21,8 @@ from pp_server.core.model import (
 )
 from pp_server.metadata.base import Committed, Outdated
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.sql_state import insert
-from pp_server.metadata.tables import IS_HEAD, IS_LIVE, blobs, file_versions, hosts, owners
+from pp_server.metadata.sql_state import upsert
+from pp_server.metadata.tables import IS_HEAD, IS_LIVE, blobs, file_versions, hosts
 from pp_server.wire.digest import Digest
 from pp_server.wire.names import below, to_json
 from pp_server.wire.receipts import Receipt
@@ -105,22 +105,31 @@ def has_blob(conn: sa.Connection, sha256: Digest) -> bool:
 def record_blob(tx: Transaction, sha256: Digest, size_bytes: int, now_ms: int) -> None:
     """The blob is durable in the content store, whatever was known of it before."""
     row = {"sha256": sha256, "size_bytes": size_bytes, "state": "present", "created_ms": now_ms}
-    again = {"state": "present", "size_bytes": size_bytes}
-    tx.conn.execute(insert(tx.conn, blobs).on_conflict_do_update(index_elements=["sha256"], set_=again), row)
+    tx.conn.execute(_RECORD_BLOB(tx.conn), row)
+
+
+_RECORD_BLOB = upsert(
+    blobs,
+    lambda new: new.on_conflict_do_update(
+        index_elements=["sha256"], set_={"state": new.excluded.state, "size_bytes": new.excluded.size_bytes}
+    ),
+)
 
 
 def record_version(
     tx: Transaction, session: sa.Row[Any], sha256: Digest, now_ms: int, server_id: str
 ) -> Committed | Outdated:
     """Make the uploaded version the path's head, unless the path is further already."""
-    owner, host = tx.conn.execute(_WHOSE, {"host_key": session.host_key}).one()
+    whose = {"owner": session.owner, "host_id": session.host_id}
     known = head(tx.conn, session.host_key, session.path)
     gen = session.gen
     if gen is None:
-        gen = _next_gen(tx.conn, session.host_key)
+        gen = session.highest_gen + 1
     elif known is not None and known.gen >= gen:
         same = known.gen == gen and known.status == VersionStatus.ACTIVE and known.sha256 == sha256
-        return Committed(_receipt(known, owner, host, server_id)) if same else Outdated(known.gen)
+        if not same:
+            return Outdated(known.gen)
+        return Committed(_receipt({**known._mapping, **whose}, known.id, server_id))
     row = {
         "owner_id": session.owner_id,
         "host_key": session.host_key,
@@ -131,44 +140,38 @@ def record_version(
         "size_bytes": session.size_bytes,
         "stored_ms": now_ms,
     }
-    _become_head(tx, known, row | {"status": VersionStatus.ACTIVE, "deleted_ms": None})
-    created = head(tx.conn, session.host_key, session.path)
-    assert created is not None
-    return Committed(_receipt(created, owner, host, server_id))
-
-
-_WHOSE = (
-    sa.select(owners.c.name, h.host_id)
-    .join_from(hosts, owners, owners.c.id == h.owner_id)
-    .where(h.id == sa.bindparam("host_key"))
-)
+    sequence = _become_head(tx, known, row | {"status": VersionStatus.ACTIVE, "deleted_ms": None})
+    return Committed(_receipt({**row, **whose}, sequence, server_id))
 
 
 def _next_gen(conn: sa.Connection, host_key: int) -> int:
     return int(conn.execute(sa.select(h.highest_gen).where(h.id == host_key)).scalar_one()) + 1
 
 
-def _become_head(tx: Transaction, known: sa.Row[Any] | None, row: dict[str, Any]) -> None:
+def _become_head(tx: Transaction, known: sa.Row[Any] | None, row: dict[str, Any]) -> int:
+    """Record a version as its path's newest; return its sequence."""
     if known is not None:
         to = VersionStatus.SUPERSEDED if known.status == VersionStatus.ACTIVE else known.status
         tx.conn.execute(_STEP_DOWN, {"version": known.id, "to": to})
-    tx.conn.execute(_INSERT, row | {"is_head": 1})
+    created = tx.conn.execute(_INSERT, row | {"is_head": 1}).inserted_primary_key
     tx.conn.execute(_RAISE_GEN, {"host_key": row["host_key"], "gen": row["gen"]})
+    assert created is not None
+    return int(created[0])
 
 
-def _receipt(row: sa.Row[Any], owner: str, host_id: str, server_id: str) -> Receipt:
-    plain, encoded = to_json(row.path)
+def _receipt(version: dict[str, Any], sequence: int, server_id: str) -> Receipt:
+    plain, encoded = to_json(version["path"])
     return Receipt(
         server_id=server_id,
-        owner=owner,
-        host_id=host_id,
+        owner=version["owner"],
+        host_id=version["host_id"],
         filepath=plain,
         filepath_b64=encoded,
-        gen=row.gen,
-        sha256=row.sha256,
-        size=row.size_bytes,
-        stored_at=iso(row.stored_ms),
-        sequence=row.id,
+        gen=version["gen"],
+        sha256=version["sha256"],
+        size=version["size_bytes"],
+        stored_at=iso(version["stored_ms"]),
+        sequence=sequence,
     )
 
 

@@ -1,6 +1,7 @@
 """Statements about uploads and their chunks."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,8 @@ from pp_server.core.model import (
 from pp_server.metadata import sql_files
 from pp_server.metadata.base import Committed, Opened, Outdated
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.sql_state import insert
-from pp_server.metadata.tables import IS_OPEN, blobs, hosts, upload_chunks, upload_sessions
+from pp_server.metadata.sql_state import upsert
+from pp_server.metadata.tables import IS_OPEN, blobs, hosts, owners, upload_chunks, upload_sessions
 from pp_server.wire.digest import Digest
 from pp_server.wire.receipts import Receipt
 
@@ -27,7 +28,11 @@ KEEP_CLOSED_MS = DAY_MS
 KEEP_COMPLETED_MS = 7 * DAY_MS
 
 s = upload_sessions.c
-_SESSIONS = sa.select(upload_sessions, hosts.c.host_id).join(hosts, hosts.c.id == s.host_key)
+_SESSIONS = (
+    sa.select(upload_sessions, hosts.c.host_id, hosts.c.highest_gen, owners.c.name.label("owner"))
+    .join(hosts, hosts.c.id == s.host_key)
+    .join(owners, owners.c.id == s.owner_id)
+)
 _BY_ID = _SESSIONS.where(s.id == sa.bindparam("id"))
 _BY_UPLOAD_ID = _SESSIONS.where(s.upload_id == sa.bindparam("upload_id"), s.owner_id == sa.bindparam("owner_id"))
 _OPEN_OF_PATH = _SESSIONS.where(
@@ -43,6 +48,7 @@ _CHUNKS = (
 _CHUNK = sa.select(upload_chunks).where(
     upload_chunks.c.session_id == sa.bindparam("session"), upload_chunks.c.number == sa.bindparam("number")
 )
+_RECORD_CHUNK = upsert(upload_chunks, lambda new: new.on_conflict_do_nothing())
 _DROP_CHUNKS = sa.delete(upload_chunks).where(upload_chunks.c.session_id == sa.bindparam("session"))
 _CLOSE = (
     sa.update(upload_sessions)
@@ -57,22 +63,21 @@ def open_session(tx: Transaction, request: UploadRequest, upload_id: str, now_ms
     repeat = _is_repeat(tx.conn, host, request)
     known = repeat or sql_files.owner_has(tx.conn, request.owner_id, request.sha256, request.size_bytes)
     found = _same_upload(tx.conn, host, request, now_ms) if request.sha256 is not None else None
+    if found is None:
+        session = _insert_session(tx, host, request, _new_session(request, upload_id, now_ms, expires_ms, known))
+        return Opened(session, resumed=False)
     facts = sql_files.fact_values(request.facts)
-    if found is not None:
-        changed = {"expires_ms": expires_ms, "content_known": int(known), "key_id": request.key_id, **facts}
-        tx.conn.execute(_RENEW.values(changed), {"session": found})
-    else:
-        created = tx.conn.execute(_INSERT, _new_row(request, host, upload_id, now_ms, expires_ms, known) | facts)
-        found_key = created.inserted_primary_key
-        assert found_key is not None
-        return Opened(_session(tx.conn.execute(_BY_ID, {"id": found_key[0]}).one()), resumed=False)
+    changed = {"expires_ms": expires_ms, "content_known": int(known), "key_id": request.key_id, **facts}
+    tx.conn.execute(_RENEW.values(changed), {"session": found})
     return Opened(_session(tx.conn.execute(_BY_ID, {"id": found}).one()), resumed=True)
 
 
 def _is_repeat(conn: sa.Connection, host: int, request: UploadRequest) -> bool:
     """Say whether exactly this version is the path's head already; raise where the head is newer or another."""
+    if request.gen is None:
+        return False
     head = sql_files.head(conn, host, request.path)
-    if request.gen is None or head is None or head.gen < request.gen:
+    if head is None or head.gen < request.gen:
         return False
     if head.gen == request.gen and head.status == VersionStatus.ACTIVE and head.sha256 == request.sha256:
         return True
@@ -88,25 +93,48 @@ def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, now_ms:
     return None
 
 
-def _new_row(
-    request: UploadRequest, host: int, upload_id: str, now_ms: int, expires_ms: int, known: bool
-) -> dict[str, Any]:
-    return {
-        "upload_id": upload_id,
-        "owner_id": request.owner_id,
-        "key_id": request.key_id,
-        "host_key": host,
-        "path": request.path,
-        "gen": request.gen,
-        "sha256": request.sha256,
-        "size_bytes": request.size_bytes,
-        "chunk_bytes": request.chunk_bytes,
-        "total_chunks": request.total_chunks,
-        "status": SessionStatus.OPEN,
-        "content_known": int(known),
-        "created_ms": now_ms,
-        "expires_ms": expires_ms,
-    }
+def _new_session(request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int, known: bool) -> UploadSession:
+    return UploadSession(
+        id=0,
+        upload_id=upload_id,
+        owner_id=request.owner_id,
+        host_id=request.host_id,
+        path=request.path,
+        gen=request.gen,
+        sha256=request.sha256,
+        size_bytes=request.size_bytes,
+        chunk_bytes=request.chunk_bytes,
+        total_chunks=request.total_chunks,
+        status=SessionStatus.OPEN,
+        content_known=known,
+        created_ms=now_ms,
+        expires_ms=expires_ms,
+        completed_ms=None,
+        receipt=None,
+    )
+
+
+def _insert_session(tx: Transaction, host: int, request: UploadRequest, session: UploadSession) -> UploadSession:
+    row = {name: getattr(session, name) for name in _SESSION_COLUMNS}
+    row |= {"key_id": request.key_id, "host_key": host, "content_known": int(session.content_known)}
+    created = tx.conn.execute(_INSERT, row | sql_files.fact_values(request.facts)).inserted_primary_key
+    assert created is not None
+    return replace(session, id=created[0])
+
+
+_SESSION_COLUMNS = (
+    "upload_id",
+    "owner_id",
+    "path",
+    "gen",
+    "sha256",
+    "size_bytes",
+    "chunk_bytes",
+    "total_chunks",
+    "status",
+    "created_ms",
+    "expires_ms",
+)
 
 
 def find_session(conn: sa.Connection, owner_id: int, upload_id: str) -> UploadSession | None:
@@ -136,7 +164,7 @@ def record_chunk(tx: Transaction, session_id: int, recorded: RecordedChunk, expi
         "epoch": recorded.epoch,
         "uploaded_ms": recorded.uploaded_ms,
     }
-    tx.conn.execute(insert(tx.conn, upload_chunks).on_conflict_do_nothing(), row)
+    tx.conn.execute(_RECORD_CHUNK(tx.conn), row)
     if expires_ms is not None:
         tx.conn.execute(_RENEW.values(expires_ms=expires_ms), {"session": session_id})
     tx.counts["chunks_received"] += 1

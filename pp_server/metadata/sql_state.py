@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -53,13 +54,7 @@ def save_counts(conn: sa.Connection, counts: Counter[str]) -> None:
     rows = [{"name": name, "value": value} for name, value in counts.items() if value]
     if not rows:
         return
-    statement = insert(conn, counters)
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["name"], set_={"value": counters.c.value + statement.excluded.value}
-        ),
-        rows,
-    )
+    conn.execute(_ADD_COUNTS(conn), rows)
 
 
 def stats(conn: sa.Connection) -> dict[str, int]:
@@ -84,6 +79,30 @@ _BLOBS = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(blobs.c.size_by
 )
 
 
-def insert(conn: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+Insert = sqlite.Insert | postgresql.Insert
+
+
+def insert(conn: sa.Connection, table: sa.Table) -> Insert:
     """Return the dialect's insert, which knows ON CONFLICT."""
     return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def upsert(table: sa.Table, finish: Callable[[Insert], Insert]) -> Callable[[sa.Connection], Insert]:
+    """Return a function from connection to statement that builds the statement only once per dialect."""
+    built: dict[str, Insert] = {}
+
+    def statement(conn: sa.Connection) -> Insert:
+        name = conn.dialect.name
+        if name not in built:
+            built[name] = finish(insert(conn, table))
+        return built[name]
+
+    return statement
+
+
+_ADD_COUNTS = upsert(
+    counters,
+    lambda new: new.on_conflict_do_update(
+        index_elements=["name"], set_={"value": counters.c.value + new.excluded.value}
+    ),
+)
