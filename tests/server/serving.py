@@ -1,0 +1,117 @@
+"""The real server application in process, and clients that speak to it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from pp_server.core.model import DEFAULT_SCOPES, Scope
+
+CHUNK = 1024
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def content(size: int, seed: int = 0) -> bytes:
+    """Bytes that differ from chunk to chunk."""
+    return b"".join(hashlib.sha256(b"%d %d" % (seed, n)).digest() for n in range(size // 32 + 1))[:size]
+
+
+@dataclass
+class Clock:
+    """Milliseconds that pass when a test says so."""
+
+    now: int = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += int(seconds * 1000)
+
+
+@dataclass
+class Client:
+    """One owner's client."""
+
+    http: httpx.AsyncClient
+    api_key: str
+    host: str = "laptop"
+
+    async def initiate(self, path: str = "/docs/a.txt", data: bytes = b"", **more: Any) -> httpx.Response:
+        body = {
+            "filepath": path,
+            "hostname": self.host,
+            "sha256": sha(data),
+            "file_size": len(data),
+            "chunk_size": CHUNK,
+        } | more
+        return await self.http.post("/api/uploads/initiate", json={k: v for k, v in body.items() if v is not ...})
+
+    async def put(self, upload_id: str, number: int, data: bytes, **headers: str) -> httpx.Response:
+        return await self.http.put(f"/api/uploads/{upload_id}/chunk/{number}", content=data, headers=headers)
+
+    async def complete(self, upload_id: str, **body: Any) -> httpx.Response:
+        return await self.http.post(f"/api/uploads/{upload_id}/complete", json=body)
+
+    async def begin(self, path: str, data: bytes, **more: Any) -> str:
+        answer = await self.initiate(path, data, **more)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["upload_id"]
+
+    async def send(self, upload_id: str, data: bytes) -> None:
+        for n in range(-(-len(data) // CHUNK)):
+            answer = await self.put(upload_id, n, data[n * CHUNK : (n + 1) * CHUNK])
+            assert answer.status_code == 200, answer.text
+
+    async def upload(self, path: str, data: bytes, **more: Any) -> dict[str, Any]:
+        """The whole way; returns the receipt."""
+        upload_id = await self.begin(path, data, **more)
+        await self.send(upload_id, data)
+        answer = await self.complete(upload_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["receipt"]
+
+    async def listed(self, **params: Any) -> list[str]:
+        answer = await self.http.get("/api/files", params=params)
+        assert answer.status_code == 200, answer.text
+        return [file["filepath"] for file in answer.json()["files"]]
+
+    async def download(self, digest: str, **headers: str) -> httpx.Response:
+        return await self.http.get(f"/api/files/{digest}/content", headers=headers)
+
+
+@dataclass
+class Server:
+    """A running application and its parts."""
+
+    app: FastAPI
+    data_dir: Path
+    clock: Clock
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def http(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers)
+        self.clients.append(client)
+        return client
+
+    async def client(
+        self, owner: str = "bob", scopes: tuple[Scope, ...] = DEFAULT_SCOPES, host: str | None = None
+    ) -> Client:
+        _, api_key = await self.app.state.services.keys.create(owner, None, scopes, host)
+        return Client(self.http({"Authorization": f"Bearer {api_key}"}), api_key)
+
+    async def stats(self) -> dict[str, int]:
+        return await self.app.state.admin.run("stats", {})
+
+    def blob(self, digest: str) -> Path:
+        return self.data_dir / "blobs" / digest[:2] / digest[2:4] / digest
+
+    def staged(self) -> list[Path]:
+        return sorted((self.data_dir / "staging").iterdir())
