@@ -9,19 +9,20 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(p.relative_to(ROOT) for top in ("pp_assist", "pp_server") for p in (ROOT / top).rglob("*.py"))
 
 WIRE = "pp_server.wire"
-ASSIST_STAGE = ("pp_assist.core", "pp_assist.store", "pp_assist.disk", WIRE)
+ASSIST_STAGE = ("pp_assist.core", "pp_assist.store", "pp_assist.disk", "pp_assist.posix", "pp_assist.clock", WIRE)
 
 ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a package may always import itself
     "pp_server.wire": (),
     "pp_assist.core": (WIRE,),
     "pp_assist.posix": (),
     "pp_assist.disk": ("pp_assist.core", "pp_assist.posix", WIRE),
-    "pp_assist.http": (WIRE,),
-    "pp_assist.store": ("pp_assist.core", WIRE),
+    "pp_assist.clock": (),
+    "pp_assist.http": ("pp_assist.core", WIRE),
+    "pp_assist.store": ("pp_assist.core", "pp_assist.clock", WIRE),
     "pp_assist.scanner": ASSIST_STAGE,
     "pp_assist.checksum": ASSIST_STAGE,
     "pp_assist.uploader": (*ASSIST_STAGE, "pp_assist.http"),
-    "pp_assist.api": ("pp_assist.core", "pp_assist.store", WIRE),
+    "pp_assist.api": ("pp_assist.core", "pp_assist.store", "pp_assist.clock", WIRE),
     "pp_assist": ("pp_assist", WIRE),
     "pp_server.core": (WIRE,),
     "pp_server.posix": (),

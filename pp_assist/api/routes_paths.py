@@ -1,0 +1,129 @@
+"""Paths (the roots), and scanning them."""
+
+import os
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from pp_assist.api.paths import is_within, root_of
+from pp_assist.api.problems import Refusal
+from pp_assist.api.schemas import AddPath, TriggerScan
+from pp_assist.api.services import Services
+from pp_assist.core.model import Root
+from pp_server.wire.names import display, from_json, json_fields
+from pp_server.wire.times import iso, iso_or_none
+
+FORBIDDEN = (b"/proc", b"/sys", b"/dev")
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    async def all_paths() -> list[dict[str, Any]]:
+        counts = await services.roots.file_counts()
+        watched, failures = services.scanner.watched, services.scanner.watch_failures
+        return [
+            _path(root, counts.get(root.id, 0), root.id in watched, failures.get(root.id))
+            for root in await services.roots.all()
+        ]
+
+    @routes.get("/paths")
+    async def list_paths() -> dict[str, Any]:
+        paths = await all_paths()
+        return {"paths": paths, "total": len(paths)}
+
+    @routes.get("/paths/{path_id}")
+    async def get_path(path_id: int) -> dict[str, Any]:
+        for path in await all_paths():
+            if path["id"] == path_id:
+                return path
+        raise Refusal(404, "not_found", "no such path")
+
+    @routes.post("/paths")
+    async def add_path(body: AddPath) -> dict[str, Any]:
+        shown = _absolute(_name(body.path, body.path_b64))
+        try:
+            resolved, identity = await services.resolve(shown)
+        except OSError as error:
+            raise Refusal(400, "path_not_usable", f"{display(shown)}: {error.strerror}") from error
+        _check_overlap(await services.roots.all(), shown, resolved, services.own_paths)
+        root = await services.roots.add(resolved, shown, body.recursive, identity, services.clock.now_ms())
+        await services.scanner.root_added(root)
+        return _path(root, 0, root.id in services.scanner.watched, services.scanner.watch_failures.get(root.id))
+
+    @routes.delete("/paths/{path_id}")
+    async def delete_path(path_id: int) -> dict[str, Any]:
+        await services.scanner.root_removed(path_id)
+        if not await services.roots.remove(path_id):
+            raise Refusal(404, "not_found", "no such path")
+        return {"status": "deleted"}
+
+    @routes.post("/scan/trigger")
+    async def trigger_scan(body: Annotated[TriggerScan | None, Body()] = None) -> dict[str, Any]:
+        request = body or TriggerScan()
+        roots = [root for root in await services.roots.all() if root.enabled]
+        if request.path is None and request.path_b64 is None:
+            wanted, scan = roots, services.scanner.request_scan(force=request.force)
+        else:
+            found = root_of(roots, _absolute(_name(request.path or "", request.path_b64)))
+            if found is None:
+                raise Refusal(404, "not_found", "this path is not registered")
+            wanted = [found[0]]
+            scan = services.scanner.request_scan([found[0].id], found[1], request.force)
+        if request.wait:
+            await scan.finished.wait()
+        return {
+            "status": "scan_finished" if request.wait else "scan_started",
+            "scan_id": scan.id,
+            "paths": [display(root.shown) for root in wanted],
+            "force": request.force,
+        }
+
+    return routes
+
+
+def _name(plain: str, encoded: str | None) -> bytes:
+    try:
+        return from_json(plain, encoded)
+    except ValueError as error:
+        raise Refusal(422, "invalid_request", f"path: {error}") from error
+
+
+def _absolute(path: bytes) -> bytes:
+    """Return the path a person meant: ~ expanded, . and .. removed, links left as they are.
+
+    The API knows no working directory: a relative path would mean something else in the shell it was typed in.
+    """
+    expanded = os.path.expanduser(path)
+    if not os.path.isabs(expanded):
+        raise Refusal(400, "path_not_absolute", f"{display(path)}: must be an absolute path")
+    return os.path.normpath(expanded)
+
+
+def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_paths: Iterable[bytes]) -> None:
+    if resolved == b"/" or any(is_within(resolved, folder) for folder in FORBIDDEN):
+        raise Refusal(400, "path_refused", f"{display(shown)}: not a folder of files")
+    if any(is_within(resolved, own) for own in own_paths):
+        raise Refusal(400, "path_refused", f"{display(shown)}: these are the daemon's own files")
+    for root in roots:
+        if root.path == resolved:
+            raise Refusal(409, "path_exists", "Path already registered")
+        if is_within(resolved, root.path) or is_within(root.path, resolved):
+            raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
+
+
+def _path(root: Root, file_count: int, watched: bool, failure: str | None) -> dict[str, Any]:
+    status = "unhealthy" if root.status == "unhealthy" else "healthy" if watched else "polling"
+    return {
+        "id": root.id,
+        **json_fields(root.shown, "path"),
+        "recursive": root.recursive,
+        "enabled": root.enabled,
+        "created_at": iso(root.created_at_ms),
+        "last_scanned_at": iso_or_none(root.last_scanned_at_ms),
+        "file_count": file_count,
+        "status": status,
+        "reason": root.reason or failure,
+    }

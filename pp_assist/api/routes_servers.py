@@ -1,0 +1,82 @@
+"""Servers and configuration."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from pp_assist.api.problems import Refusal
+from pp_assist.api.schemas import AddServer, Config
+from pp_assist.api.services import Services
+from pp_assist.core.model import Server
+from pp_assist.store.servers import DuplicateServer
+from pp_server.wire.times import iso, iso_or_none
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.get("/servers")
+    async def list_servers() -> dict[str, Any]:
+        servers = [_server(server) for server in await services.servers.all()]
+        return {"servers": servers, "total": len(servers)}
+
+    @routes.post("/servers")
+    async def add_server(body: AddServer) -> dict[str, Any]:
+        try:
+            url = services.check_server_url(body.url)
+            key = _header_safe(body.api_key.get_secret_value())
+        except ValueError as error:
+            raise Refusal(422, "invalid_request", str(error)) from error
+        try:
+            server = await services.servers.add(
+                body.name, url, key, services.clock.now_ms(), body.username, body.is_default
+            )
+        except DuplicateServer as error:
+            raise Refusal(409, "server_exists", f"there is already a server named {body.name}") from error
+        return _server(server)
+
+    @routes.delete("/servers/{server_id}")
+    async def delete_server(server_id: int) -> dict[str, Any]:
+        if not await services.servers.remove(server_id):
+            raise Refusal(404, "not_found", "no such server")
+        return {"status": "deleted"}
+
+    @routes.get("/config")
+    async def get_config() -> dict[str, Any]:
+        config = services.config()
+        return {"config_file": services.config_file, "config": config, **config}
+
+    @routes.post("/config")
+    async def post_config(body: Config) -> dict[str, Any]:
+        try:
+            config = await services.save_config(body)
+        except ValueError as error:
+            raise Refusal(422, "invalid_request", str(error)) from error
+        except OSError as error:
+            raise Refusal(500, "config_not_written", f"the file cannot be written: {error.strerror}") from error
+        message = "saved; it takes effect when the daemon is started again"
+        return {"status": "saved", "config_file": services.config_file, "message": message, "config": config}
+
+    return routes
+
+
+def _header_safe(api_key: str) -> str:
+    """Return *api_key*, if it can be sent at all."""
+    if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
+        raise ValueError("api_key: must be printable ASCII without spaces around it")
+    return api_key
+
+
+def _server(server: Server) -> dict[str, Any]:
+    return {
+        "id": server.id,
+        "name": server.name,
+        "url": server.url,
+        "username": server.username,
+        "is_default": server.is_default,
+        "created_at": iso(server.created_at_ms),
+        "state": server.state,
+        "reason": server.reason,
+        "last_contact_at": iso_or_none(server.last_contact_at_ms),
+    }

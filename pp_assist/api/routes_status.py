@@ -1,0 +1,143 @@
+"""Health, status, statistics, files."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from pp_assist.api.paths import covering
+from pp_assist.api.services import Services
+from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
+from pp_assist.store.report import FileRow
+from pp_server.wire.names import json_fields, query_bytes
+from pp_server.wire.times import iso, iso_or_none
+
+DELETING = (Stage.VANISHED, Stage.DELETION)
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.get("/health")
+    async def health(request: Request) -> dict[str, Any]:
+        database_ok = await services.report.alive()
+        ok = database_ok and all(services.running().values())
+        answer: dict[str, Any] = {"status": "ok" if ok else "degraded"}
+        if getattr(request.state, "authorized", False):
+            answer |= {"version": services.version, "database_ok": database_ok}
+        return answer
+
+    @routes.get("/status")
+    async def status() -> dict[str, Any]:
+        counts = await services.report.counts()
+        running = services.running()
+        obstacle = services.upload_obstacle()
+        return {
+            "running": True,
+            "uptime_seconds": (services.clock.mono_ms() - services.started_mono_ms) / 1000,
+            "version": services.version,
+            "hostname": services.hostname,
+            "watcher_active": bool(services.scanner.watched),
+            "sha256_processor_active": running["checksum_calculator"],
+            "uploader_active": running["uploader"] and obstacle is None,
+            "upload_obstacle": obstacle,
+            "paths_watched": sum(root.enabled for root in await services.roots.all()),
+            "files_tracked": sum(counts.files[state] for state in TRACKED),
+            "pending_sha256": counts.queued(Stage.CHECKSUM),
+            "pending_uploads": counts.queued(Stage.UPLOAD),
+            "pending_deletions": counts.queued(*DELETING),
+        }
+
+    @routes.get("/stats")
+    async def stats() -> dict[str, Any]:
+        counts = await services.report.counts()
+        roots = [root for root in await services.roots.all() if root.enabled]
+        running, facts = services.running(), services.scanner.stats
+        hashing, uploading = services.hashing(), services.uploading()
+        watched = services.scanner.watched
+
+        def queue(oldest: str, *stages: Stage) -> dict[str, Any]:
+            return {
+                "count": counts.queued(*stages),
+                oldest: iso_or_none(counts.oldest(*stages)),
+                "backoff": counts.in_state(WorkState.BACKOFF, *stages),
+                "parked": counts.in_state(WorkState.PARKED, *stages),
+                "held": counts.in_state(WorkState.HELD, *stages),
+            }
+
+        def alive(component: str) -> str:
+            return "running" if running[component] else "stopped"
+
+        return {
+            "files": {"total": sum(counts.files[state] for state in TRACKED)}
+            | {state.value: counts.files[state] for state in TRACKED},
+            "queues": {
+                "pending_checksum": queue("oldest_queued_at", Stage.CHECKSUM),
+                "pending_upload": queue("oldest_queued_at", Stage.UPLOAD),
+                "pending_deletion": queue("oldest_deleted_at", *DELETING),
+            },
+            "components": {
+                "scanner": {
+                    "status": alive("scanner"),
+                    "last_scan_at": iso_or_none(facts.last_scan_at_ms),
+                    "next_scan_at": iso_or_none(facts.next_scan_at_ms),
+                    "filesystem_events_active": bool(roots) and all(root.id in watched for root in roots),
+                    "registered_paths": len(roots),
+                    "files_scanned": facts.files_scanned,
+                    "scans_finished": facts.scans_finished,
+                },
+                "checksum_calculator": {
+                    "status": alive("checksum_calculator"),
+                    "active_workers": hashing.active_workers,
+                    "total_processed": hashing.total,
+                    "processing_rate": hashing.per_second,
+                },
+                "uploader": {
+                    "status": alive("uploader"),
+                    "active_workers": uploading.active_workers,
+                    "total_uploaded": uploading.total,
+                    "upload_rate": uploading.per_second,
+                    "bytes_sent": services.bytes_sent(),
+                },
+            },
+            "excluded": counts.files[FileState.EXCLUDED],
+            "unsupported": counts.files[FileState.UNSUPPORTED],
+        }
+
+    @routes.get("/files")
+    async def files(
+        request: Request,
+        status: FileState | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    ) -> dict[str, Any]:
+        prefix = query_bytes(request.scope["query_string"], "path_prefix")
+        where = covering(await services.roots.all(), prefix) if prefix else None
+        rows, total = await services.report.files(status, where, limit, offset)
+        return {
+            "files": [_file(row, services.hostname) for row in rows],
+            "total": total,
+            "limit": limit,
+            "offset": offset,
+        }
+
+    return routes
+
+
+def _file(row: FileRow, hostname: str) -> dict[str, Any]:
+    return {
+        **json_fields(row.filepath),
+        "hostname": hostname,
+        "kind": row.kind,
+        "sha256": row.sha256,
+        "file_size": row.size_bytes,
+        "mtime": None if row.mtime_ns is None else iso(row.mtime_ns // 1_000_000),
+        "discovered_at": iso(row.discovered_at_ms),
+        "last_checked_at": iso(row.checked_at_ms),
+        "status": row.state,
+        "uploaded_at": iso_or_none(row.stored_at_ms),
+        "gen": row.gen,
+        "reason": row.rule or row.work_reason,
+        "last_error": row.last_error,
+        "retry_at": iso_or_none(row.eligible_at_ms) if row.work_state == WorkState.BACKOFF else None,
+    }

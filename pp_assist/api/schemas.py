@@ -1,0 +1,41 @@
+"""JSON shapes of the local API that callers send. Unknown fields are refused: a typo must not be ignored."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Body(BaseModel):
+    """Base of all request bodies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AddPath(Body):
+    """POST /paths"""
+
+    path: str = Field(min_length=1)
+    path_b64: str | None = None
+    recursive: bool = True
+
+
+class TriggerScan(Body):
+    """POST /scan/trigger; an empty body means all paths."""
+
+    path: str | None = None
+    path_b64: str | None = None
+    force: bool = False
+    wait: bool = False
+
+
+class AddServer(Body):
+    """POST /servers"""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    api_key: SecretStr = Field(min_length=1, max_length=1000)
+    username: Annotated[str, Field(max_length=255)] | None = None
+    is_default: bool = False
+
+
+Config = dict[str, Any]

@@ -1,0 +1,91 @@
+"""What the API needs of the daemon. It asks components through these small protocols and never imports them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pp_assist.clock import Clock
+from pp_assist.core.model import Root
+from pp_assist.store.report import Report
+from pp_assist.store.roots import RootsTable
+from pp_assist.store.servers import ServersTable
+
+
+class Scan(Protocol):
+    """A scan that was asked for."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def finished(self) -> asyncio.Event: ...
+
+
+class ScannerFacts(Protocol):
+    """What the scanner tells about itself."""
+
+    last_scan_at_ms: int | None
+    next_scan_at_ms: int | None
+    files_scanned: int
+    scans_finished: int
+
+
+class Scanner(Protocol):
+    """The scanner, as far as callers may steer it."""
+
+    @property
+    def stats(self) -> ScannerFacts: ...
+
+    @property
+    def watched(self) -> set[int]: ...
+
+    @property
+    def watch_failures(self) -> dict[int, str]: ...
+
+    def request_scan(
+        self, root_ids: Collection[int] | None = None, start: bytes = b"", force: bool = False
+    ) -> Scan: ...
+
+    async def root_added(self, root: Root) -> Scan: ...
+
+    async def root_removed(self, root_id: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a worker stage is doing."""
+
+    active_workers: int
+    total: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the routes use."""
+
+    clock: Clock
+    started_mono_ms: int
+    version: str
+    hostname: str
+    report: Report
+    roots: RootsTable
+    servers: ServersTable
+    scanner: Scanner
+    hashing: Callable[[], Pace]
+    uploading: Callable[[], Pace]
+    bytes_sent: Callable[[], int]
+    upload_obstacle: Callable[[], str | None]
+    """Why nothing can be sent at this moment."""
+    running: Callable[[], Mapping[str, bool]]
+    """Component → whether it works (False: it crashed, and is about to be restarted)."""
+    resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]
+    """A folder's path with links resolved, and its (device, inode); raises OSError."""
+    own_paths: tuple[bytes, ...]
+    check_server_url: Callable[[str], str]
+    """Returns the URL as we keep it; raises ValueError."""
+    config: Callable[[], dict[str, Any]]
+    config_file: str
+    save_config: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+    """Validates, merges and writes; returns what the file makes now. Raises ValueError with the key's name."""

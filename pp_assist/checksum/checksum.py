@@ -1,0 +1,150 @@
+"""The checksum pool: takes files at rest, hashes them in threads, hands them on to be uploaded."""
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import aiosqlite
+from pydantic import BaseModel, ConfigDict, Field
+
+from pp_assist.checksum.hashing import LooksDifferent, NotThere, hash_claims
+from pp_assist.clock import Clock
+from pp_assist.core.backoff import delay_ms
+from pp_assist.core.errors import AssistError, RootUnhealthy
+from pp_assist.core.lifecycle import AfterHash, after_hash
+from pp_assist.core.model import Claim, Hashed, Stage
+from pp_assist.core.rate import Rate
+from pp_assist.core.rest import eligible_at_ms
+from pp_assist.store import observations, queue, versions
+from pp_assist.store.db import Database
+from pp_assist.store.queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+BATCH_FILES = 256
+BATCH_BYTES = 64 << 20
+LOOK_AGAIN_MS = 2_000
+"""For what was not there when its turn came: the scanner knows more by then."""
+
+
+class ChecksumSettings(BaseModel):
+    """How files are hashed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parallel_workers: int = Field(4, ge=1, le=64, description="Files (or batches of small ones) hashed at a time.")
+
+
+class ChecksumStats:
+    """What the pool tells about itself."""
+
+    def __init__(self) -> None:
+        self.active_workers = 0
+        self.processed = Rate()
+        self.bytes_hashed = 0
+
+
+Result = tuple[Hashed, bool] | AssistError
+
+
+class ChecksumPool:
+    """The component."""
+
+    name = "checksum_calculator"
+
+    def __init__(
+        self,
+        db: Database,
+        queues: dict[Stage, WorkQueue],
+        settings: ChecksumSettings,
+        quiet_ms: int,
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._db = db
+        self._waiting = queues[Stage.CHECKSUM]
+        self._uploads = queues[Stage.UPLOAD]
+        self._settings = settings
+        self._quiet_ms = quiet_ms
+        self._clock = clock
+        self._threads = threads
+        self.stats = ChecksumStats()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._waiting.start_over()
+        async with asyncio.TaskGroup() as tasks:
+            free = asyncio.Semaphore(self._settings.parallel_workers)
+            while True:
+                await free.acquire()
+                claims = await self._waiting.take(BATCH_FILES)
+                batch = _as_much_as_fits(claims)
+                self._waiting.release(claims[len(batch) :])
+                tasks.create_task(self._work(batch, free), name="hash")
+
+    async def _work(self, batch: list[Claim], free: asyncio.Semaphore) -> None:
+        self.stats.active_workers += 1
+        stop = threading.Event()
+        try:
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(self._threads, hash_claims, batch, stop.is_set)
+            await self._record(list(zip(batch, results, strict=True)))
+        finally:
+            stop.set()
+            self.stats.active_workers -= 1
+            self._waiting.release(batch)
+            free.release()
+
+    async def _record(self, results: Sequence[tuple[Claim, Result]]) -> None:
+        now_ms = self._clock.now_ms()
+        good = [(claim, *result) for claim, result in results if not isinstance(result, AssistError)]
+        plans = [(claim, read, racy, after_hash(claim, read)) for claim, read, racy in good]
+        changed = [(claim, result) for claim, result in results if isinstance(result, LooksDifferent)]
+        async with self._db.transaction() as tx:
+            gens = iter(await observations.take_gens(tx, sum(p.new_gen for *_, p in plans) + len(changed)))
+            await self._record_digests(tx, plans, gens, now_ms)
+            for claim, error in changed:
+                eligible = eligible_at_ms(error.now, now_ms, self._quiet_ms, closed=False)
+                await versions.look_again(
+                    tx, claim, error.now, next(gens), max(eligible, now_ms + 1), now_ms, "changing"
+                )
+            for claim, result in results:
+                if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
+                    await self._postpone(tx, claim, result, now_ms)
+        self.stats.processed.add(len(good), self._clock.mono_ms())
+        self.stats.bytes_hashed += sum(read.stat.size_bytes for _, read, _ in good)
+        if any(plan.send for *_, plan in plans):
+            self._uploads.wake()
+
+    async def _record_digests(
+        self,
+        tx: aiosqlite.Connection,
+        plans: Sequence[tuple[Claim, Hashed, bool, AfterHash]],
+        gens: Iterator[int],
+        now_ms: int,
+    ) -> None:
+        rows = [(c, read, racy, p.state, next(gens) if p.new_gen else c.gen, p.send) for c, read, racy, p in plans]
+        await versions.hashed(tx, [row[:5] for row in rows], now_ms)
+        await queue.move(tx, [(row[0], Stage.UPLOAD, row[4]) for row in rows if row[5]], now_ms)
+        await queue.done(tx, [row[0] for row in rows if not row[5]])
+
+    async def _postpone(self, tx: aiosqlite.Connection, claim: Claim, error: AssistError, now_ms: int) -> None:
+        if isinstance(error, NotThere | RootUnhealthy):
+            await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, error.reason, str(error))
+            return
+        log.warning("cannot hash %r: %s", claim.location.filepath, error)
+        at_ms = now_ms + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
+        await queue.retry(tx, claim, at_ms, error.reason, str(error))
+
+
+def _as_much_as_fits(claims: list[Claim]) -> list[Claim]:
+    """Return the first claims that are one worker's share: many small files, or one large one."""
+    total = 0
+    for count, claim in enumerate(claims):
+        total += claim.seen.size_bytes if claim.seen else 0
+        if total > BATCH_BYTES:
+            return claims[: max(1, count)]
+    return claims

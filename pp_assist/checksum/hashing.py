@@ -1,0 +1,98 @@
+"""Hashing one file: one descriptor, one pass, a stat before and after. Blocking."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+
+from pp_assist.core.errors import AssistError, FileChanged, FileUnreadable
+from pp_assist.core.model import Claim, Hashed, Kind, Location, Snapshot, Stat
+from pp_assist.core.rest import is_racy
+from pp_assist.disk import opened_file, snapshot_of
+
+BLOCK_BYTES = 1 << 20
+
+
+class LooksDifferent(FileChanged):
+    """The file is not as it was last seen; `now` is how it looks."""
+
+    def __init__(self, now: Stat) -> None:
+        super().__init__("it was touched since it was last looked at")
+        self.now = now
+
+
+class NotThere(AssistError):
+    """The name is gone, or stands for something that is no regular file. The scanner will find out what it means."""
+
+    reason = "not_there"
+
+
+class Stopped(AssistError):
+    """Nobody waits for the result any more."""
+
+    reason = "stopped"
+
+
+def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lambda: False) -> tuple[Hashed, bool]:
+    """Return what a file that held still contains, and whether it was touched too recently to be sure (racy).
+
+    A digest of bytes that never existed together would poison the store, so the stat tuple must be *seen* before the
+    first byte is read and after the last one.
+
+    Raises:
+        LooksDifferent: the file is not, or no longer, as *seen*.
+        NotThere: it is gone, or no regular file.
+        FileUnreadable: it cannot be read.
+        RootUnhealthy: its root is not there.
+        Stopped: *stopped* said so.
+    """
+    began_ns = time.time_ns()
+    try:
+        with opened_file(location) as fd:
+            before = _snapshot(fd, seen)
+            digest = _digest(fd, seen.size_bytes, stopped)
+            _snapshot(fd, seen)
+    except FileNotFoundError as error:
+        raise NotThere("not found") from error
+    except OSError as error:
+        raise FileUnreadable(f"cannot read it: {error.strerror}") from error
+    return Hashed(seen, before.mode, before.uid, before.gid, digest), is_racy(seen, began_ns)
+
+
+def _snapshot(fd: int, seen: Stat) -> Snapshot:
+    now = snapshot_of(b"", os.fstat(fd))
+    if now.kind is not Kind.FILE:
+        raise NotThere(f"it is a {now.kind}")
+    if now.stat != seen:
+        raise LooksDifferent(now.stat)
+    return now
+
+
+def _digest(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> str:
+    """Return the SHA-256 of everything from here on. A small file is read in one call of just its size."""
+    sha = hashlib.sha256()
+    block = bytearray(min(BLOCK_BYTES, size_bytes + 1))
+    view = memoryview(block)
+    while count := os.readv(fd, [block]) if hasattr(os, "readv") else _read_into(fd, block):
+        sha.update(view[:count])
+        if stopped():
+            raise Stopped
+    return sha.hexdigest()
+
+
+def _read_into(fd: int, block: bytearray) -> int:
+    data = os.read(fd, len(block))
+    block[: len(data)] = data
+    return len(data)
+
+
+def hash_claims(claims: list[Claim], stopped: Callable[[], bool]) -> list[tuple[Hashed, bool] | AssistError]:
+    """Hash several files in one go: a thread hop per small file costs more than the file."""
+    results: list[tuple[Hashed, bool] | AssistError] = []
+    for claim in claims:
+        assert claim.seen is not None
+        try:
+            results.append(hash_file(claim.location, claim.seen, stopped))
+        except AssistError as error:
+            results.append(error)
+    return results

@@ -1,0 +1,1 @@
+"""What the daemon decides, as pure functions over values: no clock, disk, network or database in here."""

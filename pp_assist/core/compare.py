@@ -1,0 +1,133 @@
+"""What one look at a directory means for what we know about it. Pure: values in, a list of changes out.
+
+The stat tuple decides, by inequality: a restored file is older than the one it replaces. The scanner never writes the
+new tuple of a file; only the hasher does, with the digest it computed, so a lost row of work is found again by the next
+look.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pp_assist.core.model import TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
+from pp_assist.core.rest import eligible_at_ms
+from pp_assist.core.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The moment and the manner of a look."""
+
+    now_ms: int
+    quiet_ms: int
+    force: bool = False
+    """Hash again what looks untouched."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What to write down after one look at one directory."""
+
+    new: list[tuple[Snapshot, int]] = field(default_factory=list)
+    """Never seen: (entry, when it may be hashed)."""
+    changed: list[tuple[KnownFile, Snapshot, int]] = field(default_factory=list)
+    """Differs from what was hashed (or is back after it vanished): a new generation, to be hashed."""
+    recheck: list[tuple[KnownFile, Snapshot]] = field(default_factory=list)
+    """Looks untouched, hash again all the same: its generation stays unless the content differs."""
+    sooner: list[tuple[KnownFile, int]] = field(default_factory=list)
+    """Already waiting, and closed by its writer: may be hashed earlier."""
+    set_aside: list[tuple[KnownFile | None, Snapshot, FileState, str]] = field(default_factory=list)
+    """Excluded or unsupported: (row or None, entry, state, reason)."""
+    vanished: list[KnownFile] = field(default_factory=list)
+    """Missing; a server may have it: look again before believing it."""
+    forgotten: list[KnownFile] = field(default_factory=list)
+    """Missing; no server ever heard of it."""
+    directories: list[bytes] = field(default_factory=list)
+    """Names of the directories to descend into."""
+    vanished_directories: list[bytes] = field(default_factory=list)
+    """Names of directories known before and missing now."""
+    unchanged: int = 0
+
+
+def compare(
+    listing: Listing,
+    known: Mapping[bytes, KnownFile],
+    known_directories: Iterable[bytes],
+    rules: Rules,
+    look: Look,
+) -> Changes:
+    """Return what *listing* changes in what is *known* about its directory."""
+    changes = Changes()
+    present: set[bytes] = set()
+    for entry in listing.entries:
+        row = known.get(entry.name)
+        if rule := rules.excluded(entry):
+            _set_aside(changes, row, entry, FileState.EXCLUDED, rule)
+        elif why := rules.unsupported(listing.directory, entry):
+            _set_aside(changes, row, entry, FileState.UNSUPPORTED, why)
+        elif entry.kind is Kind.DIR:
+            changes.directories.append(entry.name)
+            present.add(entry.name)
+            if row is not None:
+                _missing(changes, row)  # a directory stands where the file was
+            continue
+        elif row is None:
+            changes.new.append((entry, _eligible(entry, listing, look)))
+        else:
+            _compare_file(changes, row, entry, listing, look)
+        present.add(entry.name)
+    if listing.complete:
+        asked = listing.asked
+        for name, row in known.items():
+            if name not in present and (asked is None or name in asked):
+                _missing(changes, row)
+        changes.vanished_directories = [
+            name for name in known_directories if name not in present and (asked is None or name in asked)
+        ]
+    return changes
+
+
+def _compare_file(changes: Changes, row: KnownFile, entry: Snapshot, listing: Listing, look: Look) -> None:
+    eligible = _eligible(entry, listing, look)
+    if row.stage is Stage.CHECKSUM:
+        if row.seen != entry.stat:
+            changes.changed.append((row, entry, eligible))
+        elif entry.name in listing.closed and eligible < (row.eligible_at_ms or 0):
+            changes.sooner.append((row, eligible))
+        else:
+            changes.unchanged += 1
+    elif row.stat != entry.stat or row.state not in TRACKED:
+        changes.changed.append((row, entry, eligible))
+    elif row.stage is None and (look.force or _second_look_is_due(row, look)):
+        changes.recheck.append((row, entry))
+    else:
+        changes.unchanged += 1
+
+
+def _second_look_is_due(row: KnownFile, look: Look) -> bool:
+    return row.racy and look.now_ms - (row.hashed_at_ms or 0) > look.quiet_ms
+
+
+def _eligible(entry: Snapshot, listing: Listing, look: Look) -> int:
+    return eligible_at_ms(entry.stat, look.now_ms, look.quiet_ms, entry.name in listing.closed)
+
+
+def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: FileState, reason: str) -> None:
+    if row is None or (row.state, row.reason) != (state, reason):
+        changes.set_aside.append((row, entry, state, reason))
+
+
+def _missing(changes: Changes, row: KnownFile) -> None:
+    if row.state is FileState.VANISHED:
+        return
+    if row.may_be_on_server:
+        changes.vanished.append(row)
+    else:
+        changes.forgotten.append(row)
+
+
+def missing_subtree(rows: Iterable[KnownFile]) -> Changes:
+    """Return what it means for *rows* that a directory above them is missing."""
+    changes = Changes()
+    for row in rows:
+        _missing(changes, row)
+    return changes

@@ -1,0 +1,117 @@
+"""What can go wrong, sorted by what its handler should do."""
+
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What to do with the work that failed. Dropping it is not on the list."""
+
+    RETRY = "retry"  # the same again, later, with backoff
+    LOOK = "look"  # the file is not what we thought: look at it and hash it again
+    PARK = "park"  # cannot succeed as it is: keep the row and say why
+    WAIT = "wait"  # the server is in trouble, not this file: wait for it, count no attempt
+    LOGIN = "login"  # nothing will succeed until a person gives us valid credentials
+
+
+class AssistError(Exception):
+    """Base of all our errors."""
+
+    remedy = Remedy.RETRY
+    reason = "failed"
+    """A stable word for people and programs; the message says more."""
+    server_wide = False
+    """Whether this certainly concerns every file alike, so that no file is to blame."""
+
+    def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class FileChanged(AssistError):
+    """The file is not the one that was hashed, so its digest means nothing."""
+
+    remedy = Remedy.LOOK
+    reason = "changed"
+
+
+class FileUnreadable(AssistError):
+    """The file is there and cannot be read."""
+
+    remedy = Remedy.RETRY
+    reason = "unreadable"
+
+
+class RootUnhealthy(AssistError):
+    """The root is missing, or is not the folder that was registered: nothing can be said about its files."""
+
+    remedy = Remedy.RETRY
+    reason = "root_unhealthy"
+
+
+class ServerUnreachable(AssistError):
+    """No answer: refused, reset, timed out, or no such host."""
+
+    remedy = Remedy.WAIT
+    reason = "server_unreachable"
+    server_wide = True
+
+
+class ServerTrouble(AssistError):
+    """The server answered that it cannot work now."""
+
+    remedy = Remedy.WAIT
+    reason = "server_trouble"
+
+
+class ServerUnavailable(ServerTrouble):
+    """The server says that it can serve nobody now: overloaded, full, or its gateway finds it gone."""
+
+    reason = "server_unavailable"
+    server_wide = True
+
+
+class ServerNonsense(AssistError):
+    """The answer is not what our server would say: a proxy, a captive portal, a bug. It is never believed."""
+
+    remedy = Remedy.WAIT
+    reason = "server_nonsense"
+
+
+class ServerBusy(AssistError):
+    """The server asks for this request again a little later."""
+
+    remedy = Remedy.RETRY
+    reason = "server_busy"
+
+
+class NeedsLogin(AssistError):
+    """The server does not accept our API key. Everything is kept."""
+
+    remedy = Remedy.LOGIN
+    reason = "needs_login"
+    server_wide = True
+
+
+class Refused(AssistError):
+    """The server refuses this very file and will go on refusing it."""
+
+    remedy = Remedy.PARK
+    reason = "refused"
+
+
+class SessionLost(AssistError):
+    """The server no longer has the upload we were sending: begin again."""
+
+    remedy = Remedy.RETRY
+    reason = "session_lost"
+
+
+class Stale(AssistError):
+    """The server knows a newer generation of this path."""
+
+    remedy = Remedy.LOOK
+    reason = "stale"
+
+    def __init__(self, server_gen: int) -> None:
+        super().__init__(f"the server has generation {server_gen}")
+        self.server_gen = server_gen

@@ -1,0 +1,218 @@
+"""The daemon's nouns: what was seen on disk, what is known about it, and what is still to do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What a name in a directory stands for."""
+
+    FILE = "file"
+    DIR = "dir"
+    SYMLINK = "symlink"
+    FIFO = "fifo"
+    SOCKET = "socket"
+    CHARACTER_DEVICE = "character_device"
+    BLOCK_DEVICE = "block_device"
+    OTHER = "other"
+
+
+class FileState(StrEnum):
+    """Where a path stands. The first four are the seed's words and, together, every file we must store."""
+
+    DISCOVERED = "discovered"  # seen; no digest of its present stat yet
+    READY_FOR_UPLOAD = "ready_for_upload"  # digest known, no receipt for it
+    COMPLETED = "completed"  # receipt for its present content, whose bytes we sent
+    UNCHANGED = "unchanged"  # receipt for its present content, no bytes were needed
+    VANISHED = "vanished"  # missing at the last look; the server will be told once that is certain
+    EXCLUDED = "excluded"  # left out by a named rule
+    UNSUPPORTED = "unsupported"  # of a type we do not store (yet)
+
+
+TRACKED = (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD, FileState.COMPLETED, FileState.UNCHANGED)
+
+
+class Stage(StrEnum):
+    """What is to be done next with a file. A file is in at most one stage at a time."""
+
+    CHECKSUM = "checksum"  # hash it
+    UPLOAD = "upload"  # give it to the server
+    VANISHED = "vanished"  # look a second time whether it is really gone
+    DELETION = "deletion"  # tell the server that it is gone
+
+
+class WorkState(StrEnum):
+    """Why a row of work is not being done at this moment."""
+
+    WAITING = "waiting"  # for its turn or its time
+    BACKOFF = "backoff"  # it failed, and will be tried again
+    PARKED = "parked"  # cannot succeed as it is: until the file changes or a person asks
+    HELD = "held"  # a person must decide
+
+
+class Stat(NamedTuple):
+    """What must be equal, in every field, for a file to count as untouched."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+class Snapshot(NamedTuple):
+    """One name as it looked in one moment. `stat` and the rest come from lstat: links are never followed."""
+
+    name: bytes
+    kind: Kind
+    stat: Stat
+    mode: int
+    """Permission bits, without the file type."""
+    uid: int
+    gid: int
+
+
+def is_directory(seen: object) -> bool:
+    """Say whether a directory was seen where a file was looked for: the file, then, is gone."""
+    return isinstance(seen, Snapshot) and seen.kind is Kind.DIR
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A watched folder (the API calls it a path)."""
+
+    id: int
+    path: bytes
+    """Absolute, links resolved once."""
+    shown: bytes
+    """Absolute, as the person typed it."""
+    recursive: bool
+    enabled: bool
+    device: int
+    inode: int
+    created_at_ms: int
+    last_scanned_at_ms: int | None
+    status: str
+    """healthy | unhealthy"""
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one look at one directory found.
+
+    Only a `complete` listing says anything about names that are not in it: with `asked` None every name of the
+    directory, else just those names.
+    """
+
+    directory: bytes
+    """Relative to the root; empty for the root itself."""
+    entries: tuple[Snapshot, ...]
+    complete: bool
+    asked: frozenset[bytes] | None = None
+    closed: frozenset[bytes] = frozenset()
+    """Names whose writer has just closed them."""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A row of `files` with its row of `work`, as far as comparing needs them."""
+
+    id: int
+    name: bytes
+    state: FileState
+    gen: int
+    stat: Stat | None
+    """As hashed; None before the first hash."""
+    racy: bool
+    hashed_at_ms: int | None
+    may_be_on_server: bool
+    reason: str | None
+    stage: Stage | None
+    seen: Stat | None
+    """As the scanner last saw it, while it waits to be hashed."""
+    eligible_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a file lies: its root (with the identity it must have), its directory and its name."""
+
+    root_id: int
+    root_path: bytes
+    root_device: int
+    root_inode: int
+    directory: bytes
+    name: bytes
+    shown_root: bytes
+
+    @property
+    def parts(self) -> list[bytes]:
+        """Components below the root."""
+        return [*self.directory.split(b"/"), self.name] if self.directory else [self.name]
+
+    @property
+    def filepath(self) -> bytes:
+        """The absolute path as people and the server know it: below the root as it was typed."""
+        return b"/".join([self.shown_root.rstrip(b"/"), *self.parts])
+
+
+class Hashed(NamedTuple):
+    """One version of a file as the hasher read it: everything that is announced about it."""
+
+    stat: Stat
+    mode: int
+    uid: int
+    gid: int
+    sha256: str
+
+
+class Stored(NamedTuple):
+    """What the server's last receipt for a file says."""
+
+    gen: int
+    sha256: str
+    mtime_ns: int
+    mode: int
+    uid: int
+    gid: int
+    sent: bool
+    """Whether we sent bytes for it (or the server had them already)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One row of work in somebody's hands, with what is known about its file."""
+
+    file_id: int
+    gen: int
+    stage: Stage
+    attempts: int
+    queued_at_ms: int
+    location: Location
+    offered_gen: int | None
+    seen: Stat | None
+    hashed: Hashed | None
+    stored: Stored | None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A pp_server we upload to. The API key never leaves the daemon."""
+
+    id: int
+    name: str
+    url: str
+    username: str | None
+    api_key: str
+    is_default: bool
+    created_at_ms: int
+    state: str
+    """ok | unreachable | needs_login"""
+    last_contact_at_ms: int | None
+    reason: str | None
+
+    def __repr__(self) -> str:
+        return f"Server(id={self.id}, name={self.name!r}, url={self.url!r})"

@@ -1,0 +1,246 @@
+"""The composition root: opens everything, hands each component what it needs, runs them until told to stop."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from pp_assist import config_file, disk, posix
+from pp_assist.api.app import create_app
+from pp_assist.api.server import Api, listen
+from pp_assist.api.services import Pace, Services
+from pp_assist.checksum.checksum import ChecksumPool
+from pp_assist.clock import Clock
+from pp_assist.core.model import Stage
+from pp_assist.http import check_server_url
+from pp_assist.scanner.scanner import Scanner
+from pp_assist.settings import ConfigError, Settings
+from pp_assist.state import StateDirectory, open_state
+from pp_assist.store.db import Database, open_database
+from pp_assist.store.queue import WorkQueue
+from pp_assist.store.report import Report
+from pp_assist.store.roots import RootsTable
+from pp_assist.store.servers import ServersTable
+from pp_assist.supervisor import Component, Supervisor
+from pp_assist.uploader.deletions import Deletions
+from pp_assist.uploader.link import HttpFactory, ServerLink, connect
+from pp_assist.uploader.transfer import Host
+from pp_assist.uploader.uploader import Uploader, UploaderStats
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RUNNING = "UPDATE daemon_state SET value = 0 WHERE name = 'clean_shutdown'"
+_STOPPED = "UPDATE daemon_state SET value = 1 WHERE name = 'clean_shutdown'"
+
+
+@dataclass(slots=True)
+class Daemon:
+    """All parts of a daemon, built and not yet running."""
+
+    settings: Settings
+    db: Database
+    roots: RootsTable
+    servers: ServersTable
+    queues: dict[Stage, WorkQueue]
+    scanner: Scanner
+    checksums: ChecksumPool
+    uploader: Uploader
+    link: ServerLink
+    clock: Clock
+    pools: "Pools"
+
+    @property
+    def stages(self) -> tuple[Component, ...]:
+        """The three stages, in the order in which files pass them."""
+        return self.scanner, self.checksums, self.uploader
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    database: str,
+    host: Host,
+    own_paths: tuple[bytes, ...],
+    clock: Clock | None = None,
+    http: HttpFactory = connect,
+) -> AsyncIterator[Daemon]:
+    """Open the database and build the stages around it, for the block."""
+    clock = clock or Clock()
+    async with AsyncExitStack() as stack:
+        db = await stack.enter_async_context(open_database(database))
+        pools = Pools(settings)
+        stack.callback(pools.close)
+        quiet_ms = int(settings.scanner.quiet_seconds * 1000)
+        queues = {stage: WorkQueue(db, stage, clock) for stage in Stage}
+        roots, servers = RootsTable(db), ServersTable(db)
+        own = [disk.identity(path) for path in own_paths]
+        scanner = Scanner(db, roots, queues, settings.scanner, clock, pools.walking, own, own_paths)
+        checksums = ChecksumPool(db, queues, settings.checksum_calculator, quiet_ms, clock, pools.hashing)
+        stats = UploaderStats()
+
+        def count_bytes(count: int) -> None:
+            stats.bytes_sent += count
+
+        link = ServerLink(db, servers, host, settings.uploader, clock, pools.sending, count_bytes, http)
+        deletions = Deletions(db, queues, link, host, quiet_ms, clock, pools.sending)
+        uploader = Uploader(
+            db, queues, link, deletions, settings.uploader.parallel_uploads, quiet_ms, clock, pools.sending, stats
+        )
+        yield Daemon(settings, db, roots, servers, queues, scanner, checksums, uploader, link, clock, pools)
+
+
+class Pools:
+    """The threads, one pool per purpose so that none waits for another."""
+
+    def __init__(self, settings: Settings) -> None:
+        uploads = settings.uploader.parallel_uploads * settings.uploader.parallel_chunks
+        hashing = min(settings.checksum_calculator.parallel_workers, os.cpu_count() or 1)
+        # more threads than cores only fight for the interpreter: measured, 4 on 2 cores halve the rate of small files
+        self.walking = ThreadPoolExecutor(2, "walk")
+        self.hashing = ThreadPoolExecutor(hashing, "hash")
+        self.sending = ThreadPoolExecutor(min(uploads, 16), "send")
+
+    def close(self) -> None:
+        """Forget what has not begun; what has begun ends by itself."""
+        for pool in (self.walking, self.hashing, self.sending):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def run(settings: Settings, config_path: str, ready: Callable[[int], None]) -> None:
+    """Run a daemon until SIGTERM or SIGINT; *ready* is told its port once the API listens.
+
+    Raises:
+        AlreadyRunning: another daemon has the state directory.
+        DatabaseDamaged: the database cannot be trusted.
+        OSError: the port is taken, or the state directory cannot be used.
+    """
+    posix.restrict_umask()
+    if posix.is_root_user():
+        log.warning("running as root: everything on this machine can be read, whoever it belongs to")
+    state = open_state(settings.state_dir)
+    with contextlib.closing(state), contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
+        port = listener.getsockname()[1]
+        state.announce_port(port)
+        host = Host(state.host_id, settings.hostname)
+        async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
+            async with daemon.db.transaction() as tx:
+                await tx.execute(_RUNNING)
+            await _serve(daemon, state, listener, config_path, lambda: ready(port))
+            async with daemon.db.transaction() as tx:
+                await tx.execute(_STOPPED)
+    log.info("stopped")
+
+
+async def _serve(
+    daemon: Daemon, state: StateDirectory, listener: socket.socket, config_path: str, ready: Callable[[], None]
+) -> None:
+    stages = Supervisor(daemon.stages)
+    services = _services(daemon, state, config_path, stages)
+    port = listener.getsockname()[1]
+    api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
+    stop = asyncio.Event()
+    with _signals(stop):
+        log.info("daemon on %s, port %d", state.path, port)
+        ready()
+        timeout_s = daemon.settings.daemon.shutdown_timeout
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stages.run_until(stop))
+            group.create_task(api.run_until(stop))
+            await stop.wait()
+            asyncio.get_running_loop().call_later(timeout_s, _give_up, timeout_s)
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loops, or None (asyncio's own) where there is no uvloop."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _give_up(timeout_s: float) -> None:
+    """End at once: every acknowledged effect is committed, everything else is found again at the next start."""
+    log.error("still busy %.0f s after being told to stop: ending now", timeout_s)
+    logging.shutdown()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set *stop* for the block."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    if sys.platform == "win32":
+        for number in numbers:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        yield
+        return
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _services(daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor) -> Services:
+    """Return what the API may ask of the daemon."""
+    clock, settings = daemon.clock, daemon.settings
+    hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
+
+    async def resolve(path: bytes) -> tuple[bytes, tuple[int, int]]:
+        return await _in_thread(daemon.pools.walking, disk.resolve, path)
+
+    def pace_of(active: int, rate: Any) -> Pace:
+        return Pace(active, rate.total, rate.per_second(clock.mono_ms()))
+
+    async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return _dump(saved)
+
+    return Services(
+        clock=clock,
+        started_mono_ms=clock.mono_ms(),
+        version=version("putplace-assist"),
+        hostname=settings.hostname,
+        report=Report(daemon.db),
+        roots=daemon.roots,
+        servers=daemon.servers,
+        scanner=daemon.scanner,
+        hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
+        uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
+        bytes_sent=lambda: uploaded.bytes_sent,
+        upload_obstacle=lambda: daemon.link.reason,
+        running=lambda: stages.running,
+        resolve=resolve,
+        own_paths=(os.fsencode(os.path.realpath(state.path)),),
+        check_server_url=lambda url: check_server_url(url, settings.uploader.allow_http),
+        config=lambda: _dump(settings),
+        config_file=config_path,
+        save_config=save_config,
+    )
+
+
+async def _in_thread(pool: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+
+
+def _dump(settings: Settings) -> dict[str, Any]:
+    return dict(json.loads(settings.model_dump_json()))

@@ -1,0 +1,143 @@
+"""Looking at the disk: roots opened and proven to be the ones registered, and everything else opened beneath them.
+
+All functions block: call them in worker threads.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from pp_assist import posix
+from pp_assist.core.errors import AssistError, FileUnreadable, RootUnhealthy
+from pp_assist.core.model import Kind, Location, Snapshot, Stat
+
+GONE = (errno.ENOENT, errno.ENOTDIR)
+"""What the system answers for a name that certainly is not there (ENOTDIR: a parent is no directory any more)."""
+
+_WRAP = 1 << 64
+_LARGEST = (1 << 63) - 1
+
+
+def _signed(number: int) -> int:
+    """Fold an unsigned 64-bit number into SQLite's signed ones; equality survives."""
+    return number - _WRAP if number > _LARGEST else number
+
+
+def stat_of(result: os.stat_result) -> Stat:
+    """Return the fields of *result* that decide whether a file was touched."""
+    return Stat(result.st_size, result.st_mtime_ns, result.st_ctime_ns, _signed(result.st_ino), _signed(result.st_dev))
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def snapshot_of(name: bytes, result: os.stat_result) -> Snapshot:
+    """Return what lstat said about *name* as our value."""
+    kind = _KINDS[posix.file_type(result.st_mode)]
+    return Snapshot(name, kind, stat_of(result), result.st_mode & 0o7777, result.st_uid, result.st_gid)
+
+
+def identity(path: bytes) -> tuple[int, int]:
+    """Return (device, inode) of the directory *path*.
+
+    Raises:
+        NotADirectoryError, FileNotFoundError, PermissionError: as the system says.
+    """
+    with posix.opened(posix.open_root(path)) as fd:
+        result = os.fstat(fd)
+    return _signed(result.st_dev), _signed(result.st_ino)
+
+
+def resolve(path: bytes) -> tuple[bytes, tuple[int, int]]:
+    """Return the directory *path* with all links resolved, and its `identity`.
+
+    Raises:
+        OSError: there is no such directory, or it cannot be opened.
+    """
+    resolved = os.path.realpath(path)
+    return resolved, identity(resolved)
+
+
+@contextmanager
+def opened_root(path: bytes, device: int, inode: int) -> Iterator[int]:
+    """Open the root *path* for the block and yield its descriptor.
+
+    The identity is checked on the very descriptor that is used: an unmounted disk shows another directory, and a root
+    that is swapped or unmounted in mid-scan changes nothing for a scan that holds the old one.
+
+    Raises:
+        RootUnhealthy: it is missing, unreadable, or another directory than the one registered.
+    """
+    try:
+        fd = posix.open_root(path)
+    except OSError as error:
+        raise RootUnhealthy(f"cannot open the folder: {error.strerror}") from error
+    with posix.opened(fd):
+        result = os.fstat(fd)
+        if (_signed(result.st_dev), _signed(result.st_ino)) != (device, inode):
+            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+        yield fd
+
+
+def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None:
+    """Return what *name* in *directory* is now, or None if it certainly is not there.
+
+    Raises:
+        OSError: it cannot be said (no permission, an I/O error, a link on the way).
+    """
+    parts = directory.split(b"/") if directory else []
+    try:
+        with posix.opened(posix.open_beneath(root_fd, parts, posix.OPEN_DIRECTORY)) as parent:
+            return snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+    except OSError as error:
+        if error.errno in GONE:
+            return None
+        raise
+
+
+def look(location: Location) -> Snapshot | None:
+    """Return what is at *location* now, or None if it certainly is not there: the root was verified for this look.
+
+    Raises:
+        RootUnhealthy: nothing can be said, the root is not there.
+        FileUnreadable: nothing can be said, the way there cannot be read.
+    """
+    with opened_root(location.root_path, location.root_device, location.root_inode) as root_fd:
+        try:
+            return look_beneath(root_fd, location.directory, location.name)
+        except OSError as error:
+            raise FileUnreadable(f"cannot look at it: {error.strerror}") from error
+
+
+def look_at_all(locations: Iterable[Location]) -> list[Snapshot | AssistError | None]:
+    """`look` at several places: what is there, None where certainly nothing is, or why it cannot be said."""
+    looks: list[Snapshot | AssistError | None] = []
+    for location in locations:
+        try:
+            looks.append(look(location))
+        except AssistError as error:
+            looks.append(error)
+    return looks
+
+
+@contextmanager
+def opened_file(location: Location) -> Iterator[int]:
+    """Open the file at *location* for the block, without following any link, and yield its descriptor.
+
+    Opening never blocks: a FIFO that took the file's place is opened and then seen to be one by its fstat.
+
+    Raises:
+        RootUnhealthy: the root is not there.
+        FileNotFoundError: the file certainly is not there.
+        FileUnreadable: it cannot be opened.
+    """
+    with opened_root(location.root_path, location.root_device, location.root_inode) as root_fd:
+        try:
+            fd = posix.open_beneath(root_fd, location.parts, posix.OPEN_FILE)
+        except OSError as error:
+            if error.errno in GONE:
+                raise FileNotFoundError(error.errno, error.strerror) from error
+            raise FileUnreadable(f"cannot open it: {error.strerror}") from error
+    with posix.opened(fd):
+        yield fd

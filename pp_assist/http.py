@@ -1,0 +1,161 @@
+"""The one place that speaks HTTP for this program: whatever replaces httpx, or its hot path, replaces this module.
+
+`Http` is for servers out there and believes nothing: no redirects, no proxies from the environment, answers of bounded
+size. `ask_daemon` is for our own commands talking to the daemon on this machine.
+"""
+
+import json
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from pp_assist.core.errors import ServerNonsense, ServerUnreachable
+
+MAX_ANSWER_BYTES = 16 << 20
+CONNECT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            ServerNonsense: it is not JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise ServerNonsense(f"the answer (status {self.status}) is not JSON") from error
+
+
+class BadServerUrl(ValueError):
+    """The URL cannot be that of a server; the message says why."""
+
+
+def check_server_url(url: str, allow_http: bool) -> str:
+    """Return *url* without a trailing slash, if it can be a server's.
+
+    Raises:
+        BadServerUrl: not http(s), no host, with credentials or a query, or the key would be sent unencrypted.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadServerUrl(f"not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadServerUrl("must be http://HOST[:PORT] or https://HOST[:PORT]")
+    if parts.username or parts.password:
+        raise BadServerUrl("must not contain a user name or password")
+    if parts.query or parts.fragment:
+        raise BadServerUrl("must not contain a query or fragment")
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        raise BadServerUrl("http would send the API key unencrypted: use https (or set uploader.allow_http)")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this very machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Http:
+    """Connections to one server, kept for the life of the object."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        timeout_s: float,
+        connections: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "pp_assist"},
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def request(
+        self, method: str, path: str, *, body: Any = None, content: bytes | None = None, extra_timeout_s: float = 0.0
+    ) -> Answer:
+        """Send a request (with *body* as JSON, or raw *content*) and return the answer, whatever its status.
+
+        Raises:
+            ServerUnreachable: there was no whole answer.
+            ServerNonsense: the answer is absurdly large.
+        """
+        headers = {} if content is None else {"Content-Type": "application/octet-stream"}
+        timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=min(self._timeout_s, CONNECT_TIMEOUT_S))
+        try:
+            async with self._client.stream(
+                method, path, json=body, content=content, headers=headers, timeout=timeout
+            ) as response:
+                return Answer(response.status_code, await _bounded(response), _retry_after(response))
+        except httpx.HTTPError as error:
+            raise ServerUnreachable(_describe(error)) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise ServerNonsense("the answer is larger than anything our server says")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds a Retry-After header asks for; a date is not believed, clocks differ."""
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _describe(error: httpx.HTTPError) -> str:
+    text = str(error)
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind
+
+
+class DaemonUnreachable(Exception):
+    """No daemon answers there."""
+
+
+def ask_daemon(method: str, url: str, token: str | None, body: Any = None, timeout_s: float = 60.0) -> tuple[int, Any]:
+    """Ask the daemon on this machine and return (status, JSON). Blocking.
+
+    Raises:
+        DaemonUnreachable: nobody answers, or not in JSON.
+    """
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        response = httpx.request(method, url, json=body, headers=headers, timeout=timeout_s, trust_env=False)
+        return response.status_code, response.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise DaemonUnreachable(str(error)) from error

@@ -1,0 +1,163 @@
+"""The only module of the daemon with calls that exist on some systems only."""
+
+import contextlib
+import os
+import stat as stat_module
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+NON_BLOCK = getattr(os, "O_NONBLOCK", 0)
+DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+BINARY = getattr(os, "O_BINARY", 0)
+
+OPEN_FILE = os.O_RDONLY | NO_FOLLOW | NON_BLOCK | CLOSE_ON_EXEC | BINARY
+OPEN_DIRECTORY = os.O_RDONLY | NO_FOLLOW | DIRECTORY | CLOSE_ON_EXEC
+
+HAS_DIR_FD = os.open in os.supports_dir_fd and os.scandir in os.supports_fd and bool(DIRECTORY)
+"""Whether directories can be opened and things opened relative to them (not on Windows)."""
+
+
+def open_root(path: bytes) -> int:
+    """Return a descriptor of the directory *path*; the caller closes it."""
+    return os.open(path, os.O_RDONLY | DIRECTORY | CLOSE_ON_EXEC)
+
+
+def open_beneath(root_fd: int, parts: Sequence[bytes], flags: int) -> int:
+    """Return a descriptor of what *parts* names below *root_fd*, opened component by component.
+
+    No component may be a symbolic link, so nothing outside the root is ever reached, whatever is swapped meanwhile.
+
+    Raises:
+        OSError: ELOOP or ENOTDIR for a link on the way, ENOENT, EACCES and so on.
+    """
+    if not parts:
+        return os.dup(root_fd)
+    fd = root_fd
+    try:
+        for part in parts[:-1]:
+            deeper = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
+            if fd != root_fd:
+                os.close(fd)
+            fd = deeper
+        return os.open(parts[-1], flags, dir_fd=fd)
+    finally:
+        if fd != root_fd:
+            os.close(fd)
+
+
+def pread(fd: int, length: int, offset: int) -> bytes:
+    """Return up to *length* bytes at *offset*; fewer only at the end of the file."""
+    if sys.platform == "win32":
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, length)
+    pieces = []
+    while length > 0 and (piece := os.pread(fd, length, offset)):
+        pieces.append(piece)
+        offset += len(piece)
+        length -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def lock_file(path: str) -> int | None:
+    """Return a descriptor that holds the exclusive lock on *path* until closed, or None if another process has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | CLOSE_ON_EXEC, 0o600)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def make_private_directory(path: str) -> None:
+    """Create *path* if needed, for our own eyes only.
+
+    Raises:
+        PermissionError: it belongs to another user.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if sys.platform != "win32":
+        if os.stat(path).st_uid != os.geteuid():
+            raise PermissionError(f"{path} belongs to another user")
+        os.chmod(path, 0o700)
+
+
+def restrict_umask() -> None:
+    """Let everything this process creates be private."""
+    os.umask(0o077)
+
+
+def is_root_user() -> bool:
+    """Say whether we run with all rights (and so may read more than we should)."""
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str | None:
+    """Return the name of user *uid*, or None where it has none."""
+    with contextlib.suppress(ImportError, KeyError):
+        import pwd
+
+        if sys.platform != "win32":
+            return pwd.getpwuid(uid).pw_name
+    return None
+
+
+@lru_cache(maxsize=1024)
+def group_name(gid: int) -> str | None:
+    """Return the name of group *gid*, or None where it has none."""
+    with contextlib.suppress(ImportError, KeyError):
+        import grp
+
+        if sys.platform != "win32":
+            return grp.getgrgid(gid).gr_name
+    return None
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in directory *path* durable, where a directory can be synced."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(path, os.O_RDONLY | DIRECTORY | CLOSE_ON_EXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def opened(fd: int) -> Iterator[int]:
+    """Close *fd* at the end of the block."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def file_type(mode: int) -> str:
+    """Return our word for the type bits of a stat mode."""
+    for test, word in _TYPES:
+        if test(mode):
+            return word
+    return "other"
+
+
+_TYPES = (
+    (stat_module.S_ISREG, "file"),
+    (stat_module.S_ISDIR, "dir"),
+    (stat_module.S_ISLNK, "symlink"),
+    (stat_module.S_ISFIFO, "fifo"),
+    (stat_module.S_ISSOCK, "socket"),
+    (stat_module.S_ISCHR, "character_device"),
+    (stat_module.S_ISBLK, "block_device"),
+)

@@ -1,0 +1,94 @@
+"""Reading directories: one at a time, streamed, beneath an open root, never through a link. Blocking."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from pp_assist import posix
+from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
+from pp_assist.core.model import Kind, Listing, Root, Snapshot
+from pp_assist.core.rules import Rules
+from pp_assist.disk import GONE, look_beneath, opened_root, snapshot_of
+
+BATCH_ENTRIES = 2000
+BATCH_DIRECTORIES = 500
+
+
+def walk(root: Root, rules: Rules, start: bytes = b"") -> Iterator[list[Listing]]:
+    """Yield the listings of *start* (a directory below the root) and of everything below it, parents first.
+
+    Holds one directory's entries and the list of directories still to visit in memory, nothing else.
+
+    Raises:
+        RootUnhealthy: the root is not there, or not the one registered.
+    """
+    with opened_root(root.path, root.device, root.inode) as root_fd:
+        pending = [start]
+        batch: list[Listing] = []
+        entries = 0
+        while pending:
+            listing = list_directory(root_fd, pending.pop())
+            batch.append(listing)
+            entries += len(listing.entries)
+            if root.recursive:
+                pending.extend(reversed(_descend(listing, rules)))
+            if entries >= BATCH_ENTRIES or len(batch) >= BATCH_DIRECTORIES:
+                yield batch
+                batch, entries = [], 0
+        if batch:
+            yield batch
+
+
+def _descend(listing: Listing, rules: Rules) -> list[bytes]:
+    prefix = listing.directory + b"/" if listing.directory else b""
+    return [
+        prefix + entry.name
+        for entry in listing.entries
+        if entry.kind is Kind.DIR and not rules.excluded(entry) and not rules.unsupported(listing.directory, entry)
+    ]
+
+
+def list_directory(root_fd: int, directory: bytes) -> Listing:
+    """Return everything in *directory*; not `complete` where anything in it could not be looked at."""
+    entries: list[Snapshot] = []
+    problem = None
+    try:
+        fd = posix.open_beneath(root_fd, directory.split(b"/") if directory else [], posix.OPEN_DIRECTORY)
+        with posix.opened(fd), os.scandir(fd) as found:
+            for entry in found:
+                try:
+                    entries.append(snapshot_of(os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                except OSError as error:
+                    if error.errno not in GONE:
+                        problem = f"cannot look at all names: {error.strerror}"
+    except OSError as error:
+        problem = f"cannot list it: {error.strerror}"
+    return Listing(directory, tuple(entries), complete=problem is None, problem=problem)
+
+
+def look_at_places(root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> list[Listing]:
+    """Return what some names in some directories are now: (directory, name → closed by its writer).
+
+    A directory that is gone has none of them. Where many names are asked for, the whole directory is listed.
+
+    Raises:
+        RootUnhealthy: the root is not there, or not the one registered.
+    """
+    with opened_root(root.path, root.device, root.inode) as root_fd:
+        return [_look_at(root_fd, directory, names) for directory, names in places]
+
+
+def _look_at(root_fd: int, directory: bytes, names: Mapping[bytes, bool]) -> Listing:
+    closed = frozenset(name for name, is_closed in names.items() if is_closed)
+    if len(names) > MAX_NAMES_PER_DIRECTORY:
+        return replace(list_directory(root_fd, directory), closed=closed)
+    entries: list[Snapshot] = []
+    problem = None
+    for name in names:
+        try:
+            entry = look_beneath(root_fd, directory, name)
+        except OSError as error:
+            problem = f"cannot look at all names: {error.strerror}"
+        else:
+            entries += [entry] if entry else []
+    return Listing(directory, tuple(entries), problem is None, frozenset(names), closed, problem)

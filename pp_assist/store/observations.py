@@ -1,0 +1,231 @@
+"""What the scanner writes down: directories, names that are new, changed, missing or set aside.
+
+All functions take the transaction they belong to. The scanner never writes the stat columns of `files`; what it saw
+waits in `work` until the hasher has read the file.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import aiosqlite
+
+from pp_assist.core.compare import Changes
+from pp_assist.core.model import FileState, KnownFile, Listing, Stage, Stat
+from pp_server.wire.names import below
+
+_NEW_LOOK = ("DELETE FROM looked", "DELETE FROM asked")
+_LOOKED = "INSERT INTO looked (position, path, whole) VALUES (?, ?, ?)"
+_ASKED = "INSERT INTO asked (position, name, path) VALUES (?, ?, ?)"
+
+_DIRECTORY = """
+INSERT INTO directories (root_id, parent_id, path, listed_at_ms, problem)
+VALUES (?1, (SELECT id FROM directories WHERE root_id = ?1 AND path = ?2), ?3, ?4, ?5)
+ON CONFLICT (root_id, path) DO UPDATE SET
+    gone = 0, problem = excluded.problem,
+    listed_at_ms = CASE WHEN ?6 THEN excluded.listed_at_ms ELSE directories.listed_at_ms END"""
+_DIRECTORY_IDS = "SELECT l.position, d.id FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path"
+
+_KNOWN = """
+f.id, f.name, f.state, f.gen, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.racy, f.hashed_at_ms,
+f.offered_gen, f.reason, w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
+w.eligible_at_ms"""
+_KNOWN_WHOLE = f"""
+SELECT l.position, {_KNOWN} FROM looked l
+JOIN directories d ON d.root_id = ? AND d.path = l.path JOIN files f ON f.directory_id = d.id
+LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 1"""  # noqa: S608 - constants
+_KNOWN_ASKED = f"""
+SELECT l.position, {_KNOWN} FROM asked a JOIN looked l ON l.position = a.position
+JOIN directories d ON d.root_id = ? AND d.path = l.path JOIN files f ON f.directory_id = d.id AND f.name = a.name
+LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 0"""  # noqa: S608 - constants
+_KNOWN_BELOW = f"""
+SELECT 0, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
+WHERE d.root_id = ? AND (d.path = ? OR (d.path >= ? AND d.path < ?))"""  # noqa: S608 - constants
+
+_CHILDREN_WHOLE = """
+SELECT l.position, c.path FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path
+JOIN directories c ON c.parent_id = d.id WHERE c.gone = 0 AND l.whole = 1"""
+_CHILDREN_ASKED = """
+SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c.path = a.path WHERE c.gone = 0"""
+
+_TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
+_RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
+
+_ADD_FILE = """
+INSERT INTO files (directory_id, name, kind, state, reason, gen, discovered_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+_ADD_WORK = """
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
+                  seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
+SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
+
+_CHANGE_FILE = """
+UPDATE files SET state = 'discovered', kind = 'file', reason = NULL, gen = ?,
+    stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
+_CHANGE_WORK = """
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
+                  seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
+VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (file_id) DO UPDATE SET
+    queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
+    stage = 'checksum', gen = excluded.gen, state = 'waiting', eligible_at_ms = excluded.eligible_at_ms,
+    attempts = 0, reason = NULL, last_error = NULL,
+    seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
+    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
+_RECHECK = """
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
+                  seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
+VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING"""
+_SOONER = "UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, ?) WHERE file_id = ? AND stage = 'checksum'"
+
+_SET_ASIDE = "UPDATE files SET state = ?, reason = ?, kind = ? WHERE id = ?"
+_NO_WORK = "DELETE FROM work WHERE file_id = ?"
+
+_VANISH_FILE = "UPDATE files SET state = 'vanished', gen = ? WHERE id = ?"
+_VANISH_WORK = """
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) VALUES (?, 'vanished', ?, ?, ?)
+ON CONFLICT (file_id) DO UPDATE SET
+    stage = 'vanished', gen = excluded.gen, state = 'waiting', queued_at_ms = excluded.queued_at_ms,
+    eligible_at_ms = excluded.eligible_at_ms, attempts = 0, reason = NULL, last_error = NULL"""
+_FORGET = "DELETE FROM files WHERE id = ?"
+
+_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND (path = ? OR (path >= ? AND path < ?))"
+_SWEEP = """
+DELETE FROM directories WHERE root_id = ? AND gone = 1
+AND NOT EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id)
+AND NOT EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id)"""
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known about one listed directory."""
+
+    directory_id: int
+    files: dict[bytes, KnownFile]
+    children: list[bytes]
+
+
+async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[Listing], now_ms: int) -> list[Known]:
+    """Note that the *listings* were made and return what is known about each directory, in their order."""
+    for sql in _NEW_LOOK:  # scratch tables of this connection, see db.py
+        await tx.execute(sql)
+    await tx.executemany(_LOOKED, [(n, lst.directory, lst.asked is None) for n, lst in enumerate(listings)])
+    asked = [(n, name, join(lst.directory, name)) for n, lst in enumerate(listings) for name in lst.asked or ()]
+    if asked:
+        await tx.executemany(_ASKED, asked)
+    await tx.executemany(_DIRECTORY, [_directory_row(root_id, lst, now_ms) for lst in listings])
+    known = [Known(0, {}, []) for _ in listings]
+    for position, directory_id in await tx.execute_fetchall(_DIRECTORY_IDS, (root_id,)):
+        known[position].directory_id = directory_id
+    for sql in (_KNOWN_WHOLE, _KNOWN_ASKED) if asked else (_KNOWN_WHOLE,):
+        for row in await tx.execute_fetchall(sql, (root_id,)):
+            file = _known_file(row)
+            known[row[0]].files[file.name] = file
+    for sql in (_CHILDREN_WHOLE, _CHILDREN_ASKED) if asked else (_CHILDREN_WHOLE,):
+        for position, path in await tx.execute_fetchall(sql, (root_id,)):
+            known[position].children.append(path.rpartition(b"/")[2])
+    return known
+
+
+def join(directory: bytes, name: bytes) -> bytes:
+    """Return the path of *name* in *directory*, both relative to the root."""
+    return directory + b"/" + name if directory else name
+
+
+def _directory_row(root_id: int, lst: Listing, now_ms: int) -> tuple[object, ...]:
+    parent = lst.directory.rpartition(b"/")[0] if lst.directory else None
+    return (root_id, parent, lst.directory, now_ms, lst.problem, lst.asked is None and lst.complete)
+
+
+async def known_below(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> list[KnownFile]:
+    """Return every known file in *directory* and below it."""
+    rows = await tx.execute_fetchall(_KNOWN_BELOW, (root_id, directory, *below(directory)))
+    return [_known_file(row) for row in rows]
+
+
+async def take_gens(tx: aiosqlite.Connection, count: int) -> range:
+    """Return *count* generations never used before."""
+    if not count:
+        return range(0)
+    (row,) = await tx.execute_fetchall(_TAKE_GENS, (count,))
+    return range(row[0] - count + 1, row[0] + 1)
+
+
+async def raise_gen(tx: aiosqlite.Connection, at_least: int) -> None:
+    """Let every generation from now on be above *at_least*."""
+    await tx.execute(_RAISE_GEN, (at_least,))
+
+
+async def record(
+    tx: aiosqlite.Connection, root_id: int, found: Iterable[tuple[Known, Changes]], now_ms: int, grace_ms: int
+) -> None:
+    """Write down what was found: rows of `files` and of `work`, in a constant number of statements."""
+    found = list(found)
+    new = [(known, entry, at) for known, c in found for entry, at in c.new]
+    changed = [change for _, c in found for change in c.changed]
+    vanished = [row for _, c in found for row in c.vanished]
+    aside = [(known, *change) for known, c in found for change in c.set_aside]
+    gens = iter(await take_gens(tx, len(new) + len(changed) + len(vanished)))
+    discovered = FileState.DISCOVERED.value
+    await _many(
+        tx,
+        _ADD_FILE,
+        [(known.directory_id, e.name, e.kind.value, discovered, None, next(gens), now_ms) for known, e, _ in new]
+        + [
+            (known.directory_id, e.name, e.kind.value, state, why, 0, now_ms)
+            for known, row, e, state, why in aside
+            if not row
+        ],
+    )
+    await _many(tx, _ADD_WORK, [(now_ms, at, *e.stat, known.directory_id, e.name) for known, e, at in new])
+    await change(tx, [(row, entry.stat, at, next(gens)) for row, entry, at in changed], now_ms)
+    rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
+    await _many(tx, _RECHECK, rechecks)
+    await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
+    known_aside = [(state.value, why, e.kind.value, row.id) for _, row, e, state, why in aside if row]
+    await _many(tx, _SET_ASIDE, known_aside)
+    await _many(tx, _NO_WORK, [row[-1:] for row in known_aside])
+    fresh = [(row.id, next(gens)) for row in vanished]
+    await _many(tx, _VANISH_FILE, [(gen, file_id) for file_id, gen in fresh])
+    await _many(tx, _VANISH_WORK, [(file_id, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
+    await _many(tx, _FORGET, [(row.id,) for _, c in found for row in c.forgotten])
+
+
+async def change(tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Stat, int, int]], now_ms: int) -> None:
+    """Give files a new generation and put them in line to be hashed: (row, stat as seen, eligible at ms, gen)."""
+    returned = Stage.DELETION  # the server may have been told: it must be given the file again
+    await _many(tx, _CHANGE_FILE, [(gen, row.stage is returned, row.id) for row, _, _, gen in changes])
+    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, *stat) for row, stat, at, gen in changes])
+
+
+async def directory_gone(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> None:
+    """Note that *directory* and all below it are missing."""
+    await tx.execute(_GONE, (root_id, directory, *below(directory)))
+
+
+async def sweep(tx: aiosqlite.Connection, root_id: int) -> None:
+    """Drop the rows of missing directories that no file needs any more, deepest first."""
+    while (await tx.execute(_SWEEP, (root_id,))).rowcount > 0:
+        pass
+
+
+async def _many(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        await tx.executemany(sql, rows)
+
+
+def _known_file(row: sqlite3.Row) -> KnownFile:
+    (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason, stage, s1, s2, s3, s4, s5, eligible) = row
+    return KnownFile(
+        id=file_id,
+        name=name,
+        state=FileState(state),
+        gen=gen,
+        stat=None if stat[0] is None else Stat(*stat),
+        racy=bool(racy),
+        hashed_at_ms=hashed_at,
+        may_be_on_server=offered is not None,
+        reason=reason,
+        stage=None if stage is None else Stage(stage),
+        seen=None if s1 is None else Stat(s1, s2, s3, s4, s5),
+        eligible_at_ms=eligible,
+    )

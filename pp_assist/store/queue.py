@@ -1,0 +1,169 @@
+"""Work still to do, one queue per stage. A row says what and for which generation; who is doing it lives in memory.
+
+A crash frees every claim by itself. A row leaves the queue only in the transaction that records its effect, and only if
+its generation is still the one that was worked on: late finishers change nothing.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import aiosqlite
+
+from pp_assist.clock import Clock
+from pp_assist.core.model import Claim, Hashed, Location, Stage, Stat, Stored
+from pp_assist.store.db import Database
+
+_READY = """
+SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
+       w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
+       f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
+       f.stored_sent, d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
+       r.device AS root_device, r.inode AS root_inode
+FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
+JOIN roots r ON r.id = d.root_id
+WHERE w.stage = ? AND w.eligible_at_ms <= ? AND r.enabled = 1 AND r.status = 'healthy'
+ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""
+_NEXT = "SELECT MIN(eligible_at_ms) FROM work WHERE stage = ? AND eligible_at_ms > ?"
+LONGEST_SLEEP_S = 30.0
+_DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
+_RETRY = """
+UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
+WHERE file_id = ? AND gen = ? AND stage = ?"""
+_LATER = "UPDATE work SET eligible_at_ms = ?, reason = ?, last_error = ? WHERE file_id = ? AND gen = ? AND stage = ?"
+_PARK = """
+UPDATE work SET state = 'parked', eligible_at_ms = NULL, attempts = attempts + 1, reason = ?, last_error = ?
+WHERE file_id = ? AND gen = ? AND stage = ?"""
+_MOVE = """
+UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
+    reason = NULL, last_error = NULL
+WHERE file_id = ? AND gen = ? AND stage = ?"""
+
+
+class WorkQueue:
+    """The rows of one stage."""
+
+    def __init__(self, db: Database, stage: Stage, clock: Clock) -> None:
+        self._db = db
+        self._stage = stage
+        self._clock = clock
+        self._claimed: set[int] = set()
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let whoever waits in `take` look now. Only a hint: everybody also looks by himself."""
+        self._woken.set()
+
+    def start_over(self) -> None:
+        """Give everything back: those who held it are gone."""
+        self._claimed.clear()
+
+    async def take(self, limit: int) -> list[Claim]:
+        """Wait for work and claim up to *limit* rows of it, oldest first. Give each back with `release`."""
+        while True:
+            now_ms = self._clock.now_ms()
+            claims = await self.claim(now_ms, limit)
+            if claims:
+                return claims
+            await self._sleep(now_ms)
+
+    async def claim(self, now_ms: int, limit: int) -> list[Claim]:
+        """Take up to *limit* eligible rows that nobody holds, oldest first; none if there are none."""
+        held = frozenset(self._claimed)  # whoever gives one back while we read has changed its row after our snapshot
+        rows = await self._db.rows(_READY, (self._stage, now_ms, limit + len(held)))
+        held |= self._claimed
+        free = [row for row in rows if row["file_id"] not in held][:limit]
+        self._claimed |= {row["file_id"] for row in free}
+        return [_claim(self._stage, row) for row in free]
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """Give claims back, whatever became of them; their rows may be there again under a newer generation."""
+        given_back = {claim.file_id for claim in claims}
+        self._claimed -= given_back
+        if given_back:
+            self.wake()
+
+    async def _sleep(self, since_ms: int) -> None:
+        """Sleep until woken, until the first row that was not yet eligible at *since_ms* is, or half a minute."""
+        next_ms = await self._db.value(_NEXT, (self._stage, since_ms))
+        timeout_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - self._clock.now_ms()) / 1000
+        try:
+            async with asyncio.timeout(min(max(0.0, timeout_s), LONGEST_SLEEP_S)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    @property
+    def claimed(self) -> int:
+        """Rows in somebody's hands."""
+        return len(self._claimed)
+
+
+async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
+    """Remove finished work; a row of a newer generation stays."""
+    await tx.executemany(_DONE, [(c.file_id, c.gen, c.stage) for c in claims])
+
+
+async def retry(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
+    """Try again at *at_ms*, and count the attempt."""
+    await tx.execute(_RETRY, (at_ms, reason, error, claim.file_id, claim.gen, claim.stage))
+
+
+async def later(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
+    """Try again at *at_ms*; it was not this file's fault."""
+    await tx.execute(_LATER, (at_ms, reason, error, claim.file_id, claim.gen, claim.stage))
+
+
+async def park(tx: aiosqlite.Connection, claim: Claim, reason: str, error: str) -> None:
+    """Keep the row, and leave it alone until the file changes or a person asks."""
+    await tx.execute(_PARK, (reason, error, claim.file_id, claim.gen, claim.stage))
+
+
+async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int]], now_ms: int) -> None:
+    """Hand work on to another stage: (claim, stage, generation from now on)."""
+    rows = [(stage, gen, now_ms, now_ms, c.file_id, c.gen, c.stage) for c, stage, gen in moves]
+    await tx.executemany(_MOVE, rows)
+
+
+def _claim(stage: Stage, row: sqlite3.Row) -> Claim:
+    location = Location(
+        row["root_id"],
+        row["root_path"],
+        row["root_device"],
+        row["root_inode"],
+        row["directory"],
+        row["name"],
+        row["shown"],
+    )
+    return Claim(
+        file_id=row["file_id"],
+        gen=row["gen"],
+        stage=stage,
+        attempts=row["attempts"],
+        queued_at_ms=row["queued_at_ms"],
+        location=location,
+        offered_gen=row["offered_gen"],
+        seen=_stat(row, "seen_size", "seen_"),
+        hashed=_hashed(row),
+        stored=_stored(row),
+    )
+
+
+def _stat(row: sqlite3.Row, size: str, prefix: str) -> Stat | None:
+    if row[size] is None:
+        return None
+    return Stat(row[size], *(row[prefix + column] for column in ("mtime_ns", "ctime_ns", "inode", "device")))
+
+
+def _hashed(row: sqlite3.Row) -> Hashed | None:
+    stat = _stat(row, "size_bytes", "")
+    return None if stat is None else Hashed(stat, row["mode"], row["uid"], row["gid"], row["sha256"])
+
+
+def _stored(row: sqlite3.Row) -> Stored | None:
+    if row["stored_gen"] is None:
+        return None
+    fields = ("gen", "sha256", "mtime_ns", "mode", "uid", "gid")
+    gen, sha256, mtime_ns, mode, uid, gid = (row[f"stored_{field}"] for field in fields)
+    return Stored(gen, sha256, mtime_ns, mode, uid, gid, sent=bool(row["stored_sent"]))

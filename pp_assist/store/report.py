@@ -1,0 +1,115 @@
+"""What the API tells, read without disturbing anybody: counts from counters, pages from indexes."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.store.db import Database
+from pp_server.wire.names import below
+
+_COUNTERS = "SELECT name, value FROM counters"
+_OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
+_ALIVE = "SELECT 1"
+
+_PAGE = """
+FROM files f JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
+LEFT JOIN work w ON w.file_id = f.id
+WHERE (?1 IS NULL OR f.state = ?1)
+AND (?2 IS NULL OR (r.id IN (SELECT value FROM json_each(?2)) AND (
+    ?3 = x'' OR d.path = ?3 OR (d.path >= ?4 AND d.path < ?5) OR (d.path = ?6 AND f.name = ?7))))"""
+_COUNT = f"SELECT COUNT(*) {_PAGE}"
+_FILES = f"""
+SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.gen, f.sha256,
+       COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
+       f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms, f.stored_at_ms,
+       w.stage, w.state AS work_state, w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts
+{_PAGE} ORDER BY f.id LIMIT ?8 OFFSET ?9"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many files are in each state, and how much work in each stage and state."""
+
+    files: dict[FileState, int]
+    work: dict[tuple[Stage, WorkState], int]
+    oldest_ms: dict[Stage, int | None]
+    """When the oldest row of each stage was queued."""
+
+    def queued(self, *stages: Stage) -> int:
+        """Return all rows of *stages*, whatever they wait for."""
+        return sum(count for (stage, _), count in self.work.items() if stage in stages)
+
+    def in_state(self, state: WorkState, *stages: Stage) -> int:
+        """Return the rows of *stages* that are in *state*."""
+        return sum(count for (stage, s), count in self.work.items() if stage in stages and s == state)
+
+    def oldest(self, *stages: Stage) -> int | None:
+        """Return when the oldest row of *stages* was queued."""
+        return min((ms for stage in stages if (ms := self.oldest_ms[stage]) is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file as a person sees it."""
+
+    filepath: bytes
+    kind: str
+    state: FileState
+    rule: str | None
+    gen: int
+    sha256: str | None
+    size_bytes: int | None
+    mtime_ns: int | None
+    discovered_at_ms: int
+    checked_at_ms: int
+    stored_at_ms: int | None
+    stage: Stage | None
+    work_state: WorkState | None
+    work_reason: str | None
+    last_error: str | None
+    eligible_at_ms: int | None
+    attempts: int | None
+
+
+class Report:
+    """Read-only questions to the store."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def alive(self) -> bool:
+        """Say whether the database answers."""
+        return bool(await self._db.value(_ALIVE) == 1)
+
+    async def counts(self) -> Counts:
+        """Return all counts."""
+        values = {row[0]: row[1] for row in await self._db.rows(_COUNTERS)}
+        return Counts(
+            files={state: values[f"files.{state}"] for state in FileState},
+            work={(stage, state): values[f"work.{stage}.{state}"] for stage in Stage for state in WorkState},
+            oldest_ms={stage: await self._db.value(_OLDEST, (stage,)) for stage in Stage},
+        )
+
+    async def files(
+        self, state: FileState | None, below_roots: tuple[list[int], bytes] | None, limit: int, offset: int
+    ) -> tuple[list[FileRow], int]:
+        """Return a page of files and how many there are in all.
+
+        *below_roots* restricts it to some roots (ids) and a path relative to them: the path itself and all below it.
+        """
+        roots, prefix = below_roots if below_roots else (None, b"")
+        directory, _, name = prefix.rpartition(b"/")
+        where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name)
+        total = await self._db.value(_COUNT, where)
+        return [_file(row) for row in await self._db.rows(_FILES, (*where, limit, offset))], total
+
+
+def _file(row: sqlite3.Row) -> FileRow:
+    fields = dict(row)
+    parts = (fields.pop("shown").rstrip(b"/"), fields.pop("directory"), fields.pop("name"))
+    fields["filepath"] = b"/".join(part for n, part in enumerate(parts) if part or n == 0)
+    fields["state"] = FileState(fields["state"])
+    fields["stage"] = fields["stage"] and Stage(fields["stage"])
+    fields["work_state"] = fields["work_state"] and WorkState(fields["work_state"])
+    return FileRow(**fields)

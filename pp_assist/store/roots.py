@@ -1,0 +1,68 @@
+"""The watched folders."""
+
+import sqlite3
+
+from pp_assist.core.model import Root
+from pp_assist.store.db import Database
+
+_COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason"""
+_ALL = f"SELECT {_COLUMNS} FROM roots ORDER BY id"  # noqa: S608 - constants
+_ADD = """
+INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, status)
+VALUES (?, ?, ?, 1, ?, ?, ?, 'healthy') RETURNING id"""
+_ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
+_REMOVE = "DELETE FROM roots WHERE id = ?"
+_SCANNED = "UPDATE roots SET last_scanned_at_ms = ?, status = 'healthy', reason = NULL WHERE id = ?"
+_UNHEALTHY = "UPDATE roots SET status = 'unhealthy', reason = ? WHERE id = ?"
+_FILE_COUNTS = """
+SELECT d.root_id, COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id
+WHERE f.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged') GROUP BY d.root_id"""
+
+
+class RootsTable:
+    """Registers, lists and forgets roots. Forgetting is local: the server keeps everything."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def all(self) -> list[Root]:
+        """Return every root, oldest first."""
+        return [_root(row) for row in await self._db.rows(_ALL)]
+
+    async def get(self, root_id: int) -> Root | None:
+        """Return one root, or None."""
+        return next((root for root in await self.all() if root.id == root_id), None)
+
+    async def add(self, path: bytes, shown: bytes, recursive: bool, identity: tuple[int, int], now_ms: int) -> Root:
+        """Register a folder and return it."""
+        async with self._db.transaction() as tx:
+            row = await (await tx.execute(_ADD, (path, shown, recursive, *identity, now_ms))).fetchone()
+            assert row is not None
+            await tx.execute(_ADD_TOP, (row[0],))
+        root = await self.get(row[0])
+        assert root is not None
+        return root
+
+    async def remove(self, root_id: int) -> bool:
+        """Forget a root with everything known about its files; False if there is none."""
+        async with self._db.transaction() as tx:
+            return (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
+
+    async def scanned(self, root_id: int, now_ms: int) -> None:
+        """Note that a scan of the whole root has ended."""
+        async with self._db.transaction() as tx:
+            await tx.execute(_SCANNED, (now_ms, root_id))
+
+    async def unhealthy(self, root_id: int, reason: str) -> None:
+        """Note that the root is not there. Nothing else about it changes."""
+        async with self._db.transaction() as tx:
+            await tx.execute(_UNHEALTHY, (reason, root_id))
+
+    async def file_counts(self) -> dict[int, int]:
+        """Return root id → files in it that must be stored."""
+        return {row[0]: row[1] for row in await self._db.rows(_FILE_COUNTS)}
+
+
+def _root(row: sqlite3.Row) -> Root:
+    fields = dict(row)
+    return Root(**(fields | {"recursive": bool(fields["recursive"]), "enabled": bool(fields["enabled"])}))

@@ -1,0 +1,86 @@
+"""What the hasher and the uploader write down. All functions take the transaction they belong to.
+
+Each statement names the generation (and, through `work`, the stage) it is for, so that a late finisher changes nothing.
+"""
+
+from collections.abc import Sequence
+
+import aiosqlite
+
+from pp_assist.core.model import Claim, FileState, Hashed, Stat
+from pp_assist.store import queue
+from pp_server.wire.receipts import Receipt
+
+_CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND stage = ?)"
+
+_HASHED = f"""
+UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
+    sha256 = ?, racy = ?, hashed_at_ms = ?, state = ?, gen = ? WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+_LOOK_AGAIN_FILE = f"""
+UPDATE files SET state = 'discovered', gen = ?, stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
+WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+_LOOK_AGAIN_WORK = """
+UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms ELSE ? END,
+    stage = 'checksum', gen = ?, state = 'waiting', eligible_at_ms = ?, reason = ?, last_error = NULL, attempts = 0,
+    seen_size = ?, seen_mtime_ns = ?, seen_ctime_ns = ?, seen_inode = ?, seen_device = ?
+WHERE file_id = ? AND gen = ? AND stage = ?"""
+_OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), ?) WHERE id = ? AND gen = ?"
+_STORED = f"""
+UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
+    stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?
+WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+_RENEW = f"UPDATE files SET gen = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
+_FORGET = f"DELETE FROM files WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
+
+
+async def hashed(
+    tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Hashed, bool, FileState, int]], now_ms: int
+) -> None:
+    """Record digests: (claim, what was read, racy, new state, generation)."""
+    await tx.executemany(
+        _HASHED,
+        [
+            (*read.stat, read.mode, read.uid, read.gid, read.sha256, racy, now_ms, state, gen, *_key(claim))
+            for claim, read, racy, state, gen in rows
+        ],
+    )
+
+
+async def look_again(
+    tx: aiosqlite.Connection, claim: Claim, seen: Stat, gen: int, eligible_ms: int, now_ms: int, reason: str | None
+) -> None:
+    """Put a file that is not what we thought in line to be hashed, under the new generation *gen*."""
+    server_may_know = claim.stage == "deletion"  # it may have been told that the file is gone
+    await tx.execute(_LOOK_AGAIN_FILE, (gen, server_may_know, *_key(claim)))
+    await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *_key(claim)))
+
+
+async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
+    """Note, before it happens, that a server may get to know these generations."""
+    await tx.executemany(_OFFERED, [(c.gen, c.file_id, c.gen) for c in claims])
+
+
+async def stored(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, FileState, bool]], now_ms: int) -> None:
+    """Record receipts and remove the work they finish, together: (claim, receipt, state, bytes were sent)."""
+    await tx.executemany(
+        _STORED,
+        [
+            (state, now_ms, receipt.sequence, receipt.server_id, sent, *_key(claim))
+            for claim, receipt, state, sent in rows
+        ],
+    )
+    await queue.done(tx, [claim for claim, *_ in rows])
+
+
+async def renew(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, int]]) -> None:
+    """Give files a newer generation, without a change of anything else."""
+    await tx.executemany(_RENEW, [(gen, *_key(claim)) for claim, gen in rows])
+
+
+async def forget(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
+    """Drop files whose deletion the server has confirmed, with their work."""
+    await tx.executemany(_FORGET, [_key(claim) for claim in claims])
+
+
+def _key(claim: Claim) -> tuple[int, int, str]:
+    return claim.file_id, claim.gen, claim.stage

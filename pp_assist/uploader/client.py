@@ -1,0 +1,144 @@
+"""The upload protocol as methods, one per call. HTTP statuses become our errors here and nowhere else."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pp_assist.core.errors import (
+    FileChanged,
+    NeedsLogin,
+    Refused,
+    ServerBusy,
+    ServerNonsense,
+    ServerTrouble,
+    ServerUnavailable,
+    SessionLost,
+    Stale,
+)
+from pp_assist.http import Answer, Http
+from pp_server.wire.errors import ErrorCode
+from pp_server.wire.messages import (
+    ChunkAnswer,
+    CompleteAnswer,
+    DeletionsAnswer,
+    HostAnswer,
+    InitiateAnswer,
+)
+
+A = TypeVar("A", bound=BaseModel)
+
+SLOWEST_CHECK_BYTES_PER_S = 20_000_000
+
+UNAVAILABLE = (429, 502, 503, 504, 507)
+"""Statuses that concern everybody, not this request."""
+
+
+class ChunksMissing(Exception):
+    """The server lacks chunks we thought it had; `missing` holds their ranges."""
+
+    def __init__(self, missing: list[tuple[int, int]]) -> None:
+        super().__init__("chunks are missing")
+        self.missing = missing
+
+
+class UploadClient:
+    """One server, one method per verb. Every method raises `AssistError`s that say what to do."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def initiate(self, request: dict[str, Any]) -> InitiateAnswer:
+        """Offer a version; the answer says which chunks are missing."""
+        return _parse(await self._call("POST", "/api/uploads/initiate", request), InitiateAnswer)
+
+    async def put_chunk(self, upload_id: str, number: int, content: bytes) -> ChunkAnswer:
+        """Send one chunk."""
+        answer = await self._http.request("PUT", f"/api/uploads/{upload_id}/chunk/{number}", content=content)
+        return _parse(_accepted(answer), ChunkAnswer)
+
+    async def complete(self, upload_id: str, sha256: str, size_bytes: int) -> CompleteAnswer:
+        """Have the server check and keep the file; once this returns, it is durable there.
+
+        The server reads the whole file before it answers, so a large one is given the time for that.
+        """
+        path = f"/api/uploads/{upload_id}/complete"
+        patience_s = size_bytes / SLOWEST_CHECK_BYTES_PER_S
+        answer = await self._http.request("POST", path, body={"sha256": sha256}, extra_timeout_s=patience_s)
+        return _parse(_accepted(answer), CompleteAnswer)
+
+    async def abort(self, upload_id: str) -> None:
+        """Give up an upload whose chunks are of no use any more."""
+        await self._call("DELETE", f"/api/uploads/{upload_id}")
+
+    async def deletions(self, files: list[dict[str, Any]]) -> DeletionsAnswer:
+        """Tell of files that are gone; one result per file, in order."""
+        result = _parse(await self._call("POST", "/api/files/deletions", {"files": files}), DeletionsAnswer)
+        if len(result.results) != len(files):
+            raise ServerNonsense("another number of results than deletions")
+        return result
+
+    async def highest_gen(self, host_id: str) -> int:
+        """Return the highest generation the server knows of this host; 0 where it knows none."""
+        answer = await self._http.request("GET", f"/api/hosts/{host_id}")
+        if answer.status == 404:
+            return 0
+        return _parse(_accepted(answer), HostAnswer).highest_gen
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Answer:
+        return _accepted(await self._http.request(method, path, body=body))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.close()
+
+
+def _parse(answer: Answer, model: type[A]) -> A:
+    try:
+        return model.model_validate(answer.json())
+    except ValidationError as error:
+        raise ServerNonsense(f"not an answer of our protocol: {error.errors()[0]['msg']}") from error
+
+
+def _accepted(answer: Answer) -> Answer:
+    """Return *answer* if it is a success; raise what its status and code mean otherwise."""
+    if 200 <= answer.status < 300:
+        return answer
+    problem = _problem(answer)
+    code, detail = problem.get("code"), str(problem.get("detail", ""))[:500]
+    retry_after = answer.retry_after_s
+    if answer.status in (401, 403):
+        raise NeedsLogin(f"the server does not accept our API key: {detail or answer.status}")
+    text = f"the server answers {answer.status}: {detail or 'no explanation'}"
+    if answer.status in UNAVAILABLE:
+        raise ServerUnavailable(text, retry_after)
+    if answer.status >= 500:
+        raise ServerTrouble(text, retry_after)
+    if not code:
+        raise ServerNonsense(text)
+    match code:
+        case ErrorCode.STALE if isinstance(problem.get("gen"), int):
+            raise Stale(problem["gen"])
+        case ErrorCode.NOT_ALL_CHUNKS_UPLOADED:
+            raise ChunksMissing(_ranges(problem.get("missing")))
+        case ErrorCode.SHA256_MISMATCH | ErrorCode.CHUNK_CONFLICT | ErrorCode.ETAG_MISMATCH:
+            raise FileChanged(f"the server received other bytes than were announced: {detail}")
+        case ErrorCode.UPLOAD_NOT_FOUND | ErrorCode.UPLOAD_EXPIRED | ErrorCode.UPLOAD_ABORTED:
+            raise SessionLost(detail)
+        case ErrorCode.CHUNK_SUPERSEDED:
+            raise ServerBusy(detail, retry_after)
+    raise Refused(f"the server refuses it ({code}): {detail}")
+
+
+def _problem(answer: Answer) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ServerNonsense:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _ranges(value: Any) -> list[tuple[int, int]]:
+    try:
+        return [(int(first), int(last)) for first, last in value]
+    except (TypeError, ValueError) as error:
+        raise ServerNonsense("the missing chunks are not ranges") from error

@@ -1,0 +1,133 @@
+"""Deletion notices: a third look right before sending, then in batches, until the server has confirmed each one."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pp_assist.clock import Clock
+from pp_assist.core.backoff import delay_ms
+from pp_assist.core.errors import AssistError, Remedy
+from pp_assist.core.model import Claim, Stage, is_directory
+from pp_assist.core.rest import eligible_at_ms
+from pp_assist.disk import look_at_all
+from pp_assist.store import observations, queue, versions
+from pp_assist.store.db import Database
+from pp_assist.store.queue import WorkQueue
+from pp_assist.uploader.link import ServerLink
+from pp_assist.uploader.transfer import Host, Transfer
+from pp_server.wire.messages import DeletionResult
+from pp_server.wire.names import json_fields
+from pp_server.wire.times import iso
+
+log = logging.getLogger(__name__)
+
+DELETIONS_AT_A_TIME = 500
+LOOK_AGAIN_MS = 5_000
+
+
+class Deletions:
+    """The part of the uploader that tells of files that are gone."""
+
+    def __init__(
+        self,
+        db: Database,
+        queues: dict[Stage, WorkQueue],
+        link: ServerLink,
+        host: Host,
+        quiet_ms: int,
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._db = db
+        self._queues = queues
+        self._waiting = queues[Stage.DELETION]
+        self._link = link
+        self._host = host
+        self._quiet_ms = quiet_ms
+        self._clock = clock
+        self._threads = threads
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._waiting.start_over()
+        while True:
+            await self._link.ready()
+            claims = await self._waiting.take(DELETIONS_AT_A_TIME)
+            try:
+                transfer = await self._link.ready()
+                gone = await self._still_gone(claims)
+                if gone:
+                    await self._tell(transfer, gone)
+            finally:
+                self._waiting.release(claims)
+
+    async def _still_gone(self, claims: list[Claim]) -> list[Claim]:
+        """Look a third time; return the claims whose files certainly are not there, and put the others right."""
+        loop = asyncio.get_running_loop()
+        looks = await loop.run_in_executor(self._threads, look_at_all, [claim.location for claim in claims])
+        gone: list[Claim] = []
+        now_ms = self._clock.now_ms()
+        async with self._db.transaction() as tx:
+            for claim, seen in zip(claims, looks, strict=True):
+                if seen is None or is_directory(seen):
+                    gone.append(claim)
+                elif isinstance(seen, AssistError):
+                    await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
+                else:  # it is back
+                    (gen,) = await observations.take_gens(tx, 1)
+                    eligible = eligible_at_ms(seen.stat, now_ms, self._quiet_ms, closed=False)
+                    await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)
+        if len(gone) < len(claims):
+            self._queues[Stage.CHECKSUM].wake()
+        return gone
+
+    async def _tell(self, transfer: Transfer, claims: list[Claim]) -> None:
+        try:
+            answer = await transfer.client.deletions([self._notice(claim) for claim in claims])
+        except AssistError as error:
+            await self._failed(claims, error)
+            return
+        await self._settle(list(zip(claims, answer.results, strict=True)))
+        await self._link.succeeded()
+
+    async def _settle(self, results: Sequence[tuple[Claim, DeletionResult]]) -> None:
+        """Forget what the server has confirmed; what it calls stale is looked at again under a newer generation."""
+        stale = [(claim, result) for claim, result in results if result.status == "stale"]
+        async with self._db.transaction() as tx:
+            await versions.forget(tx, [claim for claim, result in results if result.status != "stale"])
+            if stale:
+                await observations.raise_gen(tx, max(result.gen or 0 for _, result in stale))
+                gens = await observations.take_gens(tx, len(stale))
+                await versions.renew(tx, [(claim, gen) for (claim, _), gen in zip(stale, gens, strict=True)])
+                moves = [(claim, Stage.VANISHED, gen) for (claim, _), gen in zip(stale, gens, strict=True)]
+                await queue.move(tx, moves, self._clock.now_ms())
+        log.info("the server was told of %d deletions (%d stale)", len(results), len(stale))
+        if stale:
+            self._queues[Stage.VANISHED].wake()
+
+    async def _failed(self, claims: list[Claim], error: AssistError) -> None:
+        """Keep every row. A batch the server refuses is tried again like any other: deletions are never dropped."""
+        if error.remedy in (Remedy.WAIT, Remedy.LOGIN):
+            await self._link.failed(error)
+        log.info("%d deletions not told yet: %s", len(claims), error)
+        now_ms = self._clock.now_ms()
+        async with self._db.transaction() as tx:
+            for claim in claims:
+                if error.server_wide:
+                    await queue.later(tx, claim, now_ms, error.reason, str(error))
+                else:
+                    at_ms = now_ms + delay_ms(claim.attempts, random.random(), error.retry_after_s)  # noqa: S311
+                    await queue.retry(tx, claim, at_ms, error.reason, str(error))
+
+    def _notice(self, claim: Claim) -> dict[str, object]:
+        assert claim.hashed is not None
+        return {
+            **json_fields(claim.location.filepath),
+            "hostname": self._host.hostname,
+            "host_id": self._host.host_id,
+            "sha256": claim.hashed.sha256,
+            "gen": claim.gen,
+            "deleted_at": iso(claim.queued_at_ms),
+        }

@@ -1,0 +1,175 @@
+"""Our relation to the default server: is there one, does it work, does it know us?"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pp_assist.clock import Clock
+from pp_assist.core.breaker import Breaker
+from pp_assist.core.errors import AssistError, NeedsLogin
+from pp_assist.core.model import Server
+from pp_assist.http import Http
+from pp_assist.store import observations
+from pp_assist.store.db import Database
+from pp_assist.store.servers import ServersTable
+from pp_assist.uploader.client import UploadClient
+from pp_assist.uploader.transfer import Host, Transfer
+
+log = logging.getLogger(__name__)
+
+NO_SERVER_POLL_S = 30.0
+MIB = 1 << 20
+
+HttpFactory = Callable[[Server, "UploaderSettings"], Http]
+
+
+class UploaderSettings(BaseModel):
+    """How files are sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parallel_uploads: int = Field(4, ge=1, le=64, description="Files sent at a time.")
+    parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
+    chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")
+    timeout_seconds: float = Field(60.0, ge=1.0, description="Seconds without an answer after which we try again.")
+    allow_http: bool = Field(False, description="Send the API key unencrypted to hosts other than this machine.")
+
+
+def connect(server: Server, settings: UploaderSettings) -> Http:
+    """Return connections to *server*."""
+    connections = settings.parallel_uploads * settings.parallel_chunks + 2
+    return Http(server.url, server.api_key, settings.timeout_seconds, connections)
+
+
+class ServerLink:
+    """Hands out a `Transfer` when there is a server that works, and lets everybody wait while there is none.
+
+    Server-wide trouble is settled here, so that no file has to pay for it. After trouble (and at first) the server is
+    *greeted*: asked for the highest generation it knows of this host, so that ours begin above it.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        servers: ServersTable,
+        host: Host,
+        settings: UploaderSettings,
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+        on_bytes: Callable[[int], None],
+        http: HttpFactory = connect,
+    ) -> None:
+        self._db = db
+        self._servers = servers
+        self._host = host
+        self._settings = settings
+        self._clock = clock
+        self._threads = threads
+        self._on_bytes = on_bytes
+        self._http = http
+        self._breaker = Breaker()
+        self._one_at_a_time = asyncio.Lock()
+        self._version = -1
+        self._server: Server | None = None
+        self._transfer: Transfer | None = None
+        self._greeted = False
+        self._noted: tuple[int, str] | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can be sent at this moment, as a stable word; None when all is well."""
+        if self._server is None:
+            return "no_server"
+        return self._breaker.reason
+
+    async def ready(self) -> Transfer:
+        """Wait until there is a server that works, and return the way to it."""
+        while True:
+            async with self._one_at_a_time:
+                await self._follow_default()
+                wait_s = self._wait_s()
+                if wait_s == 0 and not self._greeted:
+                    await self._greet()
+                if self._greeted and self._transfer is not None:
+                    return self._transfer
+                changed = self._servers.changed
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(wait_s, 0.05)):
+                    await changed.wait()
+
+    def _wait_s(self) -> float:
+        if self._transfer is None:
+            return NO_SERVER_POLL_S
+        return self._breaker.wait_ms(self._clock.mono_ms()) / 1000
+
+    async def _follow_default(self) -> None:
+        if self._version == self._servers.version:
+            return
+        self._version = self._servers.version
+        await self.close()
+        self._server = await self._servers.default()
+        self._breaker.succeeded()
+        self._greeted = False
+        self._noted = None
+        if self._server is None:
+            return
+        settings = self._settings
+        self._transfer = Transfer(
+            UploadClient(self._http(self._server, settings)),
+            self._host,
+            self._threads,
+            asyncio.Semaphore(settings.parallel_uploads * settings.parallel_chunks),
+            settings.parallel_chunks,
+            settings.chunk_size_mb * MIB,
+            self._on_bytes,
+        )
+
+    async def _greet(self) -> None:
+        assert self._transfer is not None
+        try:
+            highest = await self._transfer.client.highest_gen(self._host.host_id)
+        except AssistError as error:
+            await self.failed(error)
+            return
+        async with self._db.transaction() as tx:
+            await observations.raise_gen(tx, highest)
+        self._greeted = True
+        await self.succeeded()
+
+    async def succeeded(self) -> None:
+        """Note that the server did what it was asked."""
+        self._breaker.succeeded()
+        await self._note("ok", None, contact=True)
+
+    async def failed(self, error: AssistError) -> None:
+        """Note trouble that is the server's."""
+        certain = error.server_wide or not self._greeted
+        jitter = random.random()  # noqa: S311
+        now_ms = self._clock.mono_ms()
+        self._breaker.failed(now_ms, error.reason, jitter, certain, error.retry_after_s)
+        if self._breaker.is_open:
+            self._greeted = False
+            state = "needs_login" if isinstance(error, NeedsLogin) else "unreachable"
+            await self._note(state, str(error), contact=state == "needs_login")
+
+    async def _note(self, state: str, reason: str | None, contact: bool) -> None:
+        """Write down how the server stands, once per change: not for every file."""
+        if self._server is None or self._noted == (self._server.id, state):
+            return
+        self._noted = (self._server.id, state)
+        if state != "ok":
+            log.warning("server %s is %s: %s", self._server.name, state, reason)
+        else:
+            log.info("server %s works", self._server.name)
+        await self._servers.note(self._server.id, state, reason, self._clock.now_ms() if contact else None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            await transfer.client.close()
