@@ -84,7 +84,7 @@ class DataDir:
         Raises:
             StartRefused: the message says what is wrong.
         """
-        if not os.path.exists(self.database) and any(os.scandir(self.blobs)):
+        if not os.path.exists(self.database) and os.listdir(self.blobs):
             raise StartRefused(f"{self.database} is missing, but there is stored content: restore the database first")
         try:
             self._probe(durable)

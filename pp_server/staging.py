@@ -67,7 +67,7 @@ class Staging:
 
     def upload_ids(self) -> list[str]:
         """Return the uploads that have a file here."""
-        return [e.name.removesuffix(_SUFFIX) for e in os.scandir(self._directory) if e.name.endswith(_SUFFIX)]
+        return [name.removesuffix(_SUFFIX) for name in os.listdir(self._directory) if name.endswith(_SUFFIX)]
 
 
 class StagedFile:

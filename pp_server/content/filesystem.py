@@ -113,9 +113,8 @@ class FilesystemContent:
 
     def recover(self) -> None:
         """After an unclean stop: make directories durable that were created but perhaps not synced. Blocking."""
-        for entry in os.scandir(self._blobs):
-            if entry.is_dir(follow_symlinks=False):
-                self._durable.sync_dir(entry.path)
+        for name in os.listdir(self._blobs):
+            self._durable.sync_dir(os.path.join(self._blobs, name))
         self._durable.sync_dir(self._blobs)
 
     def _put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:

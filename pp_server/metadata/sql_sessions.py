@@ -36,7 +36,7 @@ _SESSIONS = (
 _BY_ID = _SESSIONS.where(s.id == sa.bindparam("id"))
 _BY_UPLOAD_ID = _SESSIONS.where(s.upload_id == sa.bindparam("upload_id"), s.owner_id == sa.bindparam("owner_id"))
 _OPEN_OF_PATH = _SESSIONS.where(
-    IS_OPEN, s.host_key == sa.bindparam("host_key"), s.path == sa.bindparam("path"), s.expires_ms > sa.bindparam("now")
+    IS_OPEN, s.host_key == sa.bindparam("host_key"), s.path == sa.bindparam("path")
 ).order_by(s.id.desc())
 _INSERT = sa.insert(upload_sessions)
 _RENEW = sa.update(upload_sessions).where(s.id == sa.bindparam("session"))
@@ -85,7 +85,9 @@ def _is_repeat(conn: sa.Connection, host: int, request: UploadRequest) -> bool:
 
 
 def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, now_ms: int) -> int | None:
-    for row in conn.execute(_OPEN_OF_PATH, {"host_key": host, "path": request.path, "now": now_ms}):
+    for row in conn.execute(_OPEN_OF_PATH, {"host_key": host, "path": request.path}):
+        if row.expires_ms <= now_ms:
+            continue
         wanted = (request.gen, request.facts.kind, request.sha256, request.size_bytes)
         shape = (request.chunk_bytes, request.total_chunks)
         if (row.gen, row.kind, row.sha256, row.size_bytes) == wanted and (row.chunk_bytes, row.total_chunks) == shape:

@@ -1,0 +1,140 @@
+"""Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
+
+A script, so that the killed process is not the test's: `python killing.py DIRECTORY [SEED]`. It imports everything once
+and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from serving import CHUNK, Client, Clock, Server, content, sha
+
+from pp_server.app import create_app
+from pp_server.durable import Durable
+from pp_server.settings import Settings
+
+DATA = content(2 * CHUNK + 100)
+FINISHED, SURVIVED = 0, 3
+
+
+class Killing(Durable):
+    """Ends the process at the *at*-th step once armed."""
+
+    def __init__(self, at: int, note: Path) -> None:
+        super().__init__()
+        self.at = at
+        self.note = note
+        self.steps = -1
+
+    def arm(self) -> None:
+        self.steps = 0
+
+    def step(self, name: str) -> None:
+        if self.steps < 0:
+            return
+        self.steps += 1
+        if self.steps == self.at:
+            self.note.write_text(name)
+            os._exit(9)
+
+
+async def with_client(data_dir: Path, durable: Durable, api_key: str | None, work) -> object:
+    app = create_app(Settings(data_dir=data_dir), durable, Clock())
+    async with app.router.lifespan_context(app):
+        server = Server(app, data_dir, Clock())
+        if api_key is None:
+            client = await server.client()
+        else:
+            client = Client(server.http({"Authorization": f"Bearer {api_key}"}), api_key)
+        try:
+            return await work(server, client)
+        finally:
+            for http in server.clients:
+                await http.aclose()
+
+
+async def prepare(server: Server, client: Client) -> str:
+    return client.api_key
+
+
+async def upload_until_killed(server: Server, client: Client, durable: Killing) -> None:
+    await asyncio.sleep(0.05)  # the cleaning at start has operations of its own
+    durable.arm()
+    await client.upload("/a", DATA, gen=1)
+    durable.steps = -1
+
+
+async def finish_and_compare(server: Server, client: Client) -> None:
+    again = await client.initiate("/a", DATA, gen=1)
+    assert again.status_code == 201, again.text
+    for first, last in again.json()["missing"]:
+        for n in range(first, last + 1):
+            chunk = await client.put(again.json()["upload_id"], n, DATA[n * CHUNK : (n + 1) * CHUNK])
+            assert chunk.status_code == 200, chunk.text
+    done = await client.complete(again.json()["upload_id"])
+    assert done.status_code == 200, done.text
+    assert (await client.download(sha(DATA))).content == DATA
+    assert await client.listed() == ["/a"]
+    assert done.json()["receipt"]["sequence"] == 1
+    stats = await server.stats()
+    assert (stats["blobs"], stats["files"], stats["bytes_stored"]) == (1, 1, len(DATA))
+    assert stats["bytes_received"] <= len(DATA) + CHUNK, "more than a chunk was sent again"
+    assert not list((server.data_dir / "quarantine").iterdir())
+
+
+def forked(work) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            asyncio.run(work())
+            os._exit(FINISHED)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def round_of(at: int, template: Path, place: Path, api_key: str) -> str | None:
+    """Kill at the *at*-th step and recover; return the step's name, None where there is no such step any more."""
+    shutil.copytree(template, place)
+    note = place.with_suffix(".note")
+
+    async def kill() -> None:
+        durable = Killing(at, note)
+        await with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
+
+    async def recover() -> None:
+        await with_client(place, Durable(), api_key, finish_and_compare)
+
+    ended = forked(kill)
+    assert ended in (FINISHED, 9), ended
+    assert forked(recover) == FINISHED, f"step {at} ({note.read_text() if note.exists() else 'none'})"
+    shutil.rmtree(place)
+    return note.read_text() if ended == 9 else None
+
+
+def main(directory: Path) -> None:
+    template = directory / "template"
+    keys = directory / "key"
+
+    async def make() -> None:
+        key = await with_client(template, Durable(), None, prepare)
+        keys.write_text(str(key))
+
+    assert forked(make) == FINISHED
+    names: list[str] = []
+    while (
+        name := round_of(len(names) + 1, template, directory / f"round-{len(names) + 1}", keys.read_text())
+    ) is not None:
+        names.append(name)
+    print(json.dumps(names))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

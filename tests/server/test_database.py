@@ -1,0 +1,135 @@
+"""The database of the server: migrations, indexes, damage."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from serving import CHUNK, Server, content
+
+from pp_server.core.errors import StartRefused
+from pp_server.core.model import ListingQuery
+from pp_server.metadata import sql_files, sql_sessions, store, tables
+from pp_server.metadata.engine import writing_engine
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    path = str(tmp_path / "pp.db")
+    store.prepare(path)
+    return path
+
+
+def test_the_migrations_build_the_tables_we_know(database: str) -> None:
+    engine = writing_engine(database)
+    with engine.connect() as conn, conn.begin():
+        assert compare_metadata(MigrationContext.configure(conn), tables.metadata) == []
+    engine.dispose()
+    made = sqlite3.connect(":memory:")
+    fresh = sa.create_engine("sqlite://", creator=lambda: made)
+    tables.metadata.create_all(fresh)
+    assert _schema(made) == _schema(sqlite3.connect(database)) - {"alembic_version"}
+    fresh.dispose()
+    made.close()
+
+
+def _schema(conn: sqlite3.Connection) -> set[str]:
+    """Names, and what comparing columns cannot see: partial indexes, AUTOINCREMENT, WITHOUT ROWID."""
+    rows = conn.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    conn.close()
+    marks = ("AUTOINCREMENT", "WITHOUT ROWID", "WHERE", "UNIQUE INDEX")
+    return {name + "".join(f" {mark}" for mark in marks if mark in sql) for name, sql in rows}
+
+
+def test_preparing_again_changes_nothing_but_the_epoch(database: str) -> None:
+    first = store.prepare(database)
+    second = store.prepare(database)
+    assert (second.epoch, second.server_id) == (first.epoch + 1, first.server_id)
+    assert not second.was_clean
+
+
+def test_a_database_of_a_newer_program_is_refused(database: str) -> None:
+    with sqlite3.connect(database) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+    conn.close()
+    with pytest.raises(StartRefused, match="newer"):
+        store.prepare(database)
+
+
+@pytest.mark.parametrize("damage", [b"not a database" * 1000, b""])
+def test_a_damaged_database_is_refused_and_left_alone(database: str, damage: bytes) -> None:
+    with sqlite3.connect(database) as conn:
+        conn.executemany("INSERT INTO owners (name, created_ms) VALUES (?, 0)", [(str(n) * 50,) for n in range(500)])
+    conn.close()
+    data = bytearray(Path(database).read_bytes())
+    data[: len(damage)] = damage
+    if not damage:  # the first page is fine, a later one is not
+        data[-4096:] = b"\xff" * 4096
+    Path(database).write_bytes(data)
+    with pytest.raises(StartRefused):
+        store.prepare(database)
+    assert Path(database).read_bytes()[-4096:] == bytes(data[-4096:])
+
+
+async def test_content_without_its_database_is_refused(running) -> None:
+    async with running() as server:
+        await (await server.client()).upload("/a", content(CHUNK))
+        data_dir = server.data_dir
+    (data_dir / "meta" / "pp.db").unlink()
+    with pytest.raises(StartRefused, match="missing"):
+        async with running():
+            pass
+
+
+def _plan(conn: sa.Connection, statement: sa.Executable, **values: object) -> str:
+    compiled = statement.compile(conn, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    parameters = compiled.construct_params(values)
+    text = "EXPLAIN QUERY PLAN " + str(compiled)
+    rows = conn.exec_driver_sql(text, tuple(parameters[name] for name in compiled.positiontup)).all()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
+    engine = writing_engine(database)
+    s, v = tables.upload_sessions.c, tables.file_versions.c
+    with engine.connect() as conn, conn.begin():
+
+        def plan(statement: sa.Executable, **values: object) -> str:
+            found = _plan(conn, statement, **values)
+            assert "SCAN" not in found, found
+            return found
+
+        assert "uq_upload_sessions_upload_id" in plan(sql_sessions._BY_UPLOAD_ID, upload_id="x", owner_id=1)
+        assert "ix_upload_sessions_open" in plan(sql_sessions._OPEN_OF_PATH, host_key=1, path=b"/a")
+        assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(tables.IS_OPEN, s.expires_ms <= 5))
+        assert "ix_upload_sessions_expires" in plan(sa.select(s.id).where(s.expires_ms < 5))
+        assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(s.status == "completed"))
+        assert "ix_file_versions_status" in plan(sa.select(v.id).where(v.status == "deleted"))
+        assert "uq_file_versions_head" in plan(sql_files._HEAD, host_key=1, path=b"/a")
+        assert "ix_file_versions_content" in plan(sql_files._OWNED, owner_id=1, sha256="x", size_bytes=1)
+        listing = sql_files._VERSIONS.where(*sql_files._wanted(ListingQuery(1))).order_by(v.host_key, v.path).limit(10)
+        found = plan(listing)
+        assert "ix_file_versions_live" in found
+        assert "TEMP B-TREE" not in found
+    engine.dispose()
+
+
+async def test_the_database_syncs_every_commit(server: Server) -> None:
+    writer = server.app.state.admin._metadata._writer
+    pragmas = await writer.run(
+        lambda tx: {
+            name: tx.conn.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "mmap_size", "trusted_schema")
+        }
+    )
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "mmap_size": 0, "trusted_schema": 0}
+
+
+async def test_a_small_file_costs_few_syncs(server: Server) -> None:
+    client = await server.client()
+    before = (await server.stats())["fsyncs"]
+    await client.upload("/a", b"data")
+    await server.stats()
+    assert (await server.stats())["fsyncs"] - before <= 10
