@@ -212,14 +212,17 @@ def _run_only(tx: Transaction, write: Write[Any]) -> Any:
 
 def _run_one(tx: Transaction, write: Write[Any]) -> Any:
     """Return the result, or the exception after undoing what was done for it."""
-    savepoint = tx.conn.begin_nested()
+    raw = tx.conn.connection.driver_connection  # SQLAlchemy compiles a savepoint anew each time, at 50 times the cost
+    assert raw is not None
+    raw.execute("SAVEPOINT job")
     try:
         result = write(tx)
     except Exception as error:
-        savepoint.rollback()
+        raw.execute("ROLLBACK TO job")
+        raw.execute("RELEASE job")
         tx.counts.clear()
         return storage_error(error) if isinstance(error, sa.exc.DBAPIError) else error
-    savepoint.commit()
+    raw.execute("RELEASE job")
     return result
 
 

@@ -1,7 +1,6 @@
 """Statements about hosts, blobs and file versions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,7 +59,7 @@ _FACT_NAMES = tuple(Facts.__dataclass_fields__)
 
 def fact_values(facts: Facts) -> dict[str, Any]:
     """Return the facts by column."""
-    return asdict(facts)
+    return {name: getattr(facts, name) for name in _FACT_NAMES}
 
 
 def ensure_host(tx: Transaction, request: UploadRequest, now_ms: int) -> int:
