@@ -91,9 +91,21 @@ def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None
         with posix.opened(posix.open_beneath(root_fd, parts, posix.OPEN_DIRECTORY)) as parent:
             return snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
     except OSError as error:
-        if error.errno in GONE:
-            return None
-        raise
+        if error.errno not in GONE:
+            raise
+        if error.errno == errno.ENOTDIR and _link_on_the_way(root_fd, parts):
+            raise OSError(errno.ELOOP, "a link stands where a folder was") from error
+        return None
+
+
+def _link_on_the_way(root_fd: int, parts: list[bytes]) -> bool:
+    """Say whether one of *parts* is a link: the files may well be there, but we follow no links to see."""
+    for count in range(len(parts)):
+        with posix.opened(posix.open_beneath(root_fd, parts[:count], posix.OPEN_DIRECTORY)) as parent:
+            mode = os.stat(parts[count], dir_fd=parent, follow_symlinks=False).st_mode
+        if posix.file_type(mode) != "dir":
+            return posix.file_type(mode) == "symlink"
+    return False
 
 
 def look(location: Location) -> Snapshot | None:

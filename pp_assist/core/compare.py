@@ -80,8 +80,10 @@ def compare(
         for name, row in known.items():
             if name not in present and (asked is None or name in asked):
                 _missing(changes, row)
+        # a link in a directory's place may lead to the very same files: that is no deletion
+        kept = {entry.name for entry in listing.entries if entry.kind in (Kind.DIR, Kind.SYMLINK)}
         changes.vanished_directories = [
-            name for name in known_directories if name not in present and (asked is None or name in asked)
+            name for name in known_directories if name not in kept and (asked is None or name in asked)
         ]
     return changes
 

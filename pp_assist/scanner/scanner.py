@@ -209,6 +209,9 @@ class Scanner:
             await observations.sweep(tx, root.id)
         if not start:
             await self._roots.scanned(root.id, self._clock.now_ms())
+        if root.status == "unhealthy":  # its work was left alone until now
+            for waiting in self._queues.values():
+                waiting.wake()
         if total.to_hash or total.vanished or total.problems:
             log.info(
                 "scanned %r: %d names, %d to hash, %d missing, %d directories unreadable",

@@ -1,0 +1,168 @@
+"""What a look at a directory means: a table of seen against known."""
+
+from dataclasses import replace
+
+import pytest
+
+from pp_assist.core.compare import Look, compare, missing_subtree
+from pp_assist.core.model import FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
+from pp_assist.core.rules import Rules
+
+NOW_MS = 1_700_000_000_000
+OLD_NS = (NOW_MS - 60_000) * 1_000_000
+YOUNG_NS = (NOW_MS - 500) * 1_000_000
+LOOK = Look(NOW_MS, quiet_ms=2000)
+RULES = Rules(own=frozenset({(7, 99)}), root_device=7, root_length=10)
+STAT = Stat(10, OLD_NS, OLD_NS, 5, 7)
+
+
+def entry(name: bytes = b"a", kind: Kind = Kind.FILE, stat: Stat = STAT) -> Snapshot:
+    return Snapshot(name, kind, stat, 0o644, 1000, 1000)
+
+
+def row(name: bytes = b"a", state: FileState = FileState.COMPLETED, **more: object) -> KnownFile:
+    known = KnownFile(1, name, state, 3, STAT, False, NOW_MS - 60_000, True, None, None, None, None)
+    return replace(known, **more)  # type: ignore[arg-type]
+
+
+def listing(*entries: Snapshot, **more: object) -> Listing:
+    return replace(Listing(b"", entries, complete=True), **more)  # type: ignore[arg-type]
+
+
+def look(seen: Listing, *known: KnownFile, directories: tuple[bytes, ...] = (), when: Look = LOOK):  # type: ignore[no-untyped-def]
+    return compare(seen, {file.name: file for file in known}, directories, RULES, when)
+
+
+def test_a_new_file_at_rest_may_be_hashed_at_once() -> None:
+    assert look(listing(entry())).new == [(entry(), NOW_MS)]
+
+
+def test_a_young_file_waits_for_a_second_equal_look() -> None:
+    young = entry(stat=STAT._replace(mtime_ns=YOUNG_NS))
+    assert look(listing(young)).new == [(young, NOW_MS + 2000)]
+
+
+def test_a_young_file_that_was_just_closed_waits_a_moment() -> None:
+    young = entry(stat=STAT._replace(ctime_ns=YOUNG_NS))
+    assert look(listing(young, closed=frozenset({b"a"}))).new == [(young, NOW_MS + 100)]
+
+
+def test_an_untouched_file_is_left_alone() -> None:
+    changes = look(listing(entry()), row())
+    assert changes.unchanged == 1
+    assert not (changes.changed or changes.new or changes.recheck)
+
+
+@pytest.mark.parametrize("field", Stat._fields)
+@pytest.mark.parametrize("step", [1, -1])
+def test_any_difference_in_the_stat_tuple_is_a_change(field: str, step: int) -> None:
+    """A restored file is older than the one it replaces: inequality, not >."""
+    seen = entry(stat=STAT._replace(**{field: getattr(STAT, field) + step}))
+    assert [change[0].id for change in look(listing(seen), row()).changed] == [1]
+
+
+def test_force_rechecks_what_looks_untouched_without_a_new_generation() -> None:
+    changes = look(listing(entry()), row(), when=replace(LOOK, force=True))
+    assert len(changes.recheck) == 1
+    assert not changes.changed
+
+
+def test_a_racy_file_gets_a_second_look_once_it_is_old_enough() -> None:
+    assert look(listing(entry()), row(racy=True)).recheck
+    assert not look(listing(entry()), row(racy=True, hashed_at_ms=NOW_MS - 100)).recheck
+
+
+def test_a_file_in_line_to_be_hashed_is_queued_again_only_if_it_changed_again() -> None:
+    waiting = row(state=FileState.DISCOVERED, stage=Stage.CHECKSUM, seen=STAT, eligible_at_ms=NOW_MS)
+    assert look(listing(entry()), waiting).unchanged == 1
+    assert look(listing(entry(stat=STAT._replace(size_bytes=11))), waiting).changed
+
+
+def test_a_close_brings_a_waiting_file_forward() -> None:
+    young = STAT._replace(mtime_ns=YOUNG_NS)
+    waiting = row(state=FileState.DISCOVERED, stage=Stage.CHECKSUM, seen=young, eligible_at_ms=NOW_MS + 1500)
+    changes = look(listing(entry(stat=young), closed=frozenset({b"a"})), waiting)
+    assert changes.sooner == [(waiting, NOW_MS + 100)]
+
+
+def test_a_missing_file_the_server_may_have_vanishes() -> None:
+    changes = look(listing(), row())
+    assert changes.vanished == [row()]
+    assert not changes.forgotten
+
+
+def test_a_missing_file_no_server_heard_of_is_forgotten() -> None:
+    unknown = row(may_be_on_server=False)
+    assert look(listing(), unknown).forgotten == [unknown]
+
+
+@pytest.mark.parametrize("problem", [{"complete": False}, {"asked": frozenset({b"other"})}])
+def test_nothing_is_missing_from_a_listing_that_does_not_say_so(problem: dict[str, object]) -> None:
+    changes = look(listing(**problem), row(), directories=(b"d",))
+    assert not (changes.vanished or changes.forgotten or changes.vanished_directories)
+
+
+def test_a_targeted_look_tells_of_what_it_asked_for() -> None:
+    changes = look(listing(asked=frozenset({b"a", b"d"})), row(), row(b"b"), directories=(b"d", b"e"))
+    assert [file.name for file in changes.vanished] == [b"a"]
+    assert changes.vanished_directories == [b"d"]
+
+
+def test_a_file_that_comes_back_is_hashed_again_under_a_new_generation() -> None:
+    for stage in (Stage.VANISHED, Stage.DELETION):
+        back = row(state=FileState.VANISHED, stage=stage)
+        assert [change[0] for change in look(listing(entry()), back).changed] == [back]
+
+
+def test_a_file_that_is_already_missing_is_not_reported_again() -> None:
+    changes = look(listing(), row(state=FileState.VANISHED, stage=Stage.VANISHED))
+    assert not (changes.vanished or changes.forgotten)
+
+
+@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FIFO, Kind.SOCKET, Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE])
+def test_what_is_no_regular_file_is_unsupported_with_its_type(kind: Kind) -> None:
+    special = entry(kind=kind)
+    assert look(listing(special)).set_aside == [(None, special, FileState.UNSUPPORTED, kind.value)]
+
+
+def test_a_file_replaced_by_a_link_is_no_deletion() -> None:
+    changes = look(listing(entry(kind=Kind.SYMLINK)), row())
+    assert changes.set_aside[0][0] == row()
+    assert not changes.vanished
+
+
+def test_a_file_replaced_by_a_directory_is_gone() -> None:
+    changes = look(listing(entry(kind=Kind.DIR)), row())
+    assert changes.vanished == [row()]
+    assert changes.directories == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "rule"),
+    [
+        (entry(b".DS_Store"), "system_junk"),
+        (entry(b"lost+found", Kind.DIR), "system_junk"),
+        (entry(b"state", Kind.DIR, STAT._replace(inode=99)), "own_directory"),
+        (entry(b"mnt", Kind.DIR, STAT._replace(device=8)), "other_file_system"),
+    ],
+)
+def test_exclusions_have_a_name(seen: Snapshot, rule: str) -> None:
+    changes = look(listing(seen))
+    assert changes.set_aside == [(None, seen, FileState.EXCLUDED, rule)]
+    assert not changes.directories
+
+
+def test_a_path_too_long_is_unsupported() -> None:
+    changes = look(listing(entry(b"n" * 200), directory=b"d" * 3900))
+    assert changes.set_aside[0][2:] == (FileState.UNSUPPORTED, "path too long")
+
+
+def test_a_missing_directory_counts_by_its_files() -> None:
+    changes = missing_subtree([row(), row(b"b", may_be_on_server=False), row(b"c", state=FileState.VANISHED)])
+    assert [file.name for file in changes.vanished] == [b"a"]
+    assert [file.name for file in changes.forgotten] == [b"b"]
+
+
+def test_a_directory_replaced_by_a_file_is_gone_and_one_replaced_by_a_link_is_not() -> None:
+    assert look(listing(entry(b"d")), directories=(b"d",)).vanished_directories == [b"d"]
+    assert look(listing(entry(b"d", Kind.SYMLINK)), directories=(b"d",)).vanished_directories == []

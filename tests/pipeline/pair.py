@@ -1,0 +1,226 @@
+"""The real daemon's stages against the real server application, in one process, with weather in between."""
+
+import asyncio
+import hashlib
+import os
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from pp_assist import disk
+from pp_assist.core.model import TRACKED, FileState, Server, Stage
+from pp_assist.daemon import Daemon, build
+from pp_assist.http import Http
+from pp_assist.settings import Settings
+from pp_assist.store.report import Counts, Report
+from pp_assist.supervisor import Supervisor
+from pp_assist.uploader.link import UploaderSettings
+from pp_assist.uploader.transfer import Host
+from pp_server.app import create_app
+from pp_server.core.model import DEFAULT_SCOPES
+from pp_server.settings import Settings as ServerSettings
+
+DEADLINE_S = 30.0
+ME = Host("host-1", "laptop")
+
+
+@dataclass
+class Weather(httpx.AsyncBaseTransport):
+    """What happens to requests on their way: one word per request, then "ok" for ever."""
+
+    inner: httpx.AsyncBaseTransport | None = None
+    forecast: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append((request.method, request.url.path))
+        word = self.forecast.pop(0) if self.forecast else "ok"
+        if word == "lost_request" or self.inner is None:
+            raise httpx.ConnectError("nobody there", request=request)
+        if word.isdigit():
+            return httpx.Response(int(word), json={"detail": "no", "code": "made_up"}, request=request)
+        if word == "html":
+            return httpx.Response(200, text="<html>Please log in to this WiFi</html>", request=request)
+        if word == "other_json":
+            return httpx.Response(200, json={"ok": True}, request=request)
+        if word == "twice":
+            await request.aread()
+            await self.inner.handle_async_request(request)
+        response = await self.inner.handle_async_request(request)
+        if word == "lost_response":
+            await response.aread()
+            raise httpx.ReadError("cut", request=request)
+        return response
+
+
+class Pair:
+    """A server and a daemon over one temporary directory; each can be stopped and started."""
+
+    def __init__(self, folder: Path, **scanner: Any) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.tree.mkdir(exist_ok=True)
+        (folder / "state").mkdir(exist_ok=True)
+        self.weather = Weather()
+        self.api_key = ""
+        values = {"quiet_seconds": 0.0, "delete_grace_seconds": 0.05, "scan_interval": 3600.0} | scanner
+        self.settings = Settings(
+            state_dir=str(folder / "state"),
+            scanner={"use_filesystem_events": False, **values},
+            uploader={"chunk_size_mb": 1},
+        )
+        self.daemon: Daemon | None = None
+        self._stacks: dict[str, AsyncExitStack] = {}
+        self._stop = asyncio.Event()
+
+    # -- the server
+
+    async def start_server(self) -> None:
+        app = create_app(ServerSettings(data_dir=self.folder / "server"))
+        self._stacks["server"] = stack = AsyncExitStack()
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        self.weather.inner = httpx.ASGITransport(app)
+        if not self.api_key:
+            self.api_key = await new_key(app)
+
+    async def stop_server(self) -> None:
+        self.weather.inner = None
+        if stack := self._stacks.pop("server", None):
+            await stack.aclose()
+
+    def client(self) -> httpx.AsyncClient:
+        """A plain client of the same owner, with no weather."""
+        assert self.weather.inner
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        return httpx.AsyncClient(transport=self.weather.inner, base_url="http://server", headers=headers)
+
+    async def live(self) -> dict[bytes, str]:
+        """Path → digest of every live file on the server."""
+        found: dict[bytes, str] = {}
+        params: dict[str, Any] = {"limit": 1000}
+        while True:
+            answer = (await self.client().get("/api/files", params=params)).json()
+            for file in answer["files"]:
+                found[name_of(file)] = file["sha256"]
+            if answer["next"] is None:
+                return found
+            params["after"] = answer["next"]
+
+    async def download(self, digest: str) -> bytes:
+        return (await self.client().get(f"/api/files/{digest}/content")).content
+
+    # -- the daemon
+
+    async def start_daemon(self) -> None:
+        self._stacks["daemon"] = stack = AsyncExitStack()
+        state = os.fsencode(self.settings.state_dir)
+        context = build(self.settings, str(self.folder / "state" / "assist.db"), ME, (state,), http=self._connect)
+        self.daemon = await stack.enter_async_context(context)
+        if not await self.daemon.servers.all():
+            await self.daemon.servers.add("main", "http://server", self.api_key, 0)
+        if not await self.daemon.roots.all():
+            path, identity = disk.resolve(os.fsencode(self.tree))
+            await self.daemon.roots.add(path, os.fsencode(self.tree), True, identity, 0)
+        self._stop = asyncio.Event()
+        self.supervisor = Supervisor(self.daemon.stages)
+        running = asyncio.create_task(self.supervisor.run_until(self._stop))
+
+        async def end() -> None:
+            self._stop.set()
+            await running
+
+        stack.push_async_callback(end)
+
+    def _connect(self, server: Server, settings: UploaderSettings) -> Http:
+        return Http(server.url, server.api_key, 5.0, 16, transport=self.weather)
+
+    async def stop_daemon(self) -> None:
+        self.daemon = None
+        if stack := self._stacks.pop("daemon", None):
+            await stack.aclose()
+
+    async def counts(self) -> Counts:
+        assert self.daemon
+        return await Report(self.daemon.db).counts()
+
+    async def scan(self, force: bool = False) -> None:
+        assert self.daemon
+        async with asyncio.timeout(DEADLINE_S):
+            await self.daemon.scanner.request_scan(force=force).finished.wait()
+
+    async def settle(self) -> Counts:
+        """Scan, and wait until nothing is left to do."""
+        await self.scan()
+        return await self.until(lambda counts: counts.queued(*Stage) == 0)
+
+    async def until(self, condition: Callable[[Counts], bool]) -> Counts:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition(counts := await self.counts()):
+                await asyncio.sleep(0.01)
+        return counts
+
+    async def assert_equal(self) -> None:
+        """The server's live files are exactly the tree's, bit by bit, and the daemon says so."""
+        counts = await self.settle()
+        expected = {
+            path: hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest() for path in files_in(self.tree)
+        }
+        live = await self.live()
+        assert live == expected
+        for path, digest in live.items():
+            assert await self.download(digest) == Path(os.fsdecode(path)).read_bytes()
+        stored = counts.files[FileState.COMPLETED] + counts.files[FileState.UNCHANGED]
+        assert stored == len(expected) == sum(counts.files[state] for state in TRACKED)
+
+    @property
+    def bytes_sent(self) -> int:
+        assert self.daemon
+        return self.daemon.uploader.stats.bytes_sent
+
+
+async def new_key(app: FastAPI) -> str:
+    _, api_key = await app.state.services.keys.create("tests", None, DEFAULT_SCOPES, None)
+    return str(api_key)
+
+
+def name_of(file: dict[str, Any]) -> bytes:
+    from pp_server.wire.names import from_json
+
+    return from_json(file["filepath"], file.get("filepath_b64"))
+
+
+def files_in(tree: Path) -> list[bytes]:
+    """Every regular file below *tree*."""
+    return [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(os.fsencode(tree))
+        for name in names
+        if os.path.isfile(os.path.join(folder, name)) and not os.path.islink(os.path.join(folder, name))
+    ]
+
+
+@asynccontextmanager
+async def running_pair(folder: Path, **scanner: Any) -> AsyncIterator[Pair]:
+    pair = Pair(folder, **scanner)
+    try:
+        await pair.start_server()
+        await pair.start_daemon()
+        yield pair
+    finally:
+        await pair.stop_daemon()
+        await pair.stop_server()
+
+
+def write(path: Path, data: bytes | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def noise(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)

@@ -1,0 +1,190 @@
+"""Trouble on the way, trouble at the server, trouble at home: nothing is lost, nothing is dropped, it goes on by itself."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pair import Pair, noise, running_pair, write
+
+from pp_assist.core.model import FileState, Stage, WorkState
+
+PASSING = ["lost_request", "lost_response", "twice", "500", "502", "503", "429", "html", "other_json", "401"]
+
+
+@pytest.mark.parametrize("word", PASSING)
+async def test_every_request_may_fail_once(pair: Pair, word: str) -> None:
+    """Each request in turn meets the trouble, alone."""
+    for position in range(4):
+        write(pair.tree / f"f{position}", noise(1000, position))
+        pair.weather.forecast = ["ok"] * position + [word]
+        await pair.assert_equal()
+
+
+@pytest.mark.parametrize("word", ["404", "413", "422"])
+async def test_a_file_the_server_refuses_is_parked_until_it_changes(pair: Pair, word: str) -> None:
+    write(pair.tree / "good", "x")
+    await pair.assert_equal()
+    for position in range(3):
+        path = pair.tree / f"f{position}"
+        write(path, noise(1000, position))
+        pair.weather.forecast = ["ok"] * position + [word]
+        await pair.scan()
+        await pair.until(lambda c: c.in_state(WorkState.PARKED, Stage.UPLOAD) == 1)
+        await pair.scan()
+        assert (await pair.counts()).in_state(WorkState.PARKED, Stage.UPLOAD) == 1
+        os.utime(path, (position, position))
+        await pair.assert_equal()
+
+
+async def test_nothing_is_lost_while_the_server_is_away(pair: Pair) -> None:
+    write(pair.tree / "before", "x")
+    await pair.assert_equal()
+    await pair.stop_server()
+    for n in range(30):
+        write(pair.tree / f"{n}", f"{n}")
+    (pair.tree / "before").unlink()
+    await pair.scan()
+    counts = await pair.until(lambda c: c.queued(Stage.UPLOAD) == 30 and c.queued(Stage.DELETION) == 1)
+    assert counts.in_state(WorkState.BACKOFF, *Stage) == 0, "the server's absence is no file's fault"
+    assert pair.daemon
+    assert pair.daemon.link.reason == "server_unreachable"
+    await pair.start_server()
+    await pair.assert_equal()
+    assert pair.daemon.link.reason is None
+
+
+async def test_a_wrong_key_loses_nothing_and_a_new_one_mends_it(pair: Pair) -> None:
+    assert pair.daemon
+    good = pair.api_key
+    await pair.daemon.servers.remove(1)
+    await pair.daemon.servers.add("bad", "http://server", "pp_wrong", 0)
+    write(pair.tree / "f", "x")
+    await pair.scan()
+    await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1 and pair.daemon.link.reason == "needs_login")  # type: ignore
+    (server,) = await pair.daemon.servers.all()
+    assert server.state == "needs_login"
+    await pair.daemon.servers.add("good", "http://server", good, 0, is_default=True)
+    await pair.assert_equal()
+
+
+async def test_without_a_server_files_wait(tmp_path: Path) -> None:
+    async with running_pair(tmp_path) as pair:
+        assert pair.daemon
+        await pair.daemon.servers.remove(1)
+        write(pair.tree / "f", "x")
+        await pair.scan()
+        await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1)
+        assert pair.daemon.link.reason == "no_server"
+        await pair.daemon.servers.add("main", "http://server", pair.api_key, 0)
+        await pair.assert_equal()
+
+
+async def test_a_restarted_daemon_sends_nothing_again(pair: Pair) -> None:
+    for n in range(20):
+        write(pair.tree / f"{n}", noise(5000, n))
+    await pair.assert_equal()
+    await pair.stop_daemon()
+    await pair.start_daemon()
+    await pair.assert_equal()
+    assert pair.bytes_sent == 0
+
+
+async def test_a_daemon_that_lost_its_memory_sends_no_content_again(pair: Pair) -> None:
+    for n in range(20):
+        write(pair.tree / f"{n}", noise(5000, n))
+    await pair.assert_equal()
+    await pair.stop_daemon()
+    for file in (pair.folder / "state").iterdir():
+        file.unlink()
+    await pair.start_daemon()
+    write(pair.tree / "3", "changed meanwhile")
+    await pair.assert_equal()
+    assert pair.bytes_sent == len("changed meanwhile")
+
+
+async def test_an_upload_that_was_cut_short_goes_on_where_it_was(pair: Pair) -> None:
+    mib = 1 << 20
+    write(pair.tree / "large", noise(8 * mib, 1))
+    pair.weather.forecast = ["ok"] * 5 + ["lost_request"] * 3
+    await pair.scan()
+    await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1 and pair.bytes_sent >= 3 * mib)
+    await pair.stop_daemon()
+    await pair.start_daemon()
+    await pair.assert_equal()
+    assert pair.bytes_sent <= 5 * mib
+
+
+async def test_a_file_changed_while_it_is_sent_is_never_mixed(pair: Pair) -> None:
+    """Every version that the server ever has existed as a whole on the disk."""
+    path = pair.tree / "f"
+    versions = [noise(3 << 20, n) for n in range(6)]
+    write(path, versions[0])
+    await pair.scan()
+    for version in versions[1:]:
+        seen = len(pair.weather.requests)
+        await pair.until(lambda _: len(pair.weather.requests) > seen)  # noqa: B023
+        write(path, version)
+        await pair.scan()
+    await pair.assert_equal()
+
+
+async def test_a_file_that_cannot_be_read_stays_with_its_reason_and_holds_up_no_other(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pp_assist import posix
+
+    real = posix.open_beneath
+
+    def failing(root_fd: int, parts: list[bytes], flags: int) -> int:
+        if parts[-1:] == [b"secret"]:
+            raise PermissionError(13, "Permission denied")
+        return real(root_fd, parts, flags)
+
+    monkeypatch.setattr(posix, "open_beneath", failing)
+    write(pair.tree / "secret", "x")
+    write(pair.tree / "open", "y")
+    await pair.scan()
+    counts = await pair.until(lambda c: c.files[FileState.COMPLETED] == 1)
+    counts = await pair.until(lambda c: c.in_state(WorkState.BACKOFF, Stage.CHECKSUM) == 1)
+    assert counts.files[FileState.DISCOVERED] == 1
+    monkeypatch.undo()
+    await pair.assert_equal()
+
+
+async def test_an_answer_of_another_file_is_never_believed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pp_assist.uploader.client import UploadClient
+
+    real = UploadClient.complete
+    lies = [{"gen": 99}, {"sha256": "0" * 64}, {"size": 1}, {"host_id": "x"}, {"filepath": "/other"}]
+
+    async def lying(self: UploadClient, *args: object) -> object:
+        answer = await real(self, *args)  # type: ignore[arg-type]
+        if not lies:
+            return answer
+        return answer.model_copy(update={"receipt": answer.receipt.model_copy(update=lies.pop(0))})
+
+    monkeypatch.setattr(UploadClient, "complete", lying)
+    write(pair.tree / "f", "content")
+    await pair.scan()
+    await pair.until(lambda c: len(lies) < 5)
+    assert (await pair.counts()).files[FileState.COMPLETED] == 0
+    lies.clear()
+    await pair.assert_equal()
+
+
+async def test_a_component_that_crashes_is_restarted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pp_assist.scanner import scanner
+
+    real, failures = scanner.record, [RuntimeError("a bug")]
+
+    async def failing(*args: object) -> object:
+        if failures:
+            raise failures.pop()
+        return await real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scanner, "record", failing)
+    write(pair.tree / "f", "x")
+    await pair.scan()
+    await pair.until(lambda _: not pair.supervisor.running["scanner"])
+    await pair.until(lambda _: pair.supervisor.running["scanner"])
+    await pair.assert_equal()
