@@ -18,6 +18,13 @@ def build(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], docs
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     problems.install(app)
     for router in (routes_uploads.router, routes_files.router, routes_health.router):

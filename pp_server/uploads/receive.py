@@ -61,15 +61,16 @@ class Receiver:
         """
         upload.check_open(self._context.now_ms())
         length = _expected_length(upload, number, body)
-        async with upload.slot(number) as slot, self._room:
-            upload.check_open(self._context.now_ms())
+        async with upload.slot(number) as slot:
             slot.receiving = True
-            if upload.received[number]:
-                digest = await self._hash_only(length, body)
-                slot.receiving = False
-                return await self._repeat(upload, number, length, digest)
-            digest = await self._write(upload, number, length, body)
+            async with self._room:
+                upload.check_open(self._context.now_ms())
+                recorded = bool(upload.received[number])
+                take = self._hash_only(length, body) if recorded else self._write(upload, number, length, body)
+                digest = await take
             slot.receiving = False
+            if recorded:
+                return await self._repeat(upload, number, length, digest)
             await finish(self._record(upload, number, length, digest))
         return _answer(upload, number, digest, length)
 
