@@ -163,6 +163,14 @@ class Scanner:
             while not self._requests.empty():
                 self._requests.get_nowait().finished.set()
 
+    async def _watch(self, root: Root) -> None:
+        """Have a root watched that is not: its folder was away, or could not be watched before."""
+        if self._watcher is None or root.id in self._watcher.watched:
+            return
+        await self._in_thread(self._watcher.watch, root)
+        if await self._roots.get(root.id) is None:  # forgotten meanwhile
+            await self._in_thread(self._watcher.unwatch, root.id)
+
     # -- scans
 
     async def _scans(self) -> None:
@@ -199,6 +207,7 @@ class Scanner:
 
     async def _scan_root(self, root: Root, start: bytes, force: bool) -> None:
         total = Found()
+        await self._watch(root)  # first watch, then scan: nothing falls between the two
         try:
             async for batch in self._batches(root, start):
                 total.add(await self._record(root, batch, force))
@@ -246,6 +255,7 @@ class Scanner:
         if root.status == "healthy" or root.reason != str(error):
             log.warning("nothing can be said about %r: %s", root.path, error)
             await self._roots.unhealthy(root.id, str(error))
+        await self.root_removed(root.id)  # what is watched may not be what comes back: the next good scan watches anew
 
     # -- hints
 

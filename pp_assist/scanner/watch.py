@@ -75,15 +75,16 @@ class Watcher:
                 handler, os.fsdecode(root.path), recursive=root.recursive, event_filter=EVENTS
             )
         except OSError as error:
-            self._failed[root.id] = f"cannot watch it: {error.strerror or error}"
-            log.warning("cannot watch %r: %s", root.path, error)
+            reason = f"cannot watch it: {error.strerror or error}"
+            if self._failed.get(root.id) != reason:  # said once, tried at every scan
+                log.warning("cannot watch %r: %s", root.path, error)
+            self._failed[root.id] = reason
         else:
             self._watches[root.id] = watch
             self._failed.pop(root.id, None)
 
     def unwatch(self, root_id: int) -> None:
         """Stop watching a root. Blocking."""
-        self._failed.pop(root_id, None)
         watch = self._watches.pop(root_id, None)
         if watch is not None:
             self._observer.unschedule(watch)

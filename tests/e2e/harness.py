@@ -51,12 +51,12 @@ def eventually(condition: Callable[[], T], timeout_s: float = 20.0, what: str = 
         time.sleep(POLL_S)
 
 
-def settled(problems: Callable[[], list[str]], timeout_s: float = 20.0) -> float:
+def settled(problems: Callable[[], list[Any]], timeout_s: float = 20.0) -> float:
     """Wait until there are no *problems* any more; return the seconds that took."""
     began = time.monotonic()
     while found := problems():
         if time.monotonic() - began >= timeout_s:
-            raise AssertionError(f"not within {timeout_s} s:\n" + "\n".join(found[:20]))
+            raise AssertionError(f"not within {timeout_s} s:\n" + "\n".join(map(str, found[:20])))
         time.sleep(POLL_S)
     return time.monotonic() - began
 
