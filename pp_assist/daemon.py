@@ -147,7 +147,7 @@ async def _serve(
     daemon: Daemon, state: StateDirectory, listener: socket.socket, config_path: str, ready: Callable[[], None]
 ) -> None:
     stages = Supervisor(daemon.stages)
-    services = _services(daemon, state, config_path, stages)
+    services = services_of(daemon, state, config_path, stages)
     port = listener.getsockname()[1]
     api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
     stop = asyncio.Event()
@@ -197,7 +197,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _services(daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor) -> Services:
+def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor) -> Services:
     """Return what the API may ask of the daemon."""
     clock, settings = daemon.clock, daemon.settings
     hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats

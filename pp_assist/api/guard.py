@@ -10,9 +10,11 @@ import json
 import secrets
 from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1 << 20
+TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a token, with nothing in it."""
 
@@ -41,10 +43,7 @@ class Guard:
                 (b"content-type", b"application/json")
             ]
             scope["state"]["authorized"] = True
-        try:
-            await self._app(scope, _bounded(receive), send)
-        except _TooLarge:
-            await _refuse(send, request_id, 413, "too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
+        await self._app(scope, _bounded(receive), send)
 
     def _refusal(self, headers: list[tuple[bytes, bytes]], path: str) -> tuple[int, str, str] | None:
         hosts = [value for name, value in headers if name == b"host"]
@@ -58,7 +57,7 @@ class Guard:
             return 403, "forbidden_origin", "requests from other web pages are refused"
         length = next((value for name, value in headers if name == b"content-length"), b"0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return 413, "too_large", f"the body is larger than {MAX_BODY_BYTES} bytes"
+            return 413, "too_large", TOO_LARGE
         if path not in OPEN_PATHS and not self._authorized(headers):
             return 401, "unauthorized", "send the token from the file api-token in the state directory"
         return None
@@ -74,10 +73,6 @@ class Guard:
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
 
 
-class _TooLarge(Exception):
-    pass
-
-
 def _bounded(receive: Receive) -> Receive:
     """Return *receive* with an end to how much it hands out."""
     seen = 0
@@ -87,7 +82,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MAX_BODY_BYTES:
-            raise _TooLarge
+            raise HTTPException(413, TOO_LARGE)  # the one kind of exception that passes through body parsing as it is
         return message
 
     return limited

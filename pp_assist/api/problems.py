@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request", 413: "too_large"}
 
 
 class Refusal(Exception):

@@ -1,0 +1,57 @@
+"""The local API of a real daemon, asked in process."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pp_assist.api.app import create_app
+from pp_assist.daemon import Daemon, build, services_of
+from pp_assist.settings import Settings
+from pp_assist.state import open_state
+from pp_assist.supervisor import Supervisor
+from pp_assist.uploader.transfer import Host
+
+PORT = 8765
+
+
+class Api:
+    """A daemon that runs, and its API."""
+
+    def __init__(self, app: object, daemon: Daemon, token: str, folder: Path) -> None:
+        self.daemon = daemon
+        self.token = token
+        self.folder = folder
+        self._app = app
+        self.http = self.client({"Authorization": f"Bearer {token}"})
+
+    def client(
+        self, headers: dict[str, str] | None = None, base: str = f"http://127.0.0.1:{PORT}"
+    ) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        return httpx.AsyncClient(transport=transport, base_url=base, headers=headers)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    settings = Settings(
+        state_dir=str(tmp_path / "state"), scanner={"use_filesystem_events": False, "quiet_seconds": 0.0}
+    )
+    with contextlib.closing(open_state(settings.state_dir)) as state:
+        host = Host(state.host_id, "laptop")
+        async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
+            stages = Supervisor(daemon.stages)
+            services = services_of(daemon, state, os.path.join(state.path, "pp_assist.toml"), stages)
+            stop = asyncio.Event()
+            running = asyncio.create_task(stages.run_until(stop))
+            try:
+                yield Api(create_app(services, state.token, lambda: PORT), daemon, state.token, folder)
+            finally:
+                stop.set()
+                await running
