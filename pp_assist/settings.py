@@ -139,14 +139,20 @@ def _tree(variables: Mapping[str, str], source: str) -> dict[str, Any]:
     for name, value in variables.items():
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         field = Settings.model_fields.get(section)
-        nested = field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        if field is None or nested != bool(key):
+        below = _fields_of(field.annotation) if field else {}
+        if field is None or bool(below) != bool(key) or (key and key not in below):
             raise ConfigError(f"{name}: unknown setting in {source}")
-        if nested:
+        if key:
             tree.setdefault(section, {})[key] = value
         else:
             tree[section] = value
     return tree
+
+
+def _fields_of(annotation: Any) -> Mapping[str, Any]:
+    """Return the fields of a section; none for a plain value."""
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation.model_fields if is_section else {}
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:

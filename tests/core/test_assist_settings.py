@@ -37,7 +37,7 @@ def test_sections_from_several_sources_are_merged(tmp_path: Path) -> None:
     ("sources", "key"),
     [
         ({"env": {"PP_ASSIST_SCANER__SCAN_INTERVAL": "1"}}, "PP_ASSIST_SCANER__SCAN_INTERVAL"),
-        ({"env": {"PP_ASSIST_SCANNER__SCAN_INTERVALL": "1"}}, "scanner.scan_intervall"),
+        ({"env": {"PP_ASSIST_SCANNER__SCAN_INTERVALL": "1"}}, "PP_ASSIST_SCANNER__SCAN_INTERVALL"),
         ({"env": {"PP_ASSIST_SCANNER": "{}"}}, "PP_ASSIST_SCANNER"),
         ({"env": {"PP_ASSIST_STATE_DIR__X": "1"}}, "PP_ASSIST_STATE_DIR__X"),
         ({"dotenv": "PP_ASSIST_PORT=1"}, "PP_ASSIST_PORT"),

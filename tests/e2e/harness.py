@@ -31,7 +31,8 @@ START_S = 20.0
 
 REQUEST_S = 30.0
 POLL_S = 0.05
-BLOCK = 1 << 20
+MIB = 1 << 20
+BLOCK = MIB
 JUNK = (b".DS_Store", b"Thumbs.db", b"lost+found")
 """What is left out by default."""
 
@@ -467,7 +468,8 @@ class World:
 
     def begin(self, url: str = "") -> None:
         """Start both and have the tree watched."""
-        self.server.start()
+        if self.server.process is None:
+            self.server.start()
         self.daemon.start()
         self.daemon.use(self.server, url)
         self.daemon.watch(self.tree)

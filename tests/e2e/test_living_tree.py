@@ -4,8 +4,6 @@ import os
 import random
 from collections.abc import Callable
 
-import pytest
-
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.harness import World, content, settled
 
@@ -94,6 +92,14 @@ def turn_into_a_folder(made: World, path: bytes) -> None:
     made.write(path + b"/inside", b"inside")
 
 
+def write_slowly(made: World, path: bytes) -> None:
+    """Many short writes, each on the disk before the next."""
+    with open(path, "wb", buffering=0) as file:
+        for number in range(30):
+            file.write(b"%4d" % number * 1000)
+            os.fsync(file.fileno())
+
+
 def change_the_mode(made: World, path: bytes) -> None:
     """Other permissions."""
     os.chmod(path, 0o741)
@@ -117,6 +123,7 @@ BY_EVENTS: list[Operation] = [
     move_into_a_new_folder,
     move_out,
     turn_into_a_folder,
+    write_slowly,
 ]
 BY_SCANS = [*BY_EVENTS, truncate_by_name, change_the_mode, touch]
 
@@ -173,18 +180,6 @@ def test_folders_come_and_go_whole(make_world: MakeWorld) -> None:
     assert made.daemon.finish(made.tree) < 10
 
 
-def test_a_file_written_slowly_is_never_stored_half(make_world: MakeWorld) -> None:
-    made = make_world(**FREQUENT_SCANS)
-    made.begin()
-    path = made.path("slow")
-    with open(path, "wb", buffering=0) as file:
-        for number in range(30):
-            file.write(b"%4d" % number * 1000)
-            os.fsync(file.fileno())
-    made.soon_equal()
-    made.finish()
-
-
 def test_a_root_that_is_away_is_not_empty(make_world: MakeWorld) -> None:
     made = make_world(**FREQUENT_SCANS)
     made.tree = os.fsencode(made.folder / "above" / "tree")
@@ -222,21 +217,3 @@ def test_a_root_that_is_away_is_not_empty(make_world: MakeWorld) -> None:
     made.write("one more", b"after the return")
     made.soon_equal()
     assert made.daemon.stats()["components"]["scanner"]["filesystem_events_active"] is True
-
-
-def test_a_folder_that_cannot_be_read_is_not_empty(make_world: MakeWorld) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads everything")
-    made = make_world(**FREQUENT_SCANS)
-    made.write("closed/file", b"content")
-    made.begin()
-    count = made.finish()
-    os.chmod(made.path("closed"), 0)
-    try:
-        made.daemon.scan()
-        made.daemon.scan()
-        assert made.daemon.pending() == {}
-        assert len(made.server.listing()) == count
-    finally:
-        os.chmod(made.path("closed"), 0o755)
-    assert made.finish() == count
