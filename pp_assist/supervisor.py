@@ -27,19 +27,21 @@ class Supervisor:
     def __init__(self, components: Sequence[Component]) -> None:
         self._components = components
         self.running = {component.name: False for component in components}
+        self._stopping = False
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Run all components until *stop* is set, then cancel them and wait for them to end."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep_running(c), name=c.name) for c in self._components]
             await stop.wait()
+            self._stopping = True
             for task in tasks:
                 task.cancel()
 
     async def _keep_running(self, component: Component) -> None:
         loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
-        while True:
+        while not self._stopping:  # an error while it is being cancelled must not bring it back
             began = loop.time()
             self.running[component.name] = True
             try:
@@ -51,5 +53,5 @@ class Supervisor:
                 self.running[component.name] = False
             if loop.time() - began > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(0 if self._stopping else pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -233,11 +233,11 @@ class Scanner:
         batches = walk.walk(root, self._rules(root), start)
         ahead = asyncio.ensure_future(self._in_thread(next, batches, None))
         try:
-            while (batch := await ahead) is not None:
+            while (batch := await asyncio.shield(ahead)) is not None:
                 ahead = asyncio.ensure_future(self._in_thread(next, batches, None))
                 yield batch
         finally:
-            await asyncio.wait([ahead])
+            await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
             await self._in_thread(batches.close)  # type: ignore[attr-defined]
 
     async def _record(self, root: Root, batch: list[Listing], force: bool = False) -> Found:

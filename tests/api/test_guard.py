@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from conftest import PORT, Api
+from asking import PORT, Api
 
 ROUTES = [
     ("GET", "/status"), ("GET", "/stats"), ("GET", "/files"), ("GET", "/paths"), ("GET", "/paths/1"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import Api
+from asking import Api
 
 
 async def add(api: Api, path: Path, **more: object) -> dict[str, object]:

@@ -85,7 +85,7 @@ class Pair:
         app = create_app(ServerSettings(data_dir=self.folder / "server"))
         self._stacks["server"] = stack = AsyncExitStack()
         await stack.enter_async_context(app.router.lifespan_context(app))
-        self.weather.inner = httpx.ASGITransport(app)
+        self.weather.inner = httpx.ASGITransport(app, raise_app_exceptions=False)
         if not self.api_key:
             self.api_key = await new_key(app)
 
@@ -172,7 +172,10 @@ class Pair:
             path: hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest() for path in files_in(self.tree)
         }
         live = await self.live()
-        assert live == expected
+        assert live == expected, (
+            f"only on the server: {sorted(set(live) - set(expected))}; only on disk: {sorted(set(expected) - set(live))}; "
+            f"different: {[path for path in live if expected.get(path, live[path]) != live[path]]}"
+        )
         for path, digest in live.items():
             assert await self.download(digest) == Path(os.fsdecode(path)).read_bytes()
         stored = counts.files[FileState.COMPLETED] + counts.files[FileState.UNCHANGED]

@@ -1,4 +1,4 @@
-"""Trouble on the way, trouble at the server, trouble at home: nothing is lost, nothing is dropped, it goes on by itself."""
+"""Trouble on the way, at the server, at home: nothing is lost, nothing is dropped, it goes on by itself."""
 
 import os
 from pathlib import Path

@@ -1,0 +1,154 @@
+"""A seeded random walk: changes to the tree, bad weather, restarts, lost memory; then peace, and everything must agree.
+
+    python tests/pipeline/walk.py --seconds 600 [--seed 1]
+
+walks one seed after another for that long. A seed that fails is printed; `--seed N --seconds 0` repeats just it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pair import Pair, noise, running_pair
+
+NAMES = ["a", "b", "c", "d/e", "d/f", "d/g/h", "i/j", "caf\udce9"]
+WORDS = ["lost_request", "lost_response", "twice", "500", "503", "html", "other_json", "401", "ok", "ok"]
+STEPS = 40
+
+
+class Walk:
+    """One seed's walk over one pair."""
+
+    def __init__(self, pair: Pair, seed: int) -> None:
+        self.pair = pair
+        self.rng = random.Random(seed)
+        self.log: list[str] = []
+
+    async def go(self) -> None:
+        for _ in range(STEPS):
+            step = self.rng.choices(
+                [self.change, self.weather, self.scan, self.pause, self.restart_daemon, self.restart_server]
+                + [self.lose_memory, self.move_root_away],
+                weights=[40, 12, 20, 14, 5, 4, 2, 3],
+            )[0]
+            self.log.append(step.__name__)
+            await step()
+        self.log.append("peace")
+        self.pair.weather.forecast.clear()
+        await self.pair.assert_equal()
+        sent = self.pair.bytes_sent
+        await self.pair.stop_daemon()
+        await self.pair.start_daemon()
+        await self.pair.assert_equal()
+        assert self.pair.bytes_sent == 0, f"{self.pair.bytes_sent} bytes again after {sent}"
+
+    def path(self) -> Path:
+        return self.pair.tree / self.rng.choice(NAMES)
+
+    async def change(self) -> None:
+        path, kind = self.path(), self.rng.randrange(9)
+        try:
+            if kind <= 2:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(noise(self.rng.choice([0, 10, 5000, 1_500_000]), self.rng.randrange(6)))
+            elif kind == 3:
+                before = path.stat()
+                path.write_bytes(noise(before.st_size, self.rng.randrange(100)))
+                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            elif kind == 4:
+                path.unlink()
+            elif kind == 5:
+                path.replace(self.path())
+            elif kind == 6:
+                path.chmod(self.rng.choice([0o600, 0o644]))
+            elif kind == 7:
+                shutil.rmtree(path.parent if path.parent != self.pair.tree else path)
+            else:
+                (self.pair.tree / "d").rename(self.pair.tree / self.rng.choice(["i", "k"]))
+        except OSError:
+            self.log[-1] += "(refused)"
+
+    async def weather(self) -> None:
+        self.pair.weather.forecast += self.rng.choices(WORDS, k=self.rng.randrange(1, 6))
+
+    async def scan(self) -> None:
+        await self.pair.scan(force=self.rng.random() < 0.1)
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.rng.choice([0, 0.005, 0.05, 0.2]))
+
+    async def restart_daemon(self) -> None:
+        await self.pair.stop_daemon()
+        await self.pair.start_daemon()
+
+    async def restart_server(self) -> None:
+        await self.pair.stop_server()
+        await self.pause()
+        await self.pair.start_server()
+
+    async def lose_memory(self) -> None:
+        """The database is gone. What vanishes before its next scan has ended is nobody's knowledge: not here."""
+        self.pair.weather.forecast.clear()
+        await self.pair.settle()
+        await self.pair.stop_daemon()
+        for file in (self.pair.folder / "state").iterdir():
+            file.unlink()
+        await self.pair.start_daemon()
+        await self.pair.settle()
+
+    async def move_root_away(self) -> None:
+        away = self.pair.folder / "away"
+        self.pair.tree.rename(away)
+        await self.pair.scan()
+        await self.pause()
+        away.rename(self.pair.tree)
+
+
+async def walk(seed: int, folder: Path) -> Walk:
+    """Walk one seed to its end; raises where something does not agree."""
+    async with running_pair(folder) as pair:
+        walking = Walk(pair, seed)
+        try:
+            async with asyncio.timeout(120):
+                await walking.go()
+        except BaseException:
+            print(f"seed {seed} failed after: {' '.join(walking.log)}", file=sys.stderr)
+            raise
+        return walking
+
+
+def main() -> int:
+    """Walk for as long as asked; 1 if a seed failed."""
+    from pp_assist import supervisor
+    from pp_assist.core import backoff
+
+    backoff.FIRST_DELAY_S = supervisor.FIRST_PAUSE_S = 0.02
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    args = parser.parse_args()
+    began, seed, failed = time.monotonic(), args.seed, []
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                asyncio.run(walk(seed, Path(folder)))
+            except Exception as error:
+                print(f"seed {seed}: {error!r}"[:2000], file=sys.stderr)
+                failed.append(seed)
+        seed += 1
+        if time.monotonic() - began >= args.seconds:
+            break
+    result = {"walks": seed - args.seed, "steps": STEPS * (seed - args.seed), "first_seed": args.seed, "failed": failed}
+    print(json.dumps(result))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
