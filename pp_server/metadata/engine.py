@@ -124,6 +124,8 @@ class Writer:
         self._durable = durable
         self._save_counts = save_counts
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._open = threading.Lock()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._conn: sa.Connection | None = None
         self._thread = threading.Thread(target=self._work, name="metadata-write", daemon=True)
@@ -132,12 +134,17 @@ class Writer:
     async def run(self, write: Write[T]) -> T:
         """Return what *write* says once it is committed. Cancelling only stops the waiting."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.put((write, future))
+        with self._open:
+            if self._closed:
+                raise StorageFailed("the server is stopping")
+            self._waiting.put((write, future))
         return await future
 
     def close(self) -> None:
-        """Finish what is waiting, then close. Blocking."""
-        self._waiting.put(None)
+        """Finish what is waiting, then close; from now on nothing more is taken. Blocking."""
+        with self._open:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
         if self._conn is not None:
             self._conn.close()

@@ -1,5 +1,6 @@
 """The database of the server: migrations, indexes, damage."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from serving import CHUNK, Server, content
 
-from pp_server.core.errors import StartRefused
+from pp_server.core.errors import StartRefused, StorageFailed
 from pp_server.core.model import ListingQuery
+from pp_server.durable import Durable
 from pp_server.metadata import sql_files, sql_sessions, store, tables
 from pp_server.metadata.engine import writing_engine
+from pp_server.metadata.store import SqliteMetadata
 
 
 @pytest.fixture
@@ -133,3 +136,12 @@ async def test_a_small_file_costs_few_syncs(server: Server) -> None:
     await client.upload("/a", b"data")
     await server.stats()
     assert (await server.stats())["fsyncs"] - before <= 10
+
+
+async def test_a_write_after_the_end_is_refused_and_hangs_nobody(tmp_path: Path) -> None:
+    store = await SqliteMetadata.open(str(tmp_path / "pp.db"), Durable())
+    writer = store._writer
+    await store.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(StorageFailed):
+            await writer.run(lambda tx: None)
