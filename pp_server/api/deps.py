@@ -82,10 +82,13 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if length is not None and length > limit_bytes:
         raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit_bytes:
+                raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
+    except ClientDisconnect:
+        raise InvalidRequest("The client went away") from None
     return bytes(body)
 
 

@@ -71,6 +71,27 @@ async def test_a_json_body_has_a_limit(client: Client, announced: bool) -> None:
     assert sent < 1_000_000
 
 
+async def test_a_client_that_goes_away_in_mid_request_is_no_error_of_ours(
+    server: Server, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = iter([{"type": "http.request", "body": b'{"file', "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {client.api_key}".encode()), (b"content-length", b"500")]
+    path = "/api/uploads/initiate"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers}
+    more = {"query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1)}
+    await server.app(scope | more | {"server": ("server", 80)}, receive, send)
+    assert sent[0]["status"] == 422, "though nobody reads it"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_what_nobody_foresaw_is_told_without_internals(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
