@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED ?= 1
-ROUNDS ?=
+BUDGET ?= 600
+TREE ?=
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,18 @@ types: $(READY) ## mypy --strict for linux, macOS and Windows
 	$(BIN)/mypy --platform win32
 
 check: lint types test ## lint, types and tests
+
+prove-kills: $(READY) ## 2,000 files, 30 random kills -9 (SEED, BUDGET in seconds; as all proofs: adds a line to tests/evidence/)
+	$(BIN)/python -m tests.e2e.prove kills --seed $(SEED) --seconds $(BUDGET)
+
+prove-resume: $(READY) ## one file of 3 GiB, 20 kills -9: memory, and bytes sent again
+	$(BIN)/python -m tests.e2e.prove resume --seed $(SEED) --seconds $(BUDGET)
+
+prove-tree: $(READY) ## a real tree, bit by bit, and nothing sent twice (TREE=/usr/share)
+	$(BIN)/python -m tests.e2e.prove tree --seed $(SEED) --seconds $(BUDGET) --tree '$(TREE)'
+
+prove-outage: $(READY) ## a server away for a minute, and every kind of nonsense instead of answers
+	$(BIN)/python -m tests.e2e.prove outage --seed $(SEED) --seconds $(BUDGET)
 
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,7 +18,13 @@ MakeWorld = Callable[..., World]
 def make_world() -> Iterator[MakeWorld]:
     """A function that makes a world, not yet started."""
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(world(**(QUICK | settings)))
+
+        def make(**settings: str) -> World:
+            made = stack.enter_context(world(**(QUICK | settings)))
+            stack.callback(lambda: print(made.logs()))  # shown where a test failed
+            return made
+
+        yield make
 
 
 @pytest.fixture

@@ -513,14 +513,16 @@ class World:
 
 @contextlib.contextmanager
 def world(server: dict[str, str] | None = None, **daemon: str) -> Iterator[World]:
-    """Yield a world in a temporary folder; stop and remove everything afterwards, and show the logs."""
+    """Yield a world in a temporary folder; stop and remove everything afterwards, and show the logs if it failed."""
     folder = Path(tempfile.mkdtemp(prefix="pp-e2e-"))
     made = World(folder, server, **daemon)
     try:
         yield made
+    except BaseException:
+        print(made.logs())
+        raise
     finally:
         made.close()
-        print(made.logs())  # pytest shows it where a test failed
         shutil.rmtree(folder, ignore_errors=True)
 
 

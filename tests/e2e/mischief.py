@@ -91,10 +91,10 @@ def kill_while_working(made: World, tenant: Tenant, rng: random.Random, new: int
     return kill(victims(made, rng))
 
 
-def wait_for_progress(made: World, bytes_sent: int) -> bool:
+def wait_for_progress(made: World, bytes_sent: int, timeout_s: float = 60) -> bool:
     """Return once the daemon has sent so many more bytes; False if nothing is left to send."""
     goal = made.daemon.bytes_sent + bytes_sent
-    eventually(lambda: made.daemon.bytes_sent >= goal or made.server.listing(), 120, f"{bytes_sent} bytes sent")
+    eventually(lambda: made.daemon.bytes_sent >= goal or made.server.listing(), timeout_s, f"{bytes_sent} bytes sent")
     return not made.server.listing()
 
 

@@ -1,0 +1,300 @@
+"""Longer proofs: `python -m tests.e2e.prove NAME --seed S --seconds BUDGET`. Each prints numbers, and adds one line of
+JSON to tests/evidence/NAME.jsonl. Whatever is not as promised ends the proof with an error and the programs' logs.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import sysconfig
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.faultproxy import FaultProxy
+from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
+from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
+
+EVIDENCE = Path(__file__).parent.parent / "evidence"
+RSS_LIMIT = 200 * MIB
+CHUNK_BYTES = 4 * MIB
+CHUNKS_OF_ONE_FILE = 2
+QUICK = {"PP_ASSIST_SCANNER__QUIET_SECONDS": "0.3", "PP_ASSIST_SCANNER__DELETE_GRACE_SECONDS": "0.3"}
+
+Results = dict[str, Any]
+
+
+class Budget:
+    """The time a proof may take."""
+
+    def __init__(self, seconds: float) -> None:
+        self._began = time.monotonic()
+        self._seconds = seconds
+
+    @property
+    def used(self) -> float:
+        """Seconds since the beginning."""
+        return round(time.monotonic() - self._began, 1)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end; never quite none, so that a last look is taken."""
+        return max(1.0, self._seconds - self.used)
+
+    def spent(self, share: float) -> bool:
+        """Say whether that share of the budget is used up."""
+        return self.used > share * self._seconds
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    print(text, flush=True)
+
+
+# -- kills
+
+
+def prove_kills(options: argparse.Namespace, budget: Budget) -> Results:
+    """Thousands of small files, written, edited, renamed and deleted, while either program is killed at random."""
+    rng = random.Random(options.seed)
+    with world(**QUICK) as made:
+        made.begin()
+        tenant = Tenant(made, options.seed)
+        killed: Counter[str] = Counter()
+        for number in range(options.rounds):
+            if budget.spent(0.7):
+                say(f"out of time after {number} rounds")
+                break
+            names = kill_while_working(made, tenant, rng, options.files // options.rounds, longest_s=2.0)
+            killed["both" if "and" in names else names] += 1
+            say(f"{budget.used:6.1f} s  round {number + 1}: killed {names}")
+        count = made.finish(budget.left)
+        seconds = budget.used
+        made.daemon.restart()
+        made.daemon.finish(made.tree, timeout_s=budget.left)
+        return {
+            "rounds": sum(killed.values()),
+            "killed": dict(killed),
+            "files_live": count,
+            "seconds_until_equal": seconds,
+            "sent_after_restart": made.daemon.bytes_sent,
+            **_figures(made),
+        }
+
+
+# -- resume
+
+
+def prove_resume(options: argparse.Namespace, budget: Budget) -> Results:
+    """One large file, while either program is killed again and again: it goes on where it was, in little memory."""
+    rng = random.Random(options.seed)
+    size = options.mib * MIB + 12_345
+    with FaultProxy() as proxy, world() as made:
+        made.server.start()
+        proxy.target = made.server.port
+        _write_large(made.path("large"), size, rng)
+        made.begin(proxy.url)
+        step = size // (options.kills + 1)
+        killed: Counter[str] = Counter()
+        while sum(killed.values()) < options.kills and not budget.spent(0.8):
+            if not wait_for_progress(made, rng.randrange(step // 3, step * 4 // 3), budget.left):
+                break
+            killed[kill(victims(made, rng))] += 1
+            say(f"{budget.used:6.1f} s  kill {sum(killed.values())}: {proxy.bytes_up / MIB:.0f} MiB on the wire")
+        made.finish(budget.left)
+        kills = sum(killed.values())
+        counted, wire = _sent_again(made, size), proxy.bytes_up - size
+        figures = _figures(made)
+        results = {
+            "size_bytes": size,
+            "kills": kills,
+            "killed": dict(killed),
+            "seconds": budget.used,
+            "whole_chunks_sent_again_bytes": counted,
+            "more_on_the_wire_bytes": wire,
+            "more_per_kill_mib": round(wire / MIB / max(1, kills), 2),
+            **figures,
+        }
+        say(json.dumps(results))
+        assert kills == options.kills, f"only {kills} kills"
+        assert wire <= (kills * CHUNKS_OF_ONE_FILE + 1) * CHUNK_BYTES, "more than a chunk per connection and kill"
+        for program in ("daemon", "server"):
+            assert figures[f"{program}_peak_rss_mib"] * MIB < RSS_LIMIT, f"the {program} needs too much memory"
+        return results
+
+
+def _write_large(path: bytes, size: int, rng: random.Random) -> None:
+    """Random bytes at random places, holes between: every chunk is another one, and the disk is not filled."""
+    with open(path, "wb") as file:
+        for offset in range(0, size, MIB):
+            file.seek(offset + rng.randrange(MIB // 2))
+            file.write(rng.randbytes(4096))
+        file.truncate(size)
+
+
+def _sent_again(made: World, size: int) -> int:
+    stats = made.server.stats()
+    return stats["bytes_received"] + stats["bytes_duplicate"] - size
+
+
+# -- tree
+
+
+def prove_tree(options: argparse.Namespace, budget: Budget) -> Results:
+    """A real tree: every file listed, downloaded and compared; a second start sends nothing."""
+    tree = os.path.realpath(options.tree or sysconfig.get_path("stdlib"))
+    with world() as made:
+        made.tree = os.fsencode(tree)
+        files = list(regular_files(made.tree))
+        total = sum(result.st_size for _, result in files)
+        say(f"{len(files)} files, {total / MIB:.0f} MiB in {tree}")
+        made.begin()
+        settled(lambda: made.daemon.unfinished(made.tree), budget.left)
+        stored_s = budget.used
+        sent = made.daemon.bytes_sent
+        say(f"{budget.used:6.1f} s  all have a receipt")
+        count = assert_server_equals_tree(made.server, made.tree)
+        say(f"{budget.used:6.1f} s  {count} files equal bit by bit")
+        assert made.daemon.stop() == 0
+        made.daemon.start()
+        again_s = made.daemon.finish(made.tree, timeout_s=budget.left)
+        assert made.daemon.bytes_sent == 0, f"{made.daemon.bytes_sent} bytes sent again"
+        say(f"{budget.used:6.1f} s  a second start sent 0 bytes")
+        unsupported = made.daemon.stats()["unsupported"]
+        return {
+            "tree": tree,
+            "files": count,
+            "bytes": total,
+            "bytes_sent": sent,
+            "unsupported": unsupported,
+            "seconds_until_stored": stored_s,
+            "files_per_second": round(count / stored_s),
+            "second_start_sent": made.daemon.bytes_sent,
+            "second_start_seconds": round(again_s, 1),
+            "seconds": budget.used,
+            **_figures(made),
+        }
+
+
+# -- outage
+
+
+def prove_outage(options: argparse.Namespace, budget: Budget) -> Results:
+    """A server that is away for a minute, and every other bad weather: nothing is lost, it goes on by itself."""
+    impatient = {"PP_ASSIST_UPLOADER__TIMEOUT_SECONDS": "2"}
+    with FaultProxy() as proxy, world(**QUICK, **impatient) as made:
+        made.server.start()
+        proxy.target = made.server.port
+        made.begin(proxy.url)
+        tenant = Tenant(made, options.seed)
+        tenant.work(50)
+        made.soon_equal(30)
+        away = _away(made, tenant, options.outage)
+        say(f"{budget.used:6.1f} s  server away for {options.outage} s: equal again after {away:.1f} s")
+        storms = {}
+        for name in WEATHER:
+            if budget.spent(0.9):
+                say("out of time")
+                break
+            found = storm(made, proxy, name, lambda: tenant.work(20), faults=4)
+            storms[name] = {"faults": found.faults, "recovered_s": found.recovered_s}
+            say(f"{budget.used:6.1f} s  {name}: {found.faults} faults, equal again after {found.recovered_s} s")
+        assert made.daemon.pending() == {}
+        return {"away_s": options.outage, "away_recovered_s": round(away, 1), "storms": storms, **_figures(made)}
+
+
+def _away(made: World, tenant: Tenant, seconds: float) -> float:
+    assert made.server.stop() == 0
+    began = time.monotonic()
+    while time.monotonic() < began + seconds:
+        tenant.work(10)
+        time.sleep(seconds / 10)
+        if time.monotonic() > began + seconds / 2 and made.daemon.starts == 1:
+            made.daemon.restart()
+    made.server.start()
+    return made.soon_equal(60)
+
+
+# -- all of them
+
+
+def _figures(made: World) -> Results:
+    """What is worth knowing after any proof. Tracebacks in the logs are failures: killed programs cannot write any."""
+    for program in (made.daemon, made.server):
+        program.note_rss()
+    lines = [line for program in (made.daemon, made.server) for line in program.log_lines()]
+    bad = [line for line in lines if "Traceback" in line or " ERROR " in line]
+    assert not bad, "\n".join(bad[:10])
+    return {
+        "daemon_peak_rss_mib": round(made.daemon.peak_rss_bytes / MIB),
+        "server_peak_rss_mib": round(made.server.peak_rss_bytes / MIB),
+        "log_lines": len(lines),
+        "stats": made.server.stats(),
+    }
+
+
+PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
+    "kills": prove_kills,
+    "resume": prove_resume,
+    "tree": prove_tree,
+    "outage": prove_outage,
+}
+
+
+def revision() -> str:
+    """Return the commit that is proven, with a + if more than that is in the tree."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=EVIDENCE.parent).stdout.strip()
+    return "unknown"
+
+
+@contextlib.contextmanager
+def evidence(name: str, options: argparse.Namespace) -> Iterator[Results]:
+    """Yield what to fill with results, and write it down, whether the proof held or not."""
+    results: Results = {}
+    entry = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": revision(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "parameters": {key: value for key, value in vars(options).items() if key != "name"},
+    }
+    held = False
+    try:
+        yield results
+        held = True
+    finally:
+        EVIDENCE.mkdir(exist_ok=True)
+        with open(EVIDENCE / f"{name}.jsonl", "a") as file:
+            file.write(json.dumps({**entry, "held": held, "results": results}) + "\n")
+
+
+def main() -> int:
+    """Run one proof."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.prove", description=__doc__)
+    parser.add_argument("name", choices=PROOFS)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=600, help="time budget")
+    parser.add_argument("--files", type=int, default=2000, help="kills: files written")
+    parser.add_argument("--rounds", type=int, default=30, help="kills: how often somebody is killed")
+    parser.add_argument("--mib", type=int, default=3072, help="resume: size of the file")
+    parser.add_argument("--kills", type=int, default=20, help="resume: how often somebody is killed")
+    parser.add_argument("--tree", default="", help="tree: what to upload (default: Python's standard library)")
+    parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
+    options = parser.parse_args()
+    with evidence(options.name, options) as results:
+        results |= PROOFS[options.name](options, Budget(options.seconds))
+        say(json.dumps(results, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
