@@ -23,6 +23,7 @@ from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.model import Stage
 from pp_assist.http import check_server_url
+from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory, open_state
@@ -86,7 +87,8 @@ async def build(
         queues = {stage: WorkQueue(db, stage, clock) for stage in Stage}
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
-        scanner = Scanner(db, roots, queues, settings.scanner, clock, pools.walking, own, own_paths)
+        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own)
+        scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, quiet_ms, clock, pools.hashing)
         stats = UploaderStats()
 

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pp_assist.checksum.checksum import ChecksumSettings
 from pp_assist.http import is_loopback
-from pp_assist.scanner.scanner import ScannerSettings
+from pp_assist.scanner.settings import ScannerSettings
 from pp_assist.uploader.link import UploaderSettings
 
 PREFIX = "PP_ASSIST_"

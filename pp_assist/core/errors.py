@@ -48,6 +48,12 @@ class RootUnhealthy(AssistError):
     reason = "root_unhealthy"
 
 
+class RootForgotten(AssistError):
+    """The root is no longer registered: what was being found out about it is of no use."""
+
+    reason = "root_forgotten"
+
+
 class ServerUnreachable(AssistError):
     """No answer: refused, reset, timed out, or no such host."""
 

@@ -1,14 +1,23 @@
 """One batch of listings → comparison → one transaction."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
+from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
-from pp_assist.core.model import Listing, Root
+from pp_assist.core.model import Listing, Root, Stage
 from pp_assist.core.rules import Rules
+from pp_assist.scanner.settings import ScannerSettings
+from pp_assist.scanner.walk import walk
 from pp_assist.store import observations
 from pp_assist.store.db import Database
 from pp_assist.store.observations import Known, join
+from pp_assist.store.queue import WorkQueue
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -30,27 +39,83 @@ class Found:
         self.problems += other.problems
 
 
-async def record(
-    db: Database, root: Root, rules: Rules, listings: Sequence[Listing], look: Look, grace_ms: int
-) -> Found:
-    """Compare *listings* with what is known and write down the difference, all or nothing."""
-    async with db.transaction() as tx:
-        known = await observations.recall(tx, root.id, listings, look.now_ms)
-        found: list[tuple[Known, Changes]] = []
-        fresh: list[bytes] = []
-        for listing, row in zip(listings, known, strict=True):
-            changes = compare(listing, row.files, row.children, rules, look)
-            found.append((row, changes))
-            fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
-            for name in changes.vanished_directories:
-                gone = join(listing.directory, name)
-                found.append((row, missing_subtree(await observations.known_below(tx, root.id, gone))))
-                await observations.directory_gone(tx, root.id, gone)
-        await observations.record(tx, root.id, found, look.now_ms, grace_ms)
-    return Found(
-        looked_at=sum(len(listing.entries) for listing in listings),
-        to_hash=sum(len(c.new) + len(c.changed) + len(c.recheck) + len(c.sooner) for _, c in found),
-        vanished=sum(len(c.vanished) for _, c in found),
-        problems=sum(listing.problem is not None for listing in listings),
-        fresh_directories=tuple(fresh),
-    )
+class Recorder:
+    """Writes down what looks have found, for every part of the scanner; and walks, for those that go on below."""
+
+    def __init__(
+        self,
+        db: Database,
+        queues: dict[Stage, WorkQueue],
+        settings: ScannerSettings,
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+        own: Collection[tuple[int, int]],
+    ) -> None:
+        self.db = db
+        self.queues = queues
+        self.clock = clock
+        self._quiet_ms = int(settings.quiet_seconds * 1000)
+        self._grace_ms = int(settings.delete_grace_seconds * 1000)
+        self._threads = threads
+        self._own = frozenset(own)
+
+    async def batches(self, root: Root, start: bytes) -> AsyncIterator[list[Listing]]:
+        """Walk in a thread, one batch ahead of whoever takes them.
+
+        Raises:
+            RootUnhealthy: the root is not there, or not the one registered.
+        """
+        walking = walk(root, self._rules(root), start)
+        ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
+        try:
+            while (batch := await asyncio.shield(ahead)) is not None:
+                ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
+                yield batch
+        finally:
+            await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
+            await self.in_thread(walking.close)
+
+    async def record(self, root: Root, listings: Sequence[Listing], force: bool = False) -> Found:
+        """Compare *listings* with what is known and write down the difference, all or nothing.
+
+        Raises:
+            RootForgotten: nobody wants to know any more.
+        """
+        look = Look(self.clock.now_ms(), self._quiet_ms, force)
+        rules = self._rules(root)
+        async with self.db.transaction() as tx:
+            known = await observations.recall(tx, root.id, listings, look.now_ms)
+            found: list[tuple[Known, Changes]] = []
+            fresh: list[bytes] = []
+            for listing, row in zip(listings, known, strict=True):
+                changes = compare(listing, row.files, row.children, rules, look)
+                found.append((row, changes))
+                fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
+                for name in changes.vanished_directories:
+                    gone = join(listing.directory, name)
+                    found.append((row, missing_subtree(await observations.known_below(tx, root.id, gone))))
+                    await observations.directory_gone(tx, root.id, gone)
+            await observations.record(tx, root.id, found, look.now_ms, self._grace_ms)
+        return self._told(listings, [changes for _, changes in found], tuple(fresh))
+
+    def _told(self, listings: Sequence[Listing], changes: Sequence[Changes], fresh: tuple[bytes, ...]) -> Found:
+        """Wake whoever has new work, and say what it amounted to."""
+        found = Found(
+            looked_at=sum(len(listing.entries) for listing in listings),
+            to_hash=sum(len(c.new) + len(c.changed) + len(c.recheck) + len(c.sooner) for c in changes),
+            vanished=sum(len(c.vanished) for c in changes),
+            problems=sum(listing.problem is not None for listing in listings),
+            fresh_directories=fresh,
+        )
+        if found.to_hash:
+            self.queues[Stage.CHECKSUM].wake()
+        if found.vanished:
+            self.queues[Stage.VANISHED].wake()
+        return found
+
+    def _rules(self, root: Root) -> Rules:
+        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")))
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Run something blocking in one of the scanner's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

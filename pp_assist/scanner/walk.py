@@ -1,7 +1,7 @@
 """Reading directories: one at a time, streamed, beneath an open root, never through a link. Blocking."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 
 from pp_assist import posix
@@ -14,7 +14,7 @@ BATCH_ENTRIES = 2000
 BATCH_DIRECTORIES = 500
 
 
-def walk(root: Root, rules: Rules, start: bytes = b"") -> Iterator[list[Listing]]:
+def walk(root: Root, rules: Rules, start: bytes = b"") -> Generator[list[Listing], None, None]:
     """Yield the listings of *start* (a directory below the root) and of everything below it, parents first.
 
     Holds one directory's entries and the list of directories still to visit in memory, nothing else.

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import aiosqlite
 
 from pp_assist.core.compare import Changes
+from pp_assist.core.errors import RootForgotten
 from pp_assist.core.model import FileState, KnownFile, Listing, Stage, Stat
+from pp_assist.store.db import Database
 from pp_server.wire.names import below
 
 _NEW_LOOK = ("DELETE FROM looked", "DELETE FROM asked")
@@ -48,6 +50,8 @@ JOIN directories c ON c.parent_id = d.id WHERE c.gone = 0 AND l.whole = 1"""
 _CHILDREN_ASKED = """
 SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c.path = a.path WHERE c.gone = 0"""
 
+_KNOWN_DIRECTORY = "SELECT 1 FROM directories WHERE root_id = ? AND path = ? AND gone = 0"
+_ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
 _RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
 
@@ -104,8 +108,19 @@ class Known:
     children: list[bytes]
 
 
+async def is_known(db: Database, root_id: int, directory: bytes) -> bool:
+    """Say whether *directory* has been listed, and was there at the last look."""
+    return await db.value(_KNOWN_DIRECTORY, (root_id, directory)) is not None
+
+
 async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[Listing], now_ms: int) -> list[Known]:
-    """Note that the *listings* were made and return what is known about each directory, in their order."""
+    """Note that the *listings* were made and return what is known about each directory, in their order.
+
+    Raises:
+        RootForgotten: there is no such root any more.
+    """
+    if not list(await tx.execute_fetchall(_ROOT, (root_id,))):
+        raise RootForgotten
     for sql in _NEW_LOOK:  # scratch tables of this connection, see db.py
         await tx.execute(sql)
     await tx.executemany(_LOOKED, [(n, lst.directory, lst.asked is None) for n, lst in enumerate(listings)])

@@ -12,7 +12,8 @@ INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms
 VALUES (?, ?, ?, 1, ?, ?, ?, 'healthy') RETURNING id"""
 _ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
 _REMOVE = "DELETE FROM roots WHERE id = ?"
-_SCANNED = "UPDATE roots SET last_scanned_at_ms = ?, status = 'healthy', reason = NULL WHERE id = ?"
+_SCANNED = """
+UPDATE roots SET last_scanned_at_ms = COALESCE(?, last_scanned_at_ms), status = 'healthy', reason = NULL WHERE id = ?"""
 _UNHEALTHY = "UPDATE roots SET status = 'unhealthy', reason = ? WHERE id = ?"
 _FILE_COUNTS = """
 SELECT d.root_id, COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id
@@ -48,8 +49,8 @@ class RootsTable:
         async with self._db.transaction() as tx:
             return (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
 
-    async def scanned(self, root_id: int, now_ms: int) -> None:
-        """Note that a scan of the whole root has ended."""
+    async def scanned(self, root_id: int, now_ms: int | None) -> None:
+        """Note that the root is there; and, with a time, that a scan of the whole of it has ended."""
         async with self._db.transaction() as tx:
             await tx.execute(_SCANNED, (now_ms, root_id))
 

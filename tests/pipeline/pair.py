@@ -41,7 +41,7 @@ class Weather(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append((request.method, request.url.path))
         word = self.forecast.pop(0) if self.forecast else "ok"
-        if word == "lost_request" or self.inner is None:
+        if word == "lost_request" or (inner := self.inner) is None:
             raise httpx.ConnectError("nobody there", request=request)
         if word.isdigit():
             return httpx.Response(int(word), json={"detail": "no", "code": "made_up"}, request=request)
@@ -51,8 +51,8 @@ class Weather(httpx.AsyncBaseTransport):
             return httpx.Response(200, json={"ok": True}, request=request)
         if word == "twice":
             await request.aread()
-            await self.inner.handle_async_request(request)
-        response = await self.inner.handle_async_request(request)
+            await inner.handle_async_request(request)
+        response = await inner.handle_async_request(request)
         if word == "lost_response":
             await response.aread()
             raise httpx.ReadError("cut", request=request)
@@ -173,7 +173,8 @@ class Pair:
         }
         live = await self.live()
         assert live == expected, (
-            f"only on the server: {sorted(set(live) - set(expected))}; only on disk: {sorted(set(expected) - set(live))}; "
+            f"only on the server: {sorted(set(live) - set(expected))}; "
+            f"only on disk: {sorted(set(expected) - set(live))}; "
             f"different: {[path for path in live if expected.get(path, live[path]) != live[path]]}"
         )
         for path, digest in live.items():

@@ -173,16 +173,16 @@ async def test_an_answer_of_another_file_is_never_believed(pair: Pair, monkeypat
 
 
 async def test_a_component_that_crashes_is_restarted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pp_assist.scanner import scanner
+    from pp_assist.scanner.record import Recorder
 
-    real, failures = scanner.record, [RuntimeError("a bug")]
+    real, failures = Recorder.record, [RuntimeError("a bug")]
 
     async def failing(*args: object) -> object:
         if failures:
             raise failures.pop()
         return await real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scanner, "record", failing)
+    monkeypatch.setattr(Recorder, "record", failing)
     write(pair.tree / "f", "x")
     await pair.scan()
     await pair.until(lambda _: not pair.supervisor.running["scanner"])

@@ -1,0 +1,51 @@
+"""Following the watcher's hints: targeted looks at the names that something happened to, and below new directories."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from pp_assist.core.model import Root
+from pp_assist.scanner import walk
+from pp_assist.scanner.record import Recorder
+from pp_assist.store import observations
+
+PLACES_AT_A_TIME = 200
+
+T = TypeVar("T")
+
+Places = dict[bytes, dict[bytes, bool]]
+"""Directory → names in it to look at → whether the writer closed them."""
+
+
+async def follow(recorder: Recorder, root: Root, places: Places) -> None:
+    """Look at *places*, and go on below directories that were never listed before.
+
+    Raises:
+        RootUnhealthy: the root is not there, or not the one registered.
+        RootForgotten: nobody wants to know any more.
+    """
+    known = await _from_known_ground(recorder, root, places)
+    for some in batched(known.items(), PLACES_AT_A_TIME):
+        found = await recorder.record(root, await recorder.in_thread(walk.look_at_places, root, some))
+        for fresh in found.fresh_directories if root.recursive else ():
+            async for batch in recorder.batches(root, fresh):
+                await recorder.record(root, batch)
+
+
+async def _from_known_ground(recorder: Recorder, root: Root, places: Places) -> Places:
+    """Return *places* with each directory we have never listed replaced by its name in the nearest one we have."""
+    known: Places = {}
+    for directory, names in places.items():
+        where, what = directory, names
+        while where and not await observations.is_known(recorder.db, root.id, where):
+            where, _, name = where.rpartition(b"/")
+            what = {name: False}
+        known.setdefault(where, {}).update(what)
+    return known
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield *items* in lists of at most *size*."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,55 @@
+"""Second looks: a file that was missing is looked for again after the grace, and only then counts as gone."""
+
+from pp_assist.core.errors import AssistError
+from pp_assist.core.model import Claim, Listing, Root, Snapshot, Stage, is_directory
+from pp_assist.disk import look_at_all
+from pp_assist.scanner.record import Recorder
+from pp_assist.store import queue
+from pp_assist.store.roots import RootsTable
+
+CLAIMS_AT_A_TIME = 1000
+ROOT_RETRY_MS = 5_000
+
+
+class SecondLooks:
+    """The part of the scanner that makes sure."""
+
+    def __init__(self, recorder: Recorder, roots: RootsTable) -> None:
+        self._recorder = recorder
+        self._roots = roots
+        self._waiting = recorder.queues[Stage.VANISHED]
+        self._deletions = recorder.queues[Stage.DELETION]
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._waiting.start_over()
+        while True:
+            claims = await self._waiting.take(CLAIMS_AT_A_TIME)
+            try:
+                await self._look_again(claims)
+            finally:
+                self._waiting.release(claims)
+
+    async def _look_again(self, claims: list[Claim]) -> None:
+        """Hand on what is gone for sure; what is there again is seen like any other file; the rest waits."""
+        looks = await self._recorder.in_thread(look_at_all, [claim.location for claim in claims])
+        seen = list(zip(claims, looks, strict=True))
+        now_ms = self._recorder.clock.now_ms()
+        gone = [claim for claim, found in seen if found is None or is_directory(found)]
+        async with self._recorder.db.transaction() as tx:
+            await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in gone], now_ms)
+            for claim, found in seen:
+                if isinstance(found, AssistError):
+                    await queue.later(tx, claim, now_ms + ROOT_RETRY_MS, found.reason, str(found))
+        if gone:
+            self._deletions.wake()
+        roots = {root.id: root for root in await self._roots.all()}
+        for claim, found in seen:
+            if isinstance(found, Snapshot) and not is_directory(found):
+                await self._is_back(roots.get(claim.location.root_id), claim, found)
+
+    async def _is_back(self, root: Root | None, claim: Claim, found: Snapshot) -> None:
+        if root is not None:
+            where = claim.location
+            listing = Listing(where.directory, (found,), complete=False, asked=frozenset([where.name]))
+            await self._recorder.record(root, [listing])
