@@ -9,7 +9,7 @@ SEED ?= 1
 BUDGET ?= 600
 TREE ?=
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-walk clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ prove-tree: $(READY) ## a real tree, bit by bit, and nothing sent twice (TREE=/u
 
 prove-outage: $(READY) ## a server away for a minute, and every kind of nonsense instead of answers
 	$(BIN)/python -m tests.e2e.prove outage --seed $(SEED) --seconds $(BUDGET)
+
+prove-walk: $(READY) ## random walks through changes and faults, in one process, one seed after the other
+	$(BIN)/python tests/pipeline/walk.py --seed $(SEED) --seconds $(BUDGET) | tee -a tests/evidence/walk.jsonl
 
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

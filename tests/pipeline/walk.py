@@ -1,6 +1,6 @@
 """A seeded random walk: changes to the tree, bad weather, restarts, lost memory; then peace, and everything must agree.
 
-    python tests/pipeline/walk.py --seconds 600 [--seed 1]
+    python tests/pipeline/walk.py --seconds 600 [--seed 1]      (or: make prove-walk)
 
 walks one seed after another for that long. A seed that fails is printed; `--seed N --seconds 0` repeats just it.
 """
@@ -8,12 +8,14 @@ walks one seed after another for that long. A seed that fails is printed; `--see
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import shutil
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pair import Pair, noise, running_pair
@@ -134,6 +136,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args()
+    logging.disable()  # the weather is meant to be bad
     began, seed, failed = time.monotonic(), args.seed, []
     while True:
         with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +148,13 @@ def main() -> int:
         seed += 1
         if time.monotonic() - began >= args.seconds:
             break
-    result = {"walks": seed - args.seed, "steps": STEPS * (seed - args.seed), "first_seed": args.seed, "failed": failed}
+    result = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "walks": seed - args.seed,
+        "steps": STEPS * (seed - args.seed),
+        "first_seed": args.seed,
+        "failed": failed,
+    }
     print(json.dumps(result))
     return 1 if failed else 0
 
