@@ -189,9 +189,8 @@ def _status(args: argparse.Namespace) -> int:
 def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
     files, queues = stats["files"], stats["queues"]
     stored = files["completed"] + files["unchanged"]
-    lines = [
-        f"{stored} of {files['total']} files stored; {stats['excluded']} excluded, {stats['unsupported']} unsupported"
-    ]
+    aside = f"{status['files_excluded']} excluded, {status['files_unsupported']} unsupported"
+    lines = [f"{stored} of {files['total']} files stored; {aside}"]
     words = {"pending_checksum": "to hash", "pending_upload": "to upload", "pending_deletion": "deletions to tell"}
     for name, word in words.items():
         queue = queues[name]

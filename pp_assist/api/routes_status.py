@@ -43,6 +43,8 @@ def router(services: Services) -> APIRouter:
             "upload_obstacle": obstacle,
             "paths_watched": sum(root.enabled for root in await services.roots.all()),
             "files_tracked": sum(counts.files[state] for state in TRACKED),
+            "files_excluded": counts.files[FileState.EXCLUDED],
+            "files_unsupported": counts.files[FileState.UNSUPPORTED],
             "pending_sha256": counts.queued(Stage.CHECKSUM),
             "pending_uploads": counts.queued(Stage.UPLOAD),
             "pending_deletions": counts.queued(*DELETING),
@@ -100,8 +102,6 @@ def router(services: Services) -> APIRouter:
                     "bytes_sent": services.bytes_sent(),
                 },
             },
-            "excluded": counts.files[FileState.EXCLUDED],
-            "unsupported": counts.files[FileState.UNSUPPORTED],
         }
 
     @routes.get("/files")

@@ -167,7 +167,7 @@ def prove_tree(options: argparse.Namespace, budget: Budget) -> Results:
         again_s = made.daemon.finish(made.tree, timeout_s=budget.left)
         assert made.daemon.bytes_sent == 0, f"{made.daemon.bytes_sent} bytes sent again"
         say(f"{budget.used:6.1f} s  a second start sent 0 bytes")
-        unsupported = made.daemon.stats()["unsupported"]
+        unsupported = made.daemon.ask("GET", "/status")["files_unsupported"]
         return {
             "tree": tree,
             "files": count,

@@ -1,0 +1,16 @@
+"""What holds for all tests: with PP_TEST_REQUIRE=all (as CI sets it) a skipped test is a failed one."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything that tests need is required to be there."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("PP_TEST_REQUIRE") == "all":
+        report.outcome = "failed"
+        report.longrepr = f"skipped although PP_TEST_REQUIRE=all: {report.longrepr}"
+    return report
