@@ -1,6 +1,7 @@
 """The documents say what is: examples parse, routes, codes, settings and commands are there, links lead somewhere."""
 
 import argparse
+import ast
 import contextlib
 import inspect
 import json
@@ -96,6 +97,17 @@ def test_every_route_of_the_daemon_is_listed() -> None:
         app.include_router(module.router(cast(Any, None)))  # services are used only by requests
     listed = set(re.findall(r"^\| `([A-Z]+ /\S+)` \|", (DOCS / "local-api.md").read_text(), re.MULTILINE))
     assert listed == _routes(app)
+
+
+def _dict_keys(module: Any) -> set[str]:
+    nodes = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Dict)]
+    return {key.value for node in nodes for key in node.keys if isinstance(key, ast.Constant)}
+
+
+@pytest.mark.parametrize("module", [routes_status, routes_paths, routes_servers], ids=lambda module: module.__name__)
+def test_every_field_of_the_daemons_answers_is_named(module: Any) -> None:
+    named = set(re.findall(r"\w+", (DOCS / "local-api.md").read_text()))
+    assert _dict_keys(module) <= named
 
 
 # -- configuration.md and config/
