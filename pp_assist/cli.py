@@ -19,6 +19,21 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
+class Version(argparse.Action):
+    """`--version`: looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, prog: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+        self._prog = prog
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print it and exit."""
+        from pp_server.wire.version import distribution_version
+
+        print(f"{self._prog} {distribution_version()}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Do what the command line says and exit: 0 ok, 1 failed, 2 usage, 3 not reachable, 4 refused, 5 pending."""
     args = _parser().parse_args(arguments)
@@ -40,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument("--json", action="store_true", help="print the daemon's answer as it is")
     parser = argparse.ArgumentParser(prog="pp_assist", description="Puts files in their place on a server, provably.")
+    parser.add_argument("--version", action=Version, prog="pp_assist")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
@@ -54,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--port", type=int, help="port of the local API (default 8765)")
     run.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     status = command("status", _status, "what the daemon is doing; exit 5 while something is pending")
-    status.add_argument("--wait", type=float, metavar="SECONDS", help="wait until nothing is pending")
+    status.add_argument("--wait", type=float, metavar="SECONDS", help="scan, then wait until nothing is pending")
     add = command("add", _add, "watch a folder")
     add.add_argument("path")
     add.add_argument("--no-recursive", action="store_true", help="only the files directly in it")
@@ -172,6 +188,8 @@ def _status(args: argparse.Namespace) -> int:
     import time
 
     end = time.monotonic() + (args.wait or 0)
+    if args.wait:  # what has just been written counts, too
+        _ask(args, "POST", "/scan/trigger", {"wait": True}, timeout_s=args.wait + 60)
     while True:
         stats, status = _ask(args, "GET", "/stats"), _ask(args, "GET", "/status")
         paths = _ask(args, "GET", "/paths")["paths"]

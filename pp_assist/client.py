@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from pp_assist import posix
 from pp_assist.checksum.hashing import hash_file
+from pp_assist.cli import Version
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
 from pp_assist.core.model import Claim, Hashed, Kind, Location, Root, Stage
 from pp_assist.core.rules import Rules
@@ -52,6 +53,7 @@ class Pushed:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Push what the command line names and exit: 0 all stored, 1 some not, 2 usage, 3 not reachable, 4 key refused."""
     parser = argparse.ArgumentParser(prog="pp_client", description="Give files to a pp_server once, without a daemon.")
+    parser.add_argument("--version", action=Version, prog="pp_client")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with everything below it")
     parser.add_argument("--server", required=True, metavar="URL", help="such as https://files.example.org")
     parser.add_argument("--api-key-file", metavar="FILE", help="file with the API key (default: $PP_CLIENT_API_KEY)")

@@ -20,6 +20,8 @@ def save(config_file: str, state_dir: str, changes: Mapping[str, Any]) -> Settin
         ConfigError: a key is unknown or a value is not possible; nothing was changed.
         OSError: the file cannot be written; nothing was changed.
     """
+    if "state_dir" in changes:
+        raise ConfigError("state_dir: cannot be changed here; move the folder and start the daemon with --state-dir")
     document = _read(config_file)
     _merge(document, changes)
     folder = os.path.dirname(config_file)

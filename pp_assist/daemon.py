@@ -27,6 +27,7 @@ from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory, open_state
+from pp_assist.store import queue
 from pp_assist.store.db import Database, open_database
 from pp_assist.store.queue import WorkQueue
 from pp_assist.store.report import Report
@@ -129,9 +130,9 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         OSError: the port is taken, or the state directory cannot be used.
     """
     posix.restrict_umask()
+    state = open_state(settings.state_dir)
     if posix.is_root_user():
         log.warning("running as root: everything on this machine can be read, whoever it belongs to")
-    state = open_state(settings.state_dir)
     with contextlib.closing(state), contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
         port = listener.getsockname()[1]
         state.announce_port(port)
@@ -139,6 +140,7 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
             async with daemon.db.transaction() as tx:
                 await tx.execute(_RUNNING)
+                await queue.ask_again(tx, None, daemon.clock.now_ms())  # a new version may do what the last could not
             await _serve(daemon, state, listener, config_path, lambda: ready(port))
             async with daemon.db.transaction() as tx:
                 await tx.execute(_STOPPED)

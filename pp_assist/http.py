@@ -60,7 +60,7 @@ def check_server_url(url: str, allow_http: bool) -> str:
     if parts.query or parts.fragment:
         raise BadServerUrl("must not contain a query or fragment")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        raise BadServerUrl("http would send the API key unencrypted: use https (or set uploader.allow_http)")
+        raise BadServerUrl("http would send the API key unencrypted: use https, or allow http explicitly")
     return url.rstrip("/")
 
 

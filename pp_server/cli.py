@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _administer(settings, arguments)
     except KeyboardInterrupt:
         return FAILED
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +91,8 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
     from pp_server.admin_client import ServerUnreachable
 
     command, wanted = _command(arguments)
+    if command != "key.create" and not settings.data_dir.is_dir():  # a mistyped path must not become an empty server
+        return _fail(f"{settings.data_dir}: there is no such data directory", FAILED)
     try:
         answer = _ask(settings, command, wanted)
     except AdminError as error:
@@ -97,7 +103,7 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
         return _fail(str(error), REFUSED)
     except ServerError as error:
         return _fail(str(error), FAILED)
-    print(json.dumps(answer) if arguments.json else _readable(command, answer))
+    print(json.dumps(answer) if arguments.json else _readable(command, answer), flush=True)
     return OK
 
 

@@ -67,7 +67,7 @@ class Files:
     async def delete(self, caller: Caller, orders: Sequence[DeletionOrder]) -> "Sequence[DeletionOutcome]":
         """Apply deletions; the content stays."""
         for order in orders:
-            if caller.host_id is not None and order.path is not None and order.host_id != caller.host_id:
+            if caller.host_id is not None and (order.path is None or order.host_id != caller.host_id):
                 raise Forbidden("This key speaks for another host")
         return await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import sys
+import time
 from collections.abc import Iterator
 
 import uvicorn
@@ -33,12 +34,23 @@ class Server(uvicorn.Server):
 def run(settings: Settings, durable: Durable | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartRefused where the server cannot begin."""
     posix.raise_open_files_limit()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    _configure_logs(settings.log_level)
     factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(settings, durable or Durable()))
+
+
+def _configure_logs(level: str) -> None:
+    """Send our records of at least *level*, and others' warnings, to standard error, with times in UTC."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        stream=sys.stderr,
+    )
+    for ours in ("pp_server", "uvicorn.access"):
+        logging.getLogger(ours).setLevel(level.upper())
 
 
 async def serve(settings: Settings, durable: Durable) -> None:

@@ -21,6 +21,7 @@ from pp_assist.core.rest import eligible_at_ms
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
+from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class ChecksumPool:
         if isinstance(error, NotThere | RootUnhealthy):
             await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, error.reason, str(error))
             return
-        log.warning("cannot hash %r: %s", claim.location.filepath, error)
+        log.warning("cannot hash %s: %s", display(claim.location.filepath), error)
         at_ms = now_ms + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         await queue.retry(tx, claim, at_ms, error.reason, str(error))
 

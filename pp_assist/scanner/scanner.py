@@ -16,8 +16,9 @@ from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
 from pp_assist.scanner.watch import Watcher
-from pp_assist.store import observations
+from pp_assist.store import observations, queue
 from pp_assist.store.roots import RootsTable
+from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +174,8 @@ class Scanner:
             return
         if found.to_hash or found.vanished or found.problems:
             log.info(
-                "scanned %r: %d names, %d to hash, %d missing, %d directories unreadable",
-                root.path, found.looked_at, found.to_hash, found.vanished, found.problems,
+                "scanned %s: %d names, %d to hash, %d missing, %d directories unreadable",
+                display(root.path), found.looked_at, found.to_hash, found.vanished, found.problems,
             )  # fmt: skip
         self.stats.files_scanned += found.looked_at
 
@@ -184,15 +185,17 @@ class Scanner:
             total.add(await self._recorder.record(root, batch, force))
         async with self._recorder.db.transaction() as tx:
             await observations.sweep(tx, root.id)
+            if force:
+                await queue.ask_again(tx, root.id, self._clock.now_ms())
         await self._roots.scanned(root.id, None if start else self._clock.now_ms())
-        if root.status == "unhealthy":  # its work was left alone until now
+        if force or root.status == "unhealthy":  # its work was left alone until now
             for waiting in self._recorder.queues.values():
                 waiting.wake()
         return total
 
     async def _unhealthy(self, root: Root, error: RootUnhealthy) -> None:
         if root.status == "healthy" or root.reason != str(error):
-            log.warning("nothing can be said about %r: %s", root.path, error)
+            log.warning("nothing can be said about %s: %s", display(root.path), error)
             await self._roots.unhealthy(root.id, str(error))
         await self.root_removed(root.id)  # what is watched may not be what comes back: the next good scan watches anew
 

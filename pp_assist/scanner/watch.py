@@ -25,6 +25,7 @@ from watchdog.observers.api import ObservedWatch
 
 from pp_assist.core.hints import Hints
 from pp_assist.core.model import Root
+from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Watcher:
         except OSError as error:
             reason = f"cannot watch it: {error.strerror or error}"
             if self._failed.get(root.id) != reason:  # said once, tried at every scan
-                log.warning("cannot watch %r: %s", root.path, error)
+                log.warning("cannot watch %s: %s", display(root.path), error)
             self._failed[root.id] = reason
         else:
             self._watches[root.id] = watch

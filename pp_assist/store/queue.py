@@ -34,6 +34,10 @@ _LATER = "UPDATE work SET eligible_at_ms = ?, reason = ?, last_error = ? WHERE f
 _PARK = """
 UPDATE work SET state = 'parked', eligible_at_ms = NULL, attempts = attempts + 1, reason = ?, last_error = ?
 WHERE file_id = ? AND gen = ? AND stage = ?"""
+_ASK_AGAIN = """
+UPDATE work SET state = 'waiting', eligible_at_ms = ?1, attempts = 0
+WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
+    SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?2))"""
 _MOVE = """
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
     reason = NULL, last_error = NULL
@@ -118,6 +122,11 @@ async def later(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str,
 async def park(tx: aiosqlite.Connection, claim: Claim, reason: str, error: str) -> None:
     """Keep the row, and leave it alone until the file changes or a person asks."""
     await tx.execute(_PARK, (reason, error, claim.file_id, claim.gen, claim.stage))
+
+
+async def ask_again(tx: aiosqlite.Connection, root_id: int | None, now_ms: int) -> None:
+    """Let everything that is parked or in backoff (of one root, or of all) be tried at once."""
+    await tx.execute(_ASK_AGAIN, (now_ms, root_id))
 
 
 async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int]], now_ms: int) -> None:

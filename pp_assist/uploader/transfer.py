@@ -17,7 +17,7 @@ from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, Sess
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.disk import opened_file, stat_of
 from pp_assist.uploader.client import ChunksMissing, UploadClient
-from pp_server.wire.chunks import MAX_CHUNK_BYTES, chunk_count, chunk_span, numbers_in
+from pp_server.wire.chunks import MAX_CHUNK_BYTES, chunk_count, chunk_span, numbers_in, smallest_chunk_bytes
 from pp_server.wire.messages import InitiateAnswer
 from pp_server.wire.names import json_fields
 from pp_server.wire.receipts import Receipt
@@ -91,7 +91,7 @@ class Transfer:
             "gid": hashed.gid,
             "user": posix.user_name(hashed.uid),
             "group": posix.group_name(hashed.gid),
-            "max_chunk_size": self.max_chunk_bytes,
+            "max_chunk_size": max(self.max_chunk_bytes, smallest_chunk_bytes(hashed.stat.size_bytes)),
         }
 
     async def _send(self, claim: Claim, hashed: Hashed, offer: InitiateAnswer, numbers: list[int]) -> int:

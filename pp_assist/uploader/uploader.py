@@ -21,6 +21,7 @@ from pp_assist.store.queue import WorkQueue
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import ServerLink
 from pp_assist.uploader.transfer import Transfer
+from pp_server.wire.names import display
 from pp_server.wire.receipts import Receipt
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Uploader:
         except AssistError as error:
             await self._failed(claim, error)
         except Exception as error:
-            log.exception("sending %r failed in a way nobody thought of", claim.location.filepath)
+            log.exception("sending %s failed in a way nobody thought of", display(claim.location.filepath))
             async with self._db.transaction() as tx:
                 await queue.park(tx, claim, "unexpected", repr(error))
         finally:
@@ -146,7 +147,7 @@ class Uploader:
         if error.remedy in (Remedy.WAIT, Remedy.LOGIN):
             await self._link.failed(error)
         else:
-            log.info("not stored yet: %r: %s", claim.location.filepath, error)
+            log.info("not stored yet: %s: %s", display(claim.location.filepath), error)
         now_ms = self._clock.now_ms()
         if error.remedy is Remedy.LOOK:
             await self._look_again(claim, error, now_ms)

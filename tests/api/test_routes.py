@@ -191,5 +191,6 @@ async def test_config_is_shown_merged_and_kept(api: Api) -> None:
     refused = await api.http.post("/config", json={"uploader": {"parallel_uploads": 0}})
     assert refused.status_code == 422
     assert "uploader.parallel_uploads" in refused.json()["detail"]
+    assert (await api.http.post("/config", json={"state_dir": "/elsewhere"})).status_code == 422
     assert file.read_text() == text
     assert [name for name in os.listdir(file.parent) if name.startswith(".pp_assist")] == []

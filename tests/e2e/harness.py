@@ -507,8 +507,13 @@ class World:
             program.close()
 
     def logs(self) -> str:
-        """Return the end of both logs."""
-        return f"{self.daemon.tail()}\n{self.server.tail()}"
+        """Return where the daemon says that files stand, if it does, and the end of both logs."""
+        said = ""
+        if self.daemon.process is not None:
+            with contextlib.suppress(OSError, AssertionError, http.client.HTTPException):
+                found = self.daemon.ask("GET", "/files?status=ready_for_upload&limit=5", timeout_s=5)
+                said = json.dumps([self.daemon.stats(), self.daemon.ask("GET", "/status"), found], indent=1)
+        return f"{said}\n{self.daemon.tail()}\n{self.server.tail()}"
 
 
 @contextlib.contextmanager

@@ -104,7 +104,7 @@ def prove_resume(options: argparse.Namespace, budget: Budget) -> Results:
         step = size // (options.kills + 1)
         killed: Counter[str] = Counter()
         while sum(killed.values()) < options.kills and not budget.spent(0.8):
-            if not wait_for_progress(made, rng.randrange(step // 3, step * 4 // 3), budget.left):
+            if not wait_for_progress(made, rng.randrange(step // 3, step * 4 // 3), min(60, budget.left)):
                 break
             killed[kill(victims(made, rng))] += 1
             say(f"{budget.used:6.1f} s  kill {sum(killed.values())}: {proxy.bytes_up / MIB:.0f} MiB on the wire")
