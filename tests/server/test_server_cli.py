@@ -188,8 +188,15 @@ def test_a_data_directory_with_a_long_path_can_be_administered(tmp_path: Path, s
 def test_mistakes_are_named_with_an_exit_code(
     tmp_path: Path, arguments: tuple[str, ...], env: dict[str, str], code: int, said: str
 ) -> None:
+    (tmp_path / "data").mkdir()
     env = {"PP_SERVER_DATA_DIR": str(tmp_path / "data"), **env}
     assert said in run(*arguments, cwd=tmp_path, code=code, **env)
+
+
+@pytest.mark.parametrize("command", [("stats",), ("key", "list"), ("key", "revoke", "x"), ("session", "expire", "x")])
+def test_a_mistyped_data_directory_does_not_become_an_empty_server(tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert "no such data directory" in run(*command, "--data-dir", str(tmp_path / "typo"), cwd=tmp_path, code=1)
+    assert not (tmp_path / "typo").exists()
 
 
 def test_a_lock_without_an_answering_server_is_unreachable(tmp_path: Path) -> None:
