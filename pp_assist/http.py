@@ -17,6 +17,10 @@ from pp_assist.core.errors import ServerNonsense, ServerUnreachable
 MAX_ANSWER_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 10.0
 
+BROKEN_CONNECTION = (httpx.HTTPError, OSError, AttributeError, RuntimeError)
+"""What httpx raises, and what it lets through: a connection that is reset while it is being made is an AttributeError
+of anyio (its socket is None by then), one that is reset while it is written to may be a RuntimeError of uvloop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -111,7 +115,7 @@ class Http:
                 method, path, json=body, content=content, headers=headers, timeout=timeout
             ) as response:
                 return Answer(response.status_code, await _bounded(response), _retry_after(response))
-        except httpx.HTTPError as error:
+        except BROKEN_CONNECTION as error:
             raise ServerUnreachable(_describe(error)) from error
 
     async def close(self) -> None:
@@ -137,7 +141,7 @@ def _retry_after(response: httpx.Response) -> float | None:
         return None
 
 
-def _describe(error: httpx.HTTPError) -> str:
+def _describe(error: Exception) -> str:
     text = str(error)
     kind = type(error).__name__
     return f"{kind}: {text}" if text else kind

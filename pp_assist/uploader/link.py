@@ -110,8 +110,8 @@ class ServerLink:
     async def _follow_default(self) -> None:
         if self._version == self._servers.version:
             return
-        self._version = self._servers.version
         await self.close()
+        self._version = self._servers.version
         self._server = await self._servers.default()
         self._breaker.succeeded()
         self._greeted = False
@@ -169,7 +169,8 @@ class ServerLink:
         await self._servers.note(self._server.id, state, reason, self._clock.now_ms() if contact else None)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; `ready` makes new ones."""
+        self._version = -1
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
             await transfer.client.close()

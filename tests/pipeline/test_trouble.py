@@ -175,6 +175,38 @@ async def test_an_answer_of_another_file_is_never_believed(pair: Pair, monkeypat
     await pair.assert_equal()
 
 
+async def test_an_uploader_that_crashed_goes_on_uploading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pp_assist.uploader.client import UploadClient
+
+    write(pair.tree / "f", "x")
+    await pair.assert_equal()
+    real, failures = UploadClient.deletions, [RuntimeError("a bug")]
+
+    async def failing(self: UploadClient, files: list[dict[str, object]]) -> object:
+        if failures:
+            raise failures.pop()
+        return await real(self, files)
+
+    monkeypatch.setattr(UploadClient, "deletions", failing)
+    (pair.tree / "f").unlink()
+    await pair.scan()
+    await pair.until(lambda _: not pair.supervisor.running["uploader"])
+    write(pair.tree / "g", "y")
+    await pair.assert_equal()
+
+
+@pytest.mark.parametrize("error", [AttributeError("no getpeername"), RuntimeError("handler is closed"), OSError("?")])
+async def test_whatever_httpx_lets_through_means_that_the_server_is_unreachable(error: Exception) -> None:
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise error
+
+    http = Http("http://localhost", "key", 1.0, 1, Broken())
+    with pytest.raises(ServerUnreachable):
+        await http.request("GET", "/")
+    await http.close()
+
+
 async def test_a_component_that_crashes_is_restarted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     from pp_assist.scanner.record import Recorder
 
