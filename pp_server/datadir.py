@@ -9,6 +9,8 @@ from pp_server import posix
 from pp_server.core.errors import ServerError, StartRefused
 from pp_server.durable import Durable
 
+_PROBE = ".probe-"
+
 
 class DataDirBusy(StartRefused):
     """Another process works on the data directory."""
@@ -84,6 +86,7 @@ class DataDir:
         Raises:
             StartRefused: the message says what is wrong.
         """
+        self._sweep_probes(durable)
         if not os.path.exists(self.database) and os.listdir(self.blobs):
             raise StartRefused(f"{self.database} is missing, but there is stored content: restore the database first")
         try:
@@ -93,8 +96,15 @@ class DataDir:
                 f"The filesystem of {self.root} cannot link, rename or sync as the server needs it ({error})"
             ) from error
 
+    def _sweep_probes(self, durable: Durable) -> None:
+        """Remove what is left of a start that was killed while it probed."""
+        for directory in (self.staging, self.quarantine, self.blobs):
+            for name in os.listdir(directory):
+                if name.startswith(_PROBE):
+                    durable.unlink(os.path.join(directory, name))
+
     def _probe(self, durable: Durable) -> None:
-        name = f".probe-{uuid.uuid4().hex}"
+        name = _PROBE + uuid.uuid4().hex
         staged, linked = os.path.join(self.staging, name), os.path.join(self.quarantine, name)
         fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:

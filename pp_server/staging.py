@@ -7,7 +7,9 @@ unclean stop. All functions block: call them in a worker thread.
 import hashlib
 import os
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pp_server import posix
 from pp_server.core.errors import StorageFailed
@@ -33,6 +35,10 @@ class Staging:
     def file(self, upload_id: str) -> "StagedFile":
         """Return the upload's file; it is opened at the first write."""
         return StagedFile(self.path_of(upload_id), self._durable)
+
+    def is_there(self, upload_id: str) -> bool:
+        """Say whether the upload has a file."""
+        return os.path.lexists(self.path_of(upload_id))
 
     def is_published(self, upload_id: str) -> bool:
         """Say whether the file is also a blob, and so must not be written to any more."""
@@ -71,31 +77,46 @@ class Staging:
 
 
 class StagedFile:
-    """One upload's file, opened at the first write; used from many threads."""
+    """One upload's file, opened at the first write; used from many threads.
+
+    Its descriptor is closed by whoever uses it last: a closed number may belong to another file a moment later, and a
+    write under way would land there.
+    """
 
     def __init__(self, path: str, durable: Durable) -> None:
         self._path = path
         self._durable = durable
         self._opening = threading.Lock()
         self._fd: int | None = None
+        self._uses: Counter[int] = Counter()
 
     def write(self, data: bytes | bytearray | memoryview, offset: int, fresh: bool) -> None:
         """Put *data* at *offset*. *fresh*: nothing is recorded yet, so a left-over file is dropped first."""
-        self._durable.write(self._opened(fresh), data, offset)
+        with self._opened(fresh) as fd:
+            self._durable.write(fd, data, offset)
 
     def ensure(self) -> None:
         """Have the file exist, though nothing was written."""
         if not os.path.exists(self._path):
-            self._opened(fresh=True)
+            with self._opened(fresh=True):
+                pass
 
-    def _opened(self, fresh: bool) -> int:
+    @contextmanager
+    def _opened(self, fresh: bool) -> Iterator[int]:
         with self._opening:
             if self._fd is None:
                 try:
                     self._fd = self._create() if fresh else self._reopen()
                 except OSError as error:
                     raise as_storage_error(error) from error
-            return self._fd
+            fd = self._fd
+            self._uses[fd] += 1
+        try:
+            yield fd
+        finally:
+            with self._opening:
+                self._uses[fd] -= 1
+                self._close_unused(fd)
 
     def _create(self) -> int:
         self._durable.unlink(self._path)
@@ -111,7 +132,12 @@ class StagedFile:
         """Close it; the file stays."""
         with self._opening:
             fd, self._fd = self._fd, None
-        if fd is not None:
+            if fd is not None:
+                self._close_unused(fd)
+
+    def _close_unused(self, fd: int) -> None:
+        if fd != self._fd and not self._uses[fd]:
+            del self._uses[fd]
             os.close(fd)
 
     def discard(self) -> None:

@@ -113,8 +113,10 @@ class FilesystemContent:
 
     def recover(self) -> None:
         """After an unclean stop: make directories durable that were created but perhaps not synced. Blocking."""
-        for name in os.listdir(self._blobs):
-            self._durable.sync_dir(os.path.join(self._blobs, name))
+        with os.scandir(self._blobs) as entries:
+            directories = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for directory in directories:
+            self._durable.sync_dir(directory)
         self._durable.sync_dir(self._blobs)
 
     def _put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:

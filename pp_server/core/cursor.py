@@ -26,6 +26,6 @@ def from_cursor(text: str) -> Position:
         position = Position(host_key, base64.b64decode(path, validate=True), total)
         if type(host_key) is not int or type(total) is not int or not 0 <= host_key <= _MAX_INT:
             raise ValueError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise InvalidRequest("after is not a cursor of this server", [("after", "is not a cursor")]) from None
     return position

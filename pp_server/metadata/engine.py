@@ -245,6 +245,7 @@ def _resolve(futures: list["asyncio.Future[Any]"], outcomes: list[Any]) -> None:
 
 def storage_error(error: Exception) -> StorageFull | StorageFailed:
     """Return the domain error for a failure of the engine."""
-    failure = StorageFull("No space left for this") if "full" in str(error) else StorageFailed("The database failed")
+    said = str(getattr(error, "orig", error))  # without the statement, whose parameters may say anything
+    failure = StorageFull("No space left for this") if "full" in said else StorageFailed("The database failed")
     failure.__cause__ = error
     return failure

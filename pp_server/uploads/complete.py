@@ -45,14 +45,20 @@ class Completer:
         upload.check_open(self._context.now_ms())
         digest = _announced(upload, request)
         await self._check_parts(upload, request.parts)
-        if session.content_known and not await self._still_there(upload, digest):
-            await self._context.distrust(upload)
-        if not upload.session.content_known:
-            if upload.missing:
-                raise NotAllChunks(upload.missing)
-            await self._check_content(upload, digest)
-            await self._publish(upload, digest)
-        return await self._record(upload, digest)
+        if not session.content_known:
+            await self._check_all(upload, digest)
+        async with self._context.locks.alone_with(digest):  # until it is recorded: else it could be put aside between
+            if upload.session.content_known and not await self._still_there(upload, digest):
+                await self._context.distrust(upload)
+                await self._check_all(upload, digest)
+            if not upload.session.content_known:
+                await self._publish(upload, digest)
+            return await self._record(upload, digest)
+
+    async def _check_all(self, upload: LiveUpload, digest: Digest) -> None:
+        if upload.missing:
+            raise NotAllChunks(upload.missing)
+        await self._check_content(upload, digest)
 
     async def _check_parts(self, upload: LiveUpload, parts: list[Part] | None) -> None:
         if not parts:
@@ -86,16 +92,15 @@ class Completer:
         await self._context.blocking(upload.file.discard)
 
     async def _publish(self, upload: LiveUpload, digest: Digest) -> None:
-        """Have the content store keep the staged file."""
+        """Have the content store keep the staged file. The caller is alone with the digest."""
         upload.file.close()  # nobody writes to what is about to be a blob
-        async with self._context.locks.alone_with(digest):
-            try:
-                await self._put(upload, digest)
-            except SyncFailed:
-                await self._poison(upload)
-                raise
-            except FileNotFoundError as error:
-                raise StorageFailed("The staged content is gone") from error
+        try:
+            await self._put(upload, digest)
+        except SyncFailed:
+            await self._poison(upload)
+            raise
+        except FileNotFoundError as error:
+            raise StorageFailed("The staged content is gone") from error
 
     async def _put(self, upload: LiveUpload, digest: Digest) -> None:
         content, session = self._context.content, upload.session
@@ -118,14 +123,19 @@ class Completer:
         outcome = await context.metadata.complete_session(upload.session.id, digest, now_ms)
         if isinstance(outcome, Outdated):
             upload.session = replace(upload.session, status=SessionStatus.ABORTED)
-            await context.blocking(upload.file.discard)
+            await self._discard(upload)
             raise StaleGeneration(outcome.gen)
         closed = replace(
             upload.session, status=SessionStatus.COMPLETED, completed_ms=now_ms, receipt=outcome.receipt, sha256=digest
         )
         upload.session = closed
-        await context.blocking(upload.file.discard)
+        await self._discard(upload)
         return outcome.receipt
+
+    async def _discard(self, upload: LiveUpload) -> None:
+        """Remove the staged bytes of an upload that is closed, and those of chunks that nobody needed any more."""
+        await upload.clear_slots()
+        await self._context.blocking(upload.file.discard)
 
 
 def _announced(upload: LiveUpload, request: CompleteRequest) -> Digest:

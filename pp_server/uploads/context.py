@@ -47,7 +47,9 @@ class Context:
             chunks = await self.metadata.chunks(session.id)
             for chunk in chunks:
                 upload.mark(chunk.number)
-            if any(chunk.epoch < self.metadata.verify_below for chunk in chunks):
+            if chunks and not await self.blocking(self.staging.is_there, session.upload_id):
+                await self.verify_chunks(upload, chunks)  # all of them are missing again
+            elif any(chunk.epoch < self.metadata.verify_below for chunk in chunks):
                 await self.verify_chunks(upload, chunks)
                 await self.metadata.vouch_chunks(session.id)
         return upload

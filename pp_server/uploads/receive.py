@@ -13,6 +13,7 @@ from pp_server.core.errors import (
     ChunkConflict,
     ChunkDamaged,
     ChunkOutOfRange,
+    ChunkSuperseded,
     ChunkWrongLength,
     StorageFull,
 )
@@ -153,7 +154,10 @@ class Receiver:
 
     async def _repeat(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> ChunkAnswer:
         recorded = await self._context.metadata.chunk(upload.session.id, number)
-        if recorded is None or recorded.sha256 != digest:
+        if recorded is None:  # completed or forgotten meanwhile
+            upload.check_open(self._context.now_ms())
+            raise ChunkSuperseded("The upload went on meanwhile; ask again")
+        if recorded.sha256 != digest:
             raise ChunkConflict("Other bytes are recorded for this chunk")
         await self._context.metadata.add_counts({"bytes_duplicate": length})
         return _answer(upload, number, digest, 0)

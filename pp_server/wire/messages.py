@@ -5,7 +5,7 @@ A server ignores fields it does not know (older clients send more than we ask fo
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from pp_server.wire.digest import parse_digest
@@ -125,7 +125,7 @@ class Part(Message):
 class CompleteRequest(Message):
     """POST /api/uploads/{upload_id}/complete; the whole body is optional."""
 
-    parts: list[Part] | None = None
+    parts: Annotated[list[Part] | None, FailFast()] = None
     sha256: Sha256 | None = None
 
 
@@ -196,7 +196,7 @@ class Deletion(Named):
 class DeletionsRequest(Message):
     """POST /api/files/deletions"""
 
-    files: Annotated[list[Deletion], Field(max_length=MAX_DELETIONS)]
+    files: Annotated[list[Deletion], Field(max_length=MAX_DELETIONS), FailFast()]
 
 
 class DeletionResult(Message):
