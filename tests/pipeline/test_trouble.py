@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 from pair import Pair, noise, running_pair, write
 
+from pp_assist.core.errors import ServerUnreachable
 from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.http import Http
 
 PASSING = ["lost_request", "lost_response", "twice", "500", "502", "503", "429", "html", "other_json", "401"]
 
