@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--tree", default="", help="tree: what to upload (default: Python's standard library)")
     parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
     with evidence(options.name, options) as results:
         results |= PROOFS[options.name](options, Budget(options.seconds))
         say(json.dumps(results, indent=2))
