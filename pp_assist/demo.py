@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def main() -> int:
         os.makedirs(folder, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _check_ports()
         server_command = ["pp_server", "run", "--data-dir", server_data, "--port", str(SERVER_PORT)]
         daemon_command = ["pp_assist", "run", "--state-dir", state, "--port", str(DAEMON_PORT)]
         with (
@@ -52,6 +54,15 @@ def main() -> int:
     except DemoError as error:
         print(f"make run: {error}", file=sys.stderr)
         return 1
+
+
+def _check_ports() -> None:
+    """Make sure that whoever answers there later is ours."""
+    for port, variable in ((SERVER_PORT, "PP_DEMO_SERVER_PORT"), (DAEMON_PORT, "PP_DEMO_DAEMON_PORT")):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise DemoError(f"port {port} is taken (another `make run`?); {variable}=... names another one") from error
 
 
 def _interrupt(*_: object) -> None:
