@@ -139,6 +139,15 @@ async def test_a_file_is_in_one_queue_at_a_time(db: Database, root_id: int) -> N
     assert counts.queued(*Stage) == counts.queued(Stage.CHECKSUM) == 1
 
 
+async def test_what_changed_since_it_was_claimed_may_not_be_sent(db: Database, root_id: int) -> None:
+    await see(db, root_id, {b"a": OLD, b"b": OLD, b"c": OLD})
+    taken = await hash_all(db)
+    await see(db, root_id, {b"a": OLD, b"b": OLD._replace(size_bytes=2)})
+    async with db.transaction() as tx:
+        current = await versions.offered(tx, taken)
+    assert [claim.location.name for claim in current] == [b"a"]
+
+
 async def test_a_file_never_offered_is_forgotten_without_a_word(db: Database, root_id: int) -> None:
     await see(db, root_id, {b"f": OLD})
     await hash_all(db)
