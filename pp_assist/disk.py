@@ -24,9 +24,20 @@ def _signed(number: int) -> int:
     return number - _WRAP if number > _LARGEST else number
 
 
+def _clamped(time_ns: int) -> int:
+    """Return a time that fits into 64 bits: file systems know years after 2262, our tables and the wire do not."""
+    return max(-_LARGEST, min(time_ns, _LARGEST))
+
+
 def stat_of(result: os.stat_result) -> Stat:
     """Return the fields of *result* that decide whether a file was touched."""
-    return Stat(result.st_size, result.st_mtime_ns, result.st_ctime_ns, _signed(result.st_ino), _signed(result.st_dev))
+    return Stat(
+        result.st_size,
+        _clamped(result.st_mtime_ns),
+        _clamped(result.st_ctime_ns),
+        _signed(result.st_ino),
+        _signed(result.st_dev),
+    )
 
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -80,32 +91,56 @@ def opened_root(path: bytes, device: int, inode: int) -> Iterator[int]:
         yield fd
 
 
+@contextmanager
+def opened_directory(root_fd: int, directory: bytes) -> Iterator[int]:
+    """Open *directory* below the root for the block and yield its descriptor.
+
+    Raises:
+        OSError: it cannot be opened; EXDEV where it is on another file system than the root: what was mounted over a
+            folder says nothing about the files that it hides.
+    """
+    parts = directory.split(b"/") if directory else []
+    with posix.opened(posix.open_beneath(root_fd, parts, posix.OPEN_DIRECTORY)) as fd:
+        if parts and os.fstat(fd).st_dev != os.fstat(root_fd).st_dev:
+            raise OSError(errno.EXDEV, "another file system is mounted there")
+        yield fd
+
+
 def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None:
     """Return what *name* in *directory* is now, or None if it certainly is not there.
 
     Raises:
         OSError: it cannot be said (no permission, an I/O error, a link on the way).
     """
-    parts = directory.split(b"/") if directory else []
     try:
-        with posix.opened(posix.open_beneath(root_fd, parts, posix.OPEN_DIRECTORY)) as parent:
-            return snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+        with opened_directory(root_fd, directory) as parent:
+            try:
+                return snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+            except FileNotFoundError:
+                return None
     except OSError as error:
         if error.errno not in GONE:
             raise
-        if error.errno == errno.ENOTDIR and _link_on_the_way(root_fd, parts):
-            raise OSError(errno.ELOOP, "a link stands where a folder was") from error
-        return None
+    _check_the_way(root_fd, directory.split(b"/"))
+    return None
 
 
-def _link_on_the_way(root_fd: int, parts: list[bytes]) -> bool:
-    """Say whether one of *parts* is a link: the files may well be there, but we follow no links to see."""
-    for count in range(len(parts)):
-        with posix.opened(posix.open_beneath(root_fd, parts[:count], posix.OPEN_DIRECTORY)) as parent:
-            mode = os.stat(parts[count], dir_fd=parent, follow_symlinks=False).st_mode
-        if posix.file_type(mode) != "dir":
-            return posix.file_type(mode) == "symlink"
-    return False
+def _check_the_way(root_fd: int, parts: list[bytes]) -> None:
+    """Find the first of *parts* that is missing; raise OSError if a link or another file system stands before it.
+
+    The files may well be there: we follow no links to see, and do not see what lies below a mount.
+    """
+    device = os.fstat(root_fd).st_dev
+    for count, name in enumerate(parts):
+        try:
+            with posix.opened(posix.open_beneath(root_fd, parts[:count], posix.OPEN_DIRECTORY)) as parent:
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if posix.file_type(found.st_mode) == "symlink":
+            raise OSError(errno.ELOOP, "a link stands where a folder was")
+        if found.st_dev != device and posix.file_type(found.st_mode) == "dir":
+            raise OSError(errno.EXDEV, "another file system is mounted there")
 
 
 def look(location: Location) -> Snapshot | None:

@@ -38,7 +38,7 @@ class Answer:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServerNonsense(f"the answer (status {self.status}) is not JSON") from error
 
 
@@ -55,7 +55,8 @@ def check_server_url(url: str, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        _ = httpx.URL(url).host  # what httpx refuses is known only by asking it
+    except (ValueError, httpx.InvalidURL) as error:
         raise BadServerUrl(f"not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
         raise BadServerUrl("must be http://HOST[:PORT] or https://HOST[:PORT]")
@@ -117,6 +118,8 @@ class Http:
                 return Answer(response.status_code, await _bounded(response), _retry_after(response))
         except BROKEN_CONNECTION as error:
             raise ServerUnreachable(_describe(error)) from error
+        except httpx.InvalidURL as error:
+            raise ServerNonsense("it names what cannot be part of a URL") from error
 
     async def close(self) -> None:
         """Close all connections."""

@@ -49,7 +49,7 @@ class DaemonSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shutdown_timeout: float = Field(10.0, ge=0.1, description="Seconds a stop may take before it is forced.")
+    shutdown_timeout: float = Field(10.0, ge=0.1, le=86400, description="Seconds a stop may take before it is forced.")
 
 
 class Settings(BaseSettings):

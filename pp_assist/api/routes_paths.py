@@ -1,5 +1,6 @@
 """Paths (the roots), and scanning them."""
 
+import asyncio
 import os
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Body
 
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
-from pp_assist.api.schemas import AddPath, TriggerScan
+from pp_assist.api.schemas import AddPath, RowId, TriggerScan
 from pp_assist.api.services import Services
 from pp_assist.core.model import Root
 from pp_server.wire.names import display, from_json, json_fields
@@ -20,6 +21,7 @@ FORBIDDEN = (b"/proc", b"/sys", b"/dev")
 def router(services: Services) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
+    adding = asyncio.Lock()
 
     async def all_paths() -> list[dict[str, Any]]:
         counts = await services.roots.file_counts()
@@ -35,7 +37,7 @@ def router(services: Services) -> APIRouter:
         return {"paths": paths, "total": len(paths)}
 
     @routes.get("/paths/{path_id}")
-    async def get_path(path_id: int) -> dict[str, Any]:
+    async def get_path(path_id: RowId) -> dict[str, Any]:
         for path in await all_paths():
             if path["id"] == path_id:
                 return path
@@ -48,13 +50,14 @@ def router(services: Services) -> APIRouter:
             resolved, identity = await services.resolve(shown)
         except OSError as error:
             raise Refusal(400, "path_not_usable", f"{display(shown)}: {error.strerror}") from error
-        _check_overlap(await services.roots.all(), shown, resolved, services.own_paths)
-        root = await services.roots.add(resolved, shown, body.recursive, identity, services.clock.now_ms())
+        async with adding:  # what is checked must still be so when it is written
+            _check_overlap(await services.roots.all(), shown, resolved, services.own_paths)
+            root = await services.roots.add(resolved, shown, body.recursive, identity, services.clock.now_ms())
         await services.scanner.root_added(root)
         return _path(root, 0, root.id in services.scanner.watched, services.scanner.watch_failures.get(root.id))
 
     @routes.delete("/paths/{path_id}")
-    async def delete_path(path_id: int) -> dict[str, Any]:
+    async def delete_path(path_id: RowId) -> dict[str, Any]:
         await services.scanner.root_removed(path_id)
         if not await services.roots.remove(path_id):
             raise Refusal(404, "not_found", "no such path")

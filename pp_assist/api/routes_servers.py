@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from pp_assist.api.problems import Refusal
-from pp_assist.api.schemas import AddServer, Config
+from pp_assist.api.schemas import AddServer, Config, RowId
 from pp_assist.api.services import Services
 from pp_assist.core.model import Server
 from pp_assist.store.servers import DuplicateServer
@@ -37,7 +37,7 @@ def router(services: Services) -> APIRouter:
         return _server(server)
 
     @routes.delete("/servers/{server_id}")
-    async def delete_server(server_id: int) -> dict[str, Any]:
+    async def delete_server(server_id: RowId) -> dict[str, Any]:
         if not await services.servers.remove(server_id):
             raise Refusal(404, "not_found", "no such server")
         return {"status": "deleted"}

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
@@ -9,6 +10,10 @@ class Body(BaseModel):
     """Base of all request bodies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+RowId = Annotated[int, Path(ge=0, lt=2**63)]
+"""An id in a URL: what the database can count."""
 
 
 class AddPath(Body):

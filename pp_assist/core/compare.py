@@ -97,12 +97,17 @@ def _compare_file(changes: Changes, row: KnownFile, entry: Snapshot, listing: Li
             changes.sooner.append((row, eligible))
         else:
             changes.unchanged += 1
-    elif row.stat != entry.stat or row.state not in TRACKED:
+    elif row.stat != entry.stat or row.state not in TRACKED or _work_is_lost(row):
         changes.changed.append((row, entry, eligible))
     elif row.stage is None and (look.force or _second_look_is_due(row, look)):
         changes.recheck.append((row, entry))
     else:
         changes.unchanged += 1
+
+
+def _work_is_lost(row: KnownFile) -> bool:
+    """Say whether nothing is going to happen to a file to which something must: its row of work is gone."""
+    return row.stage is None and row.state in (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD)
 
 
 def _second_look_is_due(row: KnownFile, look: Look) -> bool:
@@ -119,7 +124,7 @@ def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: 
 
 
 def _missing(changes: Changes, row: KnownFile) -> None:
-    if row.state is FileState.VANISHED:
+    if row.state is FileState.VANISHED and row.stage is not None:
         return
     if row.may_be_on_server:
         changes.vanished.append(row)

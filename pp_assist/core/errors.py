@@ -98,6 +98,12 @@ class NeedsLogin(AssistError):
     server_wide = True
 
 
+class NotAllowed(NeedsLogin):
+    """Our API key is good, and may not do this (403): a person must give it the right, or us another key."""
+
+    reason = "not_allowed"
+
+
 class Refused(AssistError):
     """The server refuses this very file and will go on refusing it."""
 

@@ -26,5 +26,8 @@ def eligible_at_ms(stat: Stat, now_ms: int, quiet_ms: int, closed: bool) -> int:
 
 
 def is_racy(stat: Stat, hash_began_ns: int) -> bool:
-    """Say whether the file was touched so shortly before its hash began that a later write could look the same."""
-    return touched_ns(stat, hash_began_ns) > hash_began_ns - RACY_WINDOW_NS
+    """Say whether the file was touched so shortly before its hash began that a later write could look the same.
+
+    A time that is still to come (the clock was put back) is no such moment: a later write would bring today's.
+    """
+    return abs(touched_ns(stat, hash_began_ns) - hash_began_ns) < RACY_WINDOW_NS

@@ -11,12 +11,16 @@ class ScannerSettings(BaseModel):
     scan_interval: float = Field(
         60.0,
         ge=0.1,
+        le=86400 * 366,
         description="Seconds between full scans; unless set, stretched until scanning costs 5 % of a core.",
     )
     use_filesystem_events: bool = Field(True, description="Let the system tell what changes between scans.")
     quiet_seconds: float = Field(
-        2.0, ge=0.0, description="Seconds a file must have been left alone before it is hashed (0.1 once closed)."
+        2.0,
+        ge=0.0,
+        le=86400,
+        description="Seconds a file must have been left alone before it is hashed (0.1 once closed).",
     )
     delete_grace_seconds: float = Field(
-        2.0, ge=0.0, description="Seconds between the first and the second look at a file that is missing."
+        2.0, ge=0.0, le=86400, description="Seconds between the first and the second look at a file that is missing."
     )

@@ -4,11 +4,10 @@ import os
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 
-from pp_assist import posix
 from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
 from pp_assist.core.model import Kind, Listing, Root, Snapshot
 from pp_assist.core.rules import Rules
-from pp_assist.disk import GONE, look_beneath, opened_root, snapshot_of
+from pp_assist.disk import GONE, look_beneath, opened_directory, opened_root, snapshot_of
 
 BATCH_ENTRIES = 2000
 BATCH_DIRECTORIES = 500
@@ -53,8 +52,7 @@ def list_directory(root_fd: int, directory: bytes) -> Listing:
     entries: list[Snapshot] = []
     problem = None
     try:
-        fd = posix.open_beneath(root_fd, directory.split(b"/") if directory else [], posix.OPEN_DIRECTORY)
-        with posix.opened(fd), os.scandir(fd) as found:
+        with opened_directory(root_fd, directory) as fd, os.scandir(fd) as found:
             for entry in found:
                 try:
                     entries.append(snapshot_of(os.fsencode(entry.name), entry.stat(follow_symlinks=False)))

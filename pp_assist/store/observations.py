@@ -81,7 +81,10 @@ INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
 VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING"""
 _SOONER = "UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, ?) WHERE file_id = ? AND stage = 'checksum'"
 
-_SET_ASIDE = "UPDATE files SET state = ?, reason = ?, kind = ? WHERE id = ?"
+_SET_ASIDE = """
+UPDATE files SET state = ?, reason = ?, kind = ?, stored_gen = CASE
+    WHEN EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND stage = 'deletion') THEN NULL ELSE stored_gen END
+WHERE id = ?"""  # the server may have been told that it is gone: should the file return, its receipt is worth nothing
 _NO_WORK = "DELETE FROM work WHERE file_id = ?"
 
 _VANISH_FILE = "UPDATE files SET state = 'vanished', gen = ? WHERE id = ?"

@@ -22,10 +22,15 @@ SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_n
        r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id
-WHERE w.stage = ? AND w.eligible_at_ms <= ? AND r.enabled = 1 AND r.status = 'healthy'
+WHERE w.stage = ? AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
 ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""
 _NEXT = "SELECT MIN(eligible_at_ms) FROM work WHERE stage = ? AND eligible_at_ms > ?"
 LONGEST_SLEEP_S = 30.0
+IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
+"""Nothing is ever put off that long: the clock was put back while no daemon ran, and the row is due."""
+CLOCK_STEP_MS = 60_000
+"""By less than this the clock may be put back without anybody caring."""
+_PUT_BACK = "UPDATE work SET eligible_at_ms = eligible_at_ms - ?1 WHERE stage = ?2 AND eligible_at_ms > ?3 + ?1"
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
@@ -53,6 +58,7 @@ class WorkQueue:
         self._clock = clock
         self._claimed: set[int] = set()
         self._woken = asyncio.Event()
+        self._offset_ms = clock.now_ms() - clock.mono_ms()
 
     def wake(self) -> None:
         """Let whoever waits in `take` look now. Only a hint: everybody also looks by himself."""
@@ -65,16 +71,26 @@ class WorkQueue:
     async def take(self, limit: int) -> list[Claim]:
         """Wait for work and claim up to *limit* rows of it, oldest first. Give each back with `release`."""
         while True:
+            await self._follow_the_clock()
             now_ms = self._clock.now_ms()
             claims = await self.claim(now_ms, limit)
             if claims:
                 return claims
             await self._sleep(now_ms)
 
+    async def _follow_the_clock(self) -> None:
+        """Where the clock was put back, put back what waits for it: it would wait for that much longer."""
+        now_ms = self._clock.now_ms()
+        offset_ms = now_ms - self._clock.mono_ms()
+        back_ms, self._offset_ms = self._offset_ms - offset_ms, offset_ms
+        if back_ms > CLOCK_STEP_MS:
+            async with self._db.transaction() as tx:
+                await tx.execute(_PUT_BACK, (back_ms, self._stage, now_ms - CLOCK_STEP_MS))
+
     async def claim(self, now_ms: int, limit: int) -> list[Claim]:
         """Take up to *limit* eligible rows that nobody holds, oldest first; none if there are none."""
         held = frozenset(self._claimed)  # whoever gives one back while we read has changed its row after our snapshot
-        rows = await self._db.rows(_READY, (self._stage, now_ms, limit + len(held)))
+        rows = await self._db.rows(_READY, (self._stage, now_ms, now_ms + IMPOSSIBLE_WAIT_MS, limit + len(held)))
         held |= self._claimed
         free = [row for row in rows if row["file_id"] not in held][:limit]
         self._claimed |= {row["file_id"] for row in free}

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pp_assist.core.errors import (
     FileChanged,
     NeedsLogin,
+    NotAllowed,
     Refused,
     ServerBusy,
     ServerNonsense,
@@ -106,8 +107,10 @@ def _accepted(answer: Answer) -> Answer:
     problem = _problem(answer)
     code, detail = problem.get("code"), str(problem.get("detail", ""))[:500]
     retry_after = answer.retry_after_s
-    if answer.status in (401, 403):
+    if answer.status == 401:
         raise NeedsLogin(f"the server does not accept our API key: {detail or answer.status}")
+    if answer.status == 403:
+        raise NotAllowed(f"our API key may not do this: {detail or answer.status}")
     text = f"the server answers {answer.status}: {detail or 'no explanation'}"
     if answer.status in UNAVAILABLE:
         raise ServerUnavailable(text, retry_after)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
-from pp_assist.core.errors import AssistError, Remedy
+from pp_assist.core.errors import AssistError, NotAllowed, Remedy
 from pp_assist.core.model import Claim, Stage, is_directory
 from pp_assist.core.rest import eligible_at_ms
 from pp_assist.disk import look_at_all
@@ -109,13 +109,14 @@ class Deletions:
 
     async def _failed(self, claims: list[Claim], error: AssistError) -> None:
         """Keep every row. A batch the server refuses is tried again like any other: deletions are never dropped."""
-        if error.remedy in (Remedy.WAIT, Remedy.LOGIN):
+        alone = isinstance(error, NotAllowed)  # the key may upload, and not delete: uploads must not pay for it
+        if error.remedy in (Remedy.WAIT, Remedy.LOGIN) and not alone:
             await self._link.failed(error)
         log.info("%d deletions not told yet: %s", len(claims), error)
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
             for claim in claims:
-                if error.server_wide:
+                if error.server_wide and not alone:
                     await queue.later(tx, claim, now_ms, error.reason, str(error))
                 else:
                     at_ms = now_ms + delay_ms(claim.attempts, random.random(), error.retry_after_s)  # noqa: S311

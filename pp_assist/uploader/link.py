@@ -36,7 +36,9 @@ class UploaderSettings(BaseModel):
     parallel_uploads: int = Field(4, ge=1, le=64, description="Files sent at a time.")
     parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
     chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")
-    timeout_seconds: float = Field(60.0, ge=1.0, description="Seconds without an answer after which we try again.")
+    timeout_seconds: float = Field(
+        60.0, ge=1.0, le=86400, description="Seconds without an answer after which we try again."
+    )
     allow_http: bool = Field(False, description="Send the API key unencrypted to hosts other than this machine.")
 
 
@@ -110,9 +112,13 @@ class ServerLink:
     async def _follow_default(self) -> None:
         if self._version == self._servers.version:
             return
+        version = self._servers.version
+        server = await self._servers.default()
+        if self._transfer is not None and server is not None and self._is_same(server):
+            self._version = version
+            return
         await self.close()
-        self._version = self._servers.version
-        self._server = await self._servers.default()
+        self._version, self._server = version, server
         self._breaker.succeeded()
         self._greeted = False
         self._noted = None
@@ -128,6 +134,11 @@ class ServerLink:
             settings.chunk_size_mb * MIB,
             self._on_bytes,
         )
+
+    def _is_same(self, server: Server) -> bool:
+        """Say whether we are connected to *server* already: what is under way to it goes on."""
+        known = self._server
+        return known is not None and (known.id, known.url, known.api_key) == (server.id, server.url, server.api_key)
 
     async def _greet(self) -> None:
         assert self._transfer is not None

@@ -158,7 +158,9 @@ def test_a_path_too_long_is_unsupported() -> None:
 
 
 def test_a_missing_directory_counts_by_its_files() -> None:
-    changes = missing_subtree([row(), row(b"b", may_be_on_server=False), row(b"c", state=FileState.VANISHED)])
+    changes = missing_subtree(
+        [row(), row(b"b", may_be_on_server=False), row(b"c", state=FileState.VANISHED, stage=Stage.VANISHED)]
+    )
     assert [file.name for file in changes.vanished] == [b"a"]
     assert [file.name for file in changes.forgotten] == [b"b"]
 
@@ -166,3 +168,15 @@ def test_a_missing_directory_counts_by_its_files() -> None:
 def test_a_directory_replaced_by_a_file_is_gone_and_one_replaced_by_a_link_is_not() -> None:
     assert look(listing(entry(b"d")), directories=(b"d",)).vanished_directories == [b"d"]
     assert look(listing(entry(b"d", Kind.SYMLINK)), directories=(b"d",)).vanished_directories == []
+
+
+@pytest.mark.parametrize("state", [FileState.DISCOVERED, FileState.READY_FOR_UPLOAD])
+def test_a_file_whose_work_was_lost_is_hashed_again(state: FileState) -> None:
+    lost = row(state=state)
+    assert [file for file, *_ in look(listing(entry()), lost).changed] == [lost]
+    assert look(listing(entry()), row(state=state, stage=Stage.UPLOAD)).unchanged == 1
+
+
+def test_a_missing_file_whose_work_was_lost_is_looked_for_again() -> None:
+    lost = row(state=FileState.VANISHED)
+    assert look(listing(), lost).vanished == [lost]

@@ -43,6 +43,7 @@ def test_racy_is_what_was_touched_within_the_clock_grain_of_its_hash() -> None:
     assert is_racy(stat(0, NOW_NS - 10_000_000), NOW_NS)
     assert not is_racy(stat(0, NOW_NS - 30_000_000), NOW_NS)
     assert not is_racy(stat(NOW_NS + 999 * S, NOW_NS - S), NOW_NS)  # a future mtime must not mean for ever
+    assert not is_racy(stat(0, NOW_NS + 999 * S), NOW_NS)  # the clock was put back: not hashed again and again
 
 
 HASHED = Hashed(stat(5, 6), 0o644, 1, 2, "a" * 64)

@@ -1,0 +1,86 @@
+"""Callers with a token who send what nobody foresaw."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from asking import Api
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/paths/{HUGE}"),
+        ("DELETE", f"/paths/{HUGE}"),
+        ("DELETE", f"/paths/-{HUGE}"),
+        ("DELETE", f"/servers/{HUGE}"),
+        ("GET", f"/files?limit={HUGE}"),
+        ("GET", f"/files?offset={HUGE}"),
+    ],
+)
+async def test_huge_numbers_are_refused(api: Api, method: str, path: str) -> None:
+    answer = await api.http.request(method, path)
+    assert answer.status_code in (404, 422), answer.text
+
+
+LONE = b'"\\ud800"'
+BODIES = [
+    b"{" + LONE + b": 1}",
+    b'{"path": ' + LONE + b"}",
+    b'{"path": "/x", "name": "x", "url": ' + LONE + b', "api_key": "k"}',
+    b'{"name": ' + LONE + b', "url": "http://localhost", "api_key": "k"}',
+    b'{"name": "x", "username": ' + LONE + b', "url": "http://localhost", "api_key": "k"}',
+    b'{"scanner": {' + LONE + b": 1}}",
+    b'{"scanner": {"scan_interval": ' + LONE + b"}}",
+    b'{"hostname": ' + LONE + b"}",
+    b'{"hostname": "a\\u0000b"}',
+    b'{"scanner": {"scan_interval": [null]}}',
+    b'{"scanner": {"scan_interval": [{"a": null}]}}',
+    b'{"scanner": [1]}',
+    b'{"scanner": {"scan_interval": 1e999}}',
+    b'{"scanner": {"scan_interval": NaN}}',
+    b'{"a\\nb": {"c": 1}}',
+    b'{"": {"": 1}}',
+    b'{"api": {"port": ' + b"9" * 400 + b"}}",
+    b'{"a": ' * 300 + b"1" + b"}" * 300,
+    b'{"a": ' * 900 + b"1" + b"}" * 900,
+    b"[" * 100_000,
+    b'{"path": "' + b"a/" * 5000 + b'"}',
+    b'{"path": "/' + b"a" * 300 + b'"}',
+    b'{"path": "/a\\u0000b"}',
+    b'{"path": "/tmp", "path_b64": "!"}',
+    b'{"path": 5}',
+    b"null",
+    b"[]",
+    b"\xff\xfe",
+    b"",
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("path", ["/paths", "/servers", "/config", "/scan/trigger"])
+async def test_odd_bodies_are_never_our_fault(api: Api, path: str, body: bytes) -> None:
+    answer = await api.http.post(path, content=body)
+    assert answer.status_code < 500, answer.text
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ex\tample", "https://[::1]x", "https://xn--.x", "https://h/ \n", "https://h/\u0001"]
+)
+async def test_a_url_that_nobody_can_call_is_refused(api: Api, url: str) -> None:
+    answer = await api.http.post("/servers", json={"name": "x", "url": url, "api_key": "k"})
+    assert answer.status_code == 422, answer.text
+
+
+async def test_the_same_path_many_times_at_once_is_one_path(api: Api) -> None:
+    below = api.folder / "below"
+    below.mkdir()
+    asked = [api.http.post("/paths", json={"path": str(path)}) for path in (api.folder, below, api.folder, below) * 4]
+    answers = await asyncio.gather(*asked)
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes.count(200) == 1
+    assert set(codes) == {200, 400, 409}
+    roots: dict[str, Any] = (await api.http.get("/paths")).json()
+    assert roots["total"] == 1
