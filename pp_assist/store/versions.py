@@ -3,6 +3,7 @@
 Each statement names the generation (and, through `work`, the stage) it is for, so that a late finisher changes nothing.
 """
 
+import json
 from collections.abc import Sequence
 
 import aiosqlite
@@ -25,6 +26,9 @@ UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms EL
     seen_size = ?, seen_mtime_ns = ?, seen_ctime_ns = ?, seen_inode = ?, seen_device = ?
 WHERE file_id = ? AND gen = ? AND stage = ?"""
 _OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), ?) WHERE id = ? AND gen = ?"
+_STILL_TO_SEND = """
+SELECT f.id, f.gen FROM files f JOIN work w ON w.file_id = f.id AND w.gen = f.gen AND w.stage = 'upload'
+WHERE f.id IN (SELECT value FROM json_each(?))"""
 _STORED = f"""
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?
@@ -55,9 +59,16 @@ async def look_again(
     await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *_key(claim)))
 
 
-async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
-    """Note, before it happens, that a server may get to know these generations."""
+async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> list[Claim]:
+    """Note, before it happens, that a server may get to know these generations; return those that may still be sent.
+
+    A file that was found changed or missing since it was claimed must not be: its row may be forgotten, and then
+    nobody would ever tell the server that it is gone.
+    """
     await tx.executemany(_OFFERED, [(c.gen, c.file_id, c.gen) for c in claims])
+    rows = await tx.execute_fetchall(_STILL_TO_SEND, (json.dumps([c.file_id for c in claims]),))
+    current = {(row[0], row[1]) for row in rows}
+    return [claim for claim in claims if (claim.file_id, claim.gen) in current]
 
 
 async def stored(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, FileState, bool]], now_ms: int) -> None:

@@ -95,11 +95,11 @@ class Transfer:
         }
 
     async def _send(self, claim: Claim, hashed: Hashed, offer: InitiateAnswer, numbers: list[int]) -> int:
-        """Send the chunks *numbers*, several at a time, and return their bytes."""
-        if not numbers:
-            return 0
+        """Send the chunks *numbers*, several at a time, and return their bytes; without any, only look at the file."""
         with ExitStack() as stack:
             fd = await self._in_thread(_open_unchanged, stack, claim, hashed)
+            if not numbers:
+                return 0
             waiting = iter(numbers)
             lanes = min(self.parallel_chunks, len(numbers))
             try:

@@ -86,9 +86,10 @@ class Uploader:
         free = asyncio.Semaphore(self._parallel_uploads)
         while True:
             await self._link.ready()
-            claims = await self._waiting.take(CLAIMS_AT_A_TIME)
-            async with self._db.transaction() as tx:
-                await versions.offered(tx, claims)  # before it happens: a lost answer must not hide that it may have
+            taken = await self._waiting.take(CLAIMS_AT_A_TIME)
+            async with self._db.transaction() as tx:  # before it happens: a lost answer must not hide that it may have
+                claims = await versions.offered(tx, taken)
+            self._waiting.release([claim for claim in taken if claim not in claims])
             for number, claim in enumerate(claims):
                 await free.acquire()
                 if self._link.reason is not None:  # the server is in trouble: keep the rest for later

@@ -178,6 +178,34 @@ async def test_an_answer_of_another_file_is_never_believed(pair: Pair, monkeypat
     await pair.assert_equal()
 
 
+async def test_a_file_that_is_gone_is_not_completed_even_if_no_chunk_of_it_is_needed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pp_assist.uploader.client import UploadClient
+
+    write(pair.tree / "f", "x")
+    await pair.assert_equal()
+    initiate, complete, completed = UploadClient.initiate, UploadClient.complete, []
+
+    async def unlinking(self: UploadClient, request: dict[str, object]) -> object:
+        answer = await initiate(self, request)
+        (pair.tree / "copy").unlink(missing_ok=True)
+        return answer
+
+    async def counting(self: UploadClient, *args: object) -> object:
+        completed.append(args)
+        return await complete(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(UploadClient, "initiate", unlinking)
+    monkeypatch.setattr(UploadClient, "complete", counting)
+    write(pair.tree / "copy", "x")
+    await pair.scan()
+    await pair.until(lambda _: not (pair.tree / "copy").exists())
+    await pair.scan()
+    await pair.assert_equal()
+    assert not completed
+
+
 async def test_an_uploader_that_crashed_goes_on_uploading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     from pp_assist.uploader.client import UploadClient
 
