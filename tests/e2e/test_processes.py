@@ -218,8 +218,8 @@ def test_make_run_starts_stops_and_goes_on(demo: Demo) -> None:
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         finally:
-            process.kill()
-            process.wait()
+            process.terminate()  # a demo that is killed leaves its two programs behind
+            process.wait(30)
         assert "both stopped" in (demo.folder / f"output-{round_number}").read_text()
         assert "Traceback" not in "".join(log.read_text() for log in (demo.folder / "data").glob("*.log"))
     for port in (demo.server_port, demo.daemon_port):
