@@ -114,10 +114,9 @@ class WorkQueue:
             pass
         self._woken.clear()
 
-    @property
-    def claimed(self) -> int:
-        """Rows in somebody's hands."""
-        return len(self._claimed)
+    def holds(self, claim: Claim) -> bool:
+        """Say whether somebody works on the file of *claim* (a claim of another stage, as a rule) in this one."""
+        return claim.file_id in self._claimed
 
 
 async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, NotAllowed, Remedy
-from pp_assist.core.model import Claim, Stage, is_directory
+from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
 from pp_assist.core.rest import eligible_at_ms
 from pp_assist.disk import look_at_all
 from pp_assist.store import observations, queue, versions
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 DELETIONS_AT_A_TIME = 500
 LOOK_AGAIN_MS = 5_000
+UPLOAD_ENDS_MS = 500
 
 
 class Deletions:
@@ -71,11 +72,14 @@ class Deletions:
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
             for claim, seen in zip(claims, looks, strict=True):
-                if seen is None or is_directory(seen):
+                certain = seen is None or is_directory(seen)
+                if certain and not self._queues[Stage.UPLOAD].holds(claim):
                     gone.append(claim)
+                elif certain:  # its upload, still under way, must not be overtaken
+                    await queue.later(tx, claim, now_ms + UPLOAD_ENDS_MS, "being_uploaded", "its upload must end first")
                 elif isinstance(seen, AssistError):
                     await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
-                else:  # it is back
+                elif isinstance(seen, Snapshot):  # it is back
                     (gen,) = await observations.take_gens(tx, 1)
                     eligible = eligible_at_ms(seen.stat, now_ms, self._quiet_ms, closed=False)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)

@@ -21,7 +21,7 @@ from pp_server.core.model import (
 from pp_server.metadata.base import Committed, Outdated
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.sql_state import upsert
-from pp_server.metadata.tables import IS_HEAD, IS_LIVE, blobs, file_versions, hosts
+from pp_server.metadata.tables import IS_HEAD, IS_LIVE, IS_OPEN, blobs, file_versions, hosts, upload_sessions
 from pp_server.wire.digest import Digest
 from pp_server.wire.names import below, to_json
 from pp_server.wire.receipts import Receipt
@@ -54,6 +54,9 @@ _STEP_DOWN = (
     sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
 )
 _INSERT = sa.insert(file_versions)
+_OPEN_UPLOAD = sa.select(upload_sessions.c.id).where(
+    IS_OPEN, upload_sessions.c.host_key == sa.bindparam("host_key"), upload_sessions.c.path == sa.bindparam("path")
+)
 _FACT_NAMES = tuple(Facts.__dataclass_fields__)
 
 
@@ -187,6 +190,7 @@ def apply_deletions(
 def _delete(tx: Transaction, owner_id: int, order: DeletionOrder, now_ms: int) -> DeletionOutcome:
     found = _target(tx.conn, owner_id, order)
     if found is None:
+        _fence_open_uploads(tx, owner_id, order, now_ms)
         return DeletionOutcome(DeletionStatus.NOT_FOUND)
     host, known = found
     done = known.status == VersionStatus.DELETED and known.sha256 == order.sha256
@@ -200,6 +204,8 @@ def _delete(tx: Transaction, owner_id: int, order: DeletionOrder, now_ms: int) -
         gen = order.gen
     elif order.gen == known.gen and done:
         return _deleted(known, host)
+    elif order.gen == known.gen and known.sha256 is None:  # the same order again, about what was never here
+        return DeletionOutcome(DeletionStatus.NOT_FOUND)
     else:
         return DeletionOutcome(DeletionStatus.STALE, known.path, host.host_id, host.hostname, gen=known.gen)
     _become_head(tx, known, _tombstone(known, gen, now_ms))
@@ -214,6 +220,23 @@ def _target(conn: sa.Connection, owner_id: int, order: DeletionOrder) -> tuple[s
     host = conn.execute(_HOST, {"owner_id": owner_id, "host_id": order.host_id}).one_or_none()
     known = None if host is None else head(conn, host.id, order.path)
     return None if host is None or known is None else (host, known)
+
+
+def _fence_open_uploads(tx: Transaction, owner_id: int, order: DeletionOrder, now_ms: int) -> None:
+    """Let an upload of this path that is still under way find its version outdated when it completes.
+
+    The path is unknown so far, so what is put on it is a tombstone of nothing: it names no content, because a digest
+    in a version is what says that the owner has that content.
+    """
+    if order.path is None or order.gen is None:
+        return
+    host = tx.conn.execute(_HOST, {"owner_id": owner_id, "host_id": order.host_id}).one_or_none()
+    if host is None or tx.conn.execute(_OPEN_UPLOAD, {"host_key": host.id, "path": order.path}).first() is None:
+        return
+    nothing: dict[str, Any] = dict.fromkeys(_FACT_NAMES) | {"kind": "file", "sha256": None, "size_bytes": 0}
+    where = {"owner_id": owner_id, "host_key": host.id, "path": order.path, "gen": order.gen}
+    when = {"stored_ms": now_ms, "deleted_ms": now_ms, "status": VersionStatus.DELETED}
+    _become_head(tx, None, nothing | where | when)
 
 
 def _only_holder(conn: sa.Connection, owner_id: int, sha256: Digest) -> tuple[sa.Row[Any], sa.Row[Any]] | None:

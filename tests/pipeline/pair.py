@@ -49,6 +49,8 @@ class Weather(httpx.AsyncBaseTransport):
             return httpx.Response(200, text="<html>Please log in to this WiFi</html>", request=request)
         if word == "other_json":
             return httpx.Response(200, json={"ok": True}, request=request)
+        if word == "slow":
+            await asyncio.sleep(0.4)
         if word == "twice":
             await request.aread()
             await inner.handle_async_request(request)

@@ -121,3 +121,15 @@ async def test_an_unhealthy_root_holds_back_deletions_already_queued(settled: Pa
     assert len(live) == 3
     os.rename(settled.folder / "away", settled.tree)
     await settled.assert_equal()
+
+
+async def test_a_deletion_never_overtakes_the_upload_of_its_file(pair: Pair) -> None:
+    """It waits for it: otherwise the late upload would bring the file back to life."""
+    for word in ("initiate", "chunk", "complete"):
+        pair.weather.forecast = ["ok"] * ["initiate", "chunk", "complete"].index(word) + ["slow"]
+        seen = len(pair.weather.requests)
+        write(pair.tree / word, word)
+        await pair.scan()
+        await pair.until(lambda _: len(pair.weather.requests) > seen)  # noqa: B023
+        (pair.tree / word).unlink()
+        await pair.assert_equal()

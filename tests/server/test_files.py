@@ -283,3 +283,32 @@ async def test_versions_survive_a_restart(running) -> None:
         assert (await client.download(sha(data))).content == data
         assert (await client.upload("/b", b"x"))["server_id"] == server_id
         assert (await server.stats())["bytes_received"] == len(data) + 1
+
+
+async def test_a_deletion_that_overtakes_the_upload_of_its_path_wins(client: Client) -> None:
+    """Nothing of the path is there yet, but an upload of an older generation is under way."""
+    data = content(3000)
+    upload_id = await client.begin("/late", data, gen=5, host_id="h")
+    await client.send(upload_id, data)
+    order = {"files": [{"filepath": "/late", "host_id": "h", "sha256": sha(data), "gen": 6}]}
+    for _ in range(2):
+        answer = (await client.http.post("/api/files/deletions", json=order)).json()
+        assert [result["status"] for result in answer["results"]] == ["not_found"]
+    late = await client.complete(upload_id)
+    assert (late.status_code, late.json()["code"], late.json()["gen"]) == (412, "stale", 6)
+    assert await client.listed() == []
+    await client.upload("/late", data, gen=7, host_id="h")
+    assert await client.listed() == ["/late"]
+
+
+async def test_a_deletion_of_what_was_never_here_gives_nobody_content(server: Server) -> None:
+    """Another owner names a digest in a deletion: that must not make its content theirs."""
+    alice, mallory = await server.client("alice"), await server.client("mallory")
+    data = content(2000)
+    await alice.upload("/secret", data)
+    await mallory.begin("/x", b"other", gen=1, host_id="h")
+    order = {"files": [{"filepath": "/x", "host_id": "h", "sha256": sha(data), "gen": 2}]}
+    await mallory.http.post("/api/files/deletions", json=order)
+    assert (await mallory.download(sha(data))).status_code == 404
+    offered = (await mallory.initiate("/y", data, gen=3, host_id="h")).json()
+    assert offered["missing"] != []
