@@ -89,7 +89,8 @@ class Uploader:
             taken = await self._waiting.take(CLAIMS_AT_A_TIME)
             async with self._db.transaction() as tx:  # before it happens: a lost answer must not hide that it may have
                 claims = await versions.offered(tx, taken)
-            self._waiting.release([claim for claim in taken if claim not in claims])
+            current = {claim.file_id for claim in claims}
+            self._waiting.release([claim for claim in taken if claim.file_id not in current])
             for number, claim in enumerate(claims):
                 await free.acquire()
                 if self._link.reason is not None:  # the server is in trouble: keep the rest for later
