@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from pp_server import posix
 from pp_server.admin_app import create_admin_app
+from pp_server.api.bounded_http import BoundedHttp
 from pp_server.app import create_app
 from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
@@ -86,6 +87,7 @@ def _server(app: ASGIApp, settings: Settings) -> Server:
     return Server(
         uvicorn.Config(
             app,
+            http=BoundedHttp,
             lifespan="off",
             log_config=None,
             access_log=settings.access_log,
