@@ -99,6 +99,7 @@ async def _serving(
         uploads,
         Files(metadata, content, locks, executor, clock),
         keys,
+        metadata.server_id,
         metadata.is_connected,
         lambda: not upkeep.done() and not flushing.done(),
     )

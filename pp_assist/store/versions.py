@@ -33,6 +33,14 @@ _STORED = f"""
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+_OTHERS_RECEIPTS = """
+UPDATE files SET stored_gen = NULL,
+    state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
+WHERE stored_server IS NOT NULL AND stored_server <> ? AND stored_gen IS NOT NULL"""
+_SEND_AGAIN = """
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms)
+SELECT id, 'upload', gen, ?1, ?1 FROM files WHERE state = 'ready_for_upload'
+ON CONFLICT (file_id) DO NOTHING"""
 _RENEW = f"UPDATE files SET gen = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 _FORGET = f"DELETE FROM files WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 
@@ -81,6 +89,12 @@ async def stored(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, 
         ],
     )
     await queue.done(tx, [claim for claim, *_ in rows])
+
+
+async def disregard_receipts_of_others(tx: aiosqlite.Connection, server_id: str | None, now_ms: int) -> None:
+    """Let only receipts of *server_id* count: what another server has must be given to this one, too."""
+    await tx.execute(_OTHERS_RECEIPTS, (server_id,))
+    await tx.execute(_SEND_AGAIN, (now_ms,))
 
 
 async def renew(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, int]]) -> None:

@@ -24,6 +24,7 @@ from pp_server.wire.messages import (
     DeletionsAnswer,
     HostAnswer,
     InitiateAnswer,
+    VersionAnswer,
 )
 
 A = TypeVar("A", bound=BaseModel)
@@ -77,6 +78,11 @@ class UploadClient:
         if len(result.results) != len(files):
             raise ServerNonsense("another number of results than deletions")
         return result
+
+    async def server_id(self) -> str | None:
+        """Return the server's identity, as in its receipts; None where it does not tell."""
+        answer = await self._http.request("GET", "/api/version")
+        return None if answer.status == 404 else _parse(_accepted(answer), VersionAnswer).server_id
 
     async def highest_gen(self, host_id: str) -> int:
         """Return the highest generation the server knows of this host; 0 where it knows none."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
-from pp_assist.core.errors import AssistError, NotAllowed, Remedy
+from pp_assist.core.errors import AssistError, NotAllowed, Refused, Remedy
 from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
 from pp_assist.core.rest import eligible_at_ms
 from pp_assist.disk import look_at_all
@@ -90,6 +90,14 @@ class Deletions:
     async def _tell(self, transfer: Transfer, claims: list[Claim]) -> None:
         try:
             answer = await transfer.client.deletions([self._notice(claim) for claim in claims])
+        except Refused as error:
+            if len(claims) == 1:
+                await self._failed(claims, error)
+                return
+            half = len(claims) // 2  # one that is refused must not hold up the others
+            await self._tell(transfer, claims[:half])
+            await self._tell(transfer, claims[half:])
+            return
         except AssistError as error:
             await self._failed(claims, error)
             return

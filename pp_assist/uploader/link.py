@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,7 +14,7 @@ from pp_assist.core.breaker import Breaker
 from pp_assist.core.errors import AssistError, NeedsLogin
 from pp_assist.core.model import Server
 from pp_assist.http import Http
-from pp_assist.store import observations
+from pp_assist.store import observations, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import UploadClient
@@ -52,7 +52,8 @@ class ServerLink:
     """Hands out a `Transfer` when there is a server that works, and lets everybody wait while there is none.
 
     Server-wide trouble is settled here, so that no file has to pay for it. After trouble (and at first) the server is
-    *greeted*: asked for the highest generation it knows of this host, so that ours begin above it.
+    *greeted*: asked who it is, so that only its own receipts count, and for the highest generation it knows of this
+    host, so that ours begin above it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ServerLink:
         self._server: Server | None = None
         self._transfer: Transfer | None = None
         self._greeted = False
+        self._server_id: str | None = None
         self._noted: tuple[int, str] | None = None
 
     @property
@@ -88,6 +90,17 @@ class ServerLink:
         if self._server is None:
             return "no_server"
         return self._breaker.reason
+
+    async def follow(self) -> AsyncIterator[None]:
+        """Get to know the server at once, and each other one that takes its place; yield each time that is done.
+
+        Without it, an uploader that has nothing to do would not notice that a new server has nothing yet.
+        """
+        while True:
+            changed = self._servers.changed
+            await self.ready()
+            yield
+            await changed.wait()
 
     async def ready(self) -> Transfer:
         """Wait until there is a server that works, and return the way to it."""
@@ -143,12 +156,16 @@ class ServerLink:
     async def _greet(self) -> None:
         assert self._transfer is not None
         try:
+            server_id = await self._transfer.client.server_id()
             highest = await self._transfer.client.highest_gen(self._host.host_id)
         except AssistError as error:
             await self.failed(error)
             return
         async with self._db.transaction() as tx:
             await observations.raise_gen(tx, highest)
+            if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
+                await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
+        self._server_id = server_id
         self._greeted = True
         await self.succeeded()
 

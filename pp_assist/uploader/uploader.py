@@ -76,11 +76,16 @@ class Uploader:
         self._waiting.start_over()
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_servers(), name="servers")
                 tasks.create_task(self._uploads(tasks), name="uploads")
                 tasks.create_task(self._write_receipts(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
         finally:
             await self._link.close()
+
+    async def _follow_servers(self) -> None:
+        async for _ in self._link.follow():
+            self._waiting.wake()  # a new server lacks what the last one had
 
     async def _uploads(self, tasks: asyncio.TaskGroup) -> None:
         free = asyncio.Semaphore(self._parallel_uploads)

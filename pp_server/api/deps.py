@@ -36,6 +36,7 @@ class Services:
     uploads: Uploads
     files: Files
     keys: Keys
+    server_id: str
     is_connected: Callable[[], Awaitable[bool]]
     is_healthy: Callable[[], bool]
 

@@ -33,8 +33,14 @@ async def health(request: Request) -> Response:
 
 
 @router.get("/api/version")
-async def version() -> Response:
-    """Say what this server understands; needs no key."""
+async def version(request: Request) -> Response:
+    """Say who this server is and what it understands; needs no key."""
     return deps.json_answer(
-        VersionAnswer(version=distribution_version(), protocol=PROTOCOL, features=list(FEATURES), limits=LIMITS)
+        VersionAnswer(
+            version=distribution_version(),
+            protocol=PROTOCOL,
+            server_id=deps.services(request).server_id,
+            features=list(FEATURES),
+            limits=LIMITS,
+        )
     )

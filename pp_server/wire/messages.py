@@ -260,5 +260,7 @@ class VersionAnswer(Message):
 
     version: str
     protocol: int
+    server_id: str | None = None
+    """The server's identity, as in its receipts: those of another server do not count for this one."""
     features: list[str]
     limits: dict[str, Any]

@@ -254,3 +254,50 @@ async def test_a_component_that_crashes_is_restarted(pair: Pair, monkeypatch: py
     await pair.until(lambda _: not pair.supervisor.running["scanner"])
     await pair.until(lambda _: pair.supervisor.running["scanner"])
     await pair.assert_equal()
+
+
+async def test_another_server_is_given_everything(pair: Pair) -> None:
+    """The receipts of the first one do not count for the second: its files would be nowhere else."""
+    for n in range(12):
+        write(pair.tree / f"{n}", noise(2000, n))
+    await pair.assert_equal()
+    await pair.stop_server()
+    (pair.folder / "server").rename(pair.folder / "first server")
+    pair.api_key = ""
+    await pair.start_server()
+    assert pair.daemon
+    await pair.daemon.servers.remove(1)
+    await pair.daemon.servers.add("second", "http://server", pair.api_key, 0)
+    await pair.until(lambda c: c.files[FileState.COMPLETED] < 12 or c.queued(Stage.UPLOAD) > 0)
+    await pair.assert_equal()
+    sent = pair.bytes_sent
+    assert sent == 2 * 12 * 2000
+    await pair.stop_daemon()
+    await pair.start_daemon()
+    await pair.assert_equal()
+    assert pair.bytes_sent == 0
+
+
+async def test_a_deletion_the_server_refuses_does_not_hold_up_the_others(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pp_assist.core.errors import Refused
+    from pp_assist.uploader.client import UploadClient
+
+    real = UploadClient.deletions
+
+    async def picky(self: UploadClient, files: list[dict[str, object]]) -> object:
+        if any(str(file["filepath"]).endswith("/7") for file in files):
+            raise Refused("not that one")
+        return await real(self, files)
+
+    for n in range(12):
+        write(pair.tree / f"{n}", f"{n}")
+    await pair.assert_equal()
+    monkeypatch.setattr(UploadClient, "deletions", picky)
+    for n in range(12):
+        (pair.tree / f"{n}").unlink()
+    await pair.scan()
+    await pair.until(lambda c: c.queued(Stage.VANISHED) == 0 and c.queued(Stage.DELETION) == 1)
+    monkeypatch.undo()
+    await pair.assert_equal()
