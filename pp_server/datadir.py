@@ -8,8 +8,10 @@ from pathlib import Path
 from pp_server import posix
 from pp_server.core.errors import ServerError, StartRefused
 from pp_server.durable import Durable
+from pp_server.wire.names import SERVER_DATA_MARK
 
 _PROBE = ".probe-"
+_MARK_TEXT = "This folder belongs to pp_server. pp_assist leaves it out because this file is here.\n"
 
 
 class DataDirBusy(StartRefused):
@@ -65,6 +67,8 @@ class DataDir:
             for path in (self.root, self.blobs, self.staging, self.quarantine, self.meta):
                 os.makedirs(path, 0o700, exist_ok=True)
                 os.chmod(path, 0o700)
+            with open(os.path.join(self.root, os.fsdecode(SERVER_DATA_MARK)), "w", encoding="ascii") as mark:
+                mark.write(_MARK_TEXT)
         except OSError as error:
             raise StartRefused(f"The data directory {self.root} cannot be used: {error.strerror}") from error
 

@@ -58,9 +58,10 @@ def compare(
     """Return what *listing* changes in what is *known* about its directory."""
     changes = Changes()
     present: set[bytes] = set()
+    all_out = rules.leaves_out_all(listing.entries)
     for entry in listing.entries:
         row = known.get(entry.name)
-        if rule := rules.excluded(entry):
+        if rule := all_out or rules.excluded(entry):
             _set_aside(changes, row, entry, FileState.EXCLUDED, rule)
         elif why := rules.unsupported(listing.directory, entry):
             _set_aside(changes, row, entry, FileState.UNSUPPORTED, why)

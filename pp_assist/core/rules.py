@@ -1,9 +1,10 @@
 """What is left out, and by which rule. Nothing is excluded without a name."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pp_assist.core.model import Kind, Snapshot
-from pp_server.wire.names import MAX_PATH_BYTES
+from pp_server.wire.names import MAX_PATH_BYTES, SERVER_DATA_MARK
 
 SYSTEM_JUNK = frozenset({b".DS_Store", b"Thumbs.db", b"lost+found"})
 
@@ -26,6 +27,12 @@ class Rules:
         if entry.kind is Kind.DIR and entry.stat.device != self.root_device:
             return "other_file_system"
         return None
+
+    @staticmethod
+    def leaves_out_all(entries: Iterable[Snapshot]) -> str | None:
+        """Return the name of the rule that leaves out everything in a directory with these *entries*, or None."""
+        marked = any(entry.name == SERVER_DATA_MARK and entry.kind is Kind.FILE for entry in entries)
+        return "server_data" if marked else None
 
     def unsupported(self, directory: bytes, entry: Snapshot) -> str | None:
         """Return why we cannot store *entry*, or None."""

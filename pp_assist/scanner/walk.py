@@ -8,6 +8,7 @@ from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
 from pp_assist.core.model import Kind, Listing, Root, Snapshot
 from pp_assist.core.rules import Rules
 from pp_assist.disk import GONE, look_beneath, opened_directory, opened_root, snapshot_of
+from pp_server.wire.names import SERVER_DATA_MARK
 
 BATCH_ENTRIES = 2000
 BATCH_DIRECTORIES = 500
@@ -39,6 +40,8 @@ def walk(root: Root, rules: Rules, start: bytes = b"") -> Generator[list[Listing
 
 
 def _descend(listing: Listing, rules: Rules) -> list[bytes]:
+    if rules.leaves_out_all(listing.entries):
+        return []
     prefix = listing.directory + b"/" if listing.directory else b""
     return [
         prefix + entry.name
@@ -82,11 +85,12 @@ def _look_at(root_fd: int, directory: bytes, names: Mapping[bytes, bool]) -> Lis
         return replace(list_directory(root_fd, directory), closed=closed)
     entries: list[Snapshot] = []
     problem = None
-    for name in names:
+    asked = frozenset({*names, SERVER_DATA_MARK})  # the mark counts for every name beside it
+    for name in asked:
         try:
             entry = look_beneath(root_fd, directory, name)
         except OSError as error:
             problem = f"cannot look at all names: {error.strerror}"
         else:
             entries += [entry] if entry else []
-    return Listing(directory, tuple(entries), problem is None, frozenset(names), closed, problem)
+    return Listing(directory, tuple(entries), problem is None, asked, closed, problem)

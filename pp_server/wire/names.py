@@ -9,6 +9,10 @@ import base64
 import binascii
 from urllib.parse import parse_qsl, quote
 
+SERVER_DATA_MARK = b".pp_server-data"
+"""A file of this name says that its directory is a server's: a daemon that sees it leaves all of the directory out,
+because what is uploaded from there changes it, without end."""
+
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 

@@ -180,3 +180,12 @@ def test_a_file_whose_work_was_lost_is_hashed_again(state: FileState) -> None:
 def test_a_missing_file_whose_work_was_lost_is_looked_for_again() -> None:
     lost = row(state=FileState.VANISHED)
     assert look(listing(), lost).vanished == [lost]
+
+
+def test_a_servers_data_directory_is_left_out_whole() -> None:
+    mark = entry(b".pp_server-data")
+    changes = look(listing(mark, entry(b"a"), entry(b"blobs", Kind.DIR)), row())
+    assert {(seen.name, state, why) for _, seen, state, why in changes.set_aside} == {
+        (name, FileState.EXCLUDED, "server_data") for name in (b".pp_server-data", b"a", b"blobs")
+    }
+    assert not (changes.new or changes.directories or changes.vanished or changes.vanished_directories)

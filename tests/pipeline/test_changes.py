@@ -7,6 +7,7 @@ from pair import Pair, noise, write
 
 from pp_assist import disk
 from pp_assist.core.model import FileState, Stage
+from pp_assist.scanner.follow import follow
 from pp_assist.store.report import Report
 
 MIB = 1 << 20
@@ -164,10 +165,23 @@ async def test_the_daemons_own_files_are_never_scanned(pair: Pair) -> None:
     assert pair.daemon
     await pair.daemon.roots.remove(1)
     path, identity = disk.resolve(os.fsencode(pair.folder))
-    await pair.stop_server()  # whose files lie in this root, too, and change with every upload
     await pair.daemon.roots.add(path, path, True, identity, 0)
     write(pair.tree / "f", "x")
     await pair.scan()
     rows, _ = await Report(pair.daemon.db).files(None, None, 1000, 0)
     assert [row.filepath for row in rows if row.rule == "own_directory"] == [os.fsencode(pair.folder / "state")]
     assert not any(b"/state/" in row.filepath for row in rows)
+    await pair.until(
+        lambda counts: counts.queued(*Stage) == 0
+    )  # the server's files, too, lie in this root: no end without
+    rows, _ = await Report(pair.daemon.db).files(None, None, 1000, 0)
+    kept = {row.filepath.rpartition(b"/")[2] for row in rows if row.rule is None}
+    assert kept == {b"f"}
+    assert {row.rule for row in rows if b"/server/" in row.filepath} == {"server_data"}
+    (root,) = await pair.daemon.roots.all()
+    hints = {b"server": {b"LOCK": True, b"new": False}, b"server/meta": {b"pp.db-wal": True}, b"tree": {b"f": True}}
+    for _ in range(2):
+        write(pair.folder / "server" / "new", "x")
+        await follow(pair.daemon.scanner._recorder, root, hints)
+    rows, _ = await Report(pair.daemon.db).files(None, None, 1000, 0)
+    assert {row.filepath.rpartition(b"/")[2] for row in rows if row.rule is None} == {b"f"}
