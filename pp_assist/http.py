@@ -5,6 +5,7 @@ size. `ask_daemon` is for our own commands talking to the daemon on this machine
 """
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -16,6 +17,7 @@ from pp_assist.core.errors import ServerNonsense, ServerUnreachable
 
 MAX_ANSWER_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 10.0
+PIECE_BYTES = 256 << 10
 
 BROKEN_CONNECTION = (httpx.HTTPError, OSError, AttributeError, RuntimeError)
 """What httpx raises, and what it lets through: a connection that is reset while it is being made is an AttributeError
@@ -110,10 +112,12 @@ class Http:
             ServerNonsense: the answer is absurdly large.
         """
         headers = {} if content is None else {"Content-Type": "application/octet-stream"}
+        if content is not None:
+            headers["Content-Length"] = str(len(content))
         timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=min(self._timeout_s, CONNECT_TIMEOUT_S))
         try:
             async with self._client.stream(
-                method, path, json=body, content=content, headers=headers, timeout=timeout
+                method, path, json=body, content=content and _pieces(content), headers=headers, timeout=timeout
             ) as response:
                 return Answer(response.status_code, await _bounded(response), _retry_after(response))
         except BROKEN_CONNECTION as error:
@@ -124,6 +128,16 @@ class Http:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    """Yield *content* in pieces, and let go of it with the last one.
+
+    A request of httpx is part of a reference cycle: given the bytes themselves, it keeps megabytes alive until the
+    garbage collector comes by (measured: 120 MiB for chunks of 4 MiB, two at a time).
+    """
+    for start in range(0, len(content), PIECE_BYTES):
+        yield content[start : start + PIECE_BYTES]
 
 
 async def _bounded(response: httpx.Response) -> bytes:
