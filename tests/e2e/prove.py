@@ -170,7 +170,7 @@ def prove_tree(options: argparse.Namespace, budget: Budget) -> Results:
         say(f"{budget.used:6.1f} s  a second start sent 0 bytes")
         unsupported = made.daemon.ask("GET", "/status")["files_unsupported"]
         return {
-            "tree": tree,
+            "tree": os.path.basename(tree),
             "files": count,
             "bytes": total,
             "bytes_sent": sent,
@@ -266,7 +266,7 @@ def evidence(name: str, options: argparse.Namespace) -> Iterator[Results]:
         "revision": revision(),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
-        "parameters": {key: value for key, value in vars(options).items() if key != "name"},
+        "parameters": {key: value for key, value in vars(options).items() if key not in ("name", "tree")},
     }
     held = False
     try:
