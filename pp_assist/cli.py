@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -132,6 +133,8 @@ def _run(args: argparse.Namespace) -> int:
     except DatabaseDamaged as error:
         raise CommandError(str(error)) from error
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(f"port {settings.api.port} is taken; --port names another one", REFUSED) from error
         raise CommandError(f"cannot start: {error}") from error
     return OK
 
@@ -262,7 +265,7 @@ def _files(args: argparse.Namespace) -> int:
     if args.path:
         query["path_prefix"] = os.path.abspath(os.fsencode(os.path.expanduser(args.path)))
     answer = _ask(args, "GET", f"/files?{urlencode(query)}")
-    _show(args, answer, lambda: [_file_line(file) for file in answer["files"]] + _rest(answer))
+    _show(args, answer, lambda: [_file_line(file) for file in answer["files"]] + _rest(answer) or ["no such files"])
     return OK
 
 
@@ -293,7 +296,7 @@ def _server_add(args: argparse.Namespace) -> int:
             key = sys.stdin.readline().strip()
         else:
             with open(args.api_key_file, encoding="utf-8") as file:
-                key = file.read().strip()
+                key = file.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read the API key: {error}", USAGE) from error
     body = {"name": args.name, "url": args.url, "api_key": key, "is_default": args.default}
@@ -311,7 +314,8 @@ def _server_list(args: argparse.Namespace) -> int:
 def _server_line(server: Any) -> str:
     mark = "*" if server["is_default"] else " "
     reason = f" ({server['reason']})" if server["reason"] else ""
-    return f"{server['id']:>4} {mark} {server['name']:<20} {server['url']}  {server['state']}{reason}"
+    state = server["state"] if server["last_contact_at"] or reason else "not tried yet"
+    return f"{server['id']:>4} {mark} {server['name']:<20} {server['url']}  {state}{reason}"
 
 
 def _server_rm(args: argparse.Namespace) -> int:

@@ -68,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (BadServerUrl, OSError, ValueError) as error:
         print(f"pp_client: {error}", file=sys.stderr)
         sys.exit(USAGE)
-    sys.exit(asyncio.run(_push_all(url, key, args.hostname, claims, args.json)))
+    try:
+        sys.exit(asyncio.run(_push_all(url, key, args.hostname, claims, args.json)))
+    except KeyboardInterrupt:
+        print("pp_client: stopped; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
 
 
 def _api_key(path: str | None) -> str:
@@ -76,9 +80,10 @@ def _api_key(path: str | None) -> str:
         key = os.environ.get("PP_CLIENT_API_KEY", "")
     else:
         with open(path, encoding="utf-8") as file:
-            key = file.read().strip()
+            key = file.readline().strip()
     if not key or not key.isascii() or not key.isprintable():
-        raise ValueError("no usable API key: name a file with --api-key-file, or set PP_CLIENT_API_KEY")
+        where = f"in the first line of {path}" if path else "in PP_CLIENT_API_KEY (or name a file with --api-key-file)"
+        raise ValueError(f"there is no usable API key {where}")
     return key
 
 

@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pp_assist.http import DaemonUnreachable, ask_daemon
 from pp_assist.state import read_token
 
-SERVER_PORT = int(os.environ.get("PP_DEMO_SERVER_PORT", "8100"))
-DAEMON_PORT = int(os.environ.get("PP_DEMO_DAEMON_PORT", "8765"))
+SERVER_PORT = os.environ.get("PP_DEMO_SERVER_PORT", "8100")
+DAEMON_PORT = os.environ.get("PP_DEMO_DAEMON_PORT", "8765")
 START_S = 20.0
 
 SERVER_URL = f"http://127.0.0.1:{SERVER_PORT}"
@@ -35,19 +35,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _check_ports()
-        server_command = ["pp_server", "run", "--data-dir", server_data, "--port", str(SERVER_PORT)]
-        daemon_command = ["pp_assist", "run", "--state-dir", state, "--port", str(DAEMON_PORT)]
-        with (
-            _process(server_command, os.path.join(data, "server.log")) as server,
-            _process(daemon_command, os.path.join(data, "assist.log")) as daemon,
-        ):
-            token = _started(server, daemon, state)
-            _set_up(token, server_data, inbox)
-            _say(data, inbox, token)
-            while server.poll() is None and daemon.poll() is None:
-                time.sleep(0.5)
-            who = "the server" if server.poll() is not None else "the daemon"
-            raise DemoError(f"{who} ended by itself; its log is in {data}")
+        server_command = ["pp_server", "run", "--data-dir", server_data, "--port", SERVER_PORT]
+        daemon_command = ["pp_assist", "run", "--state-dir", state, "--port", DAEMON_PORT]
+        with _process(server_command, os.path.join(data, "server.log")) as server:
+            _wait_for(server, lambda: ask_daemon("GET", f"{SERVER_URL}/health", None))
+            with _process(daemon_command, os.path.join(data, "assist.log")) as daemon:
+                _wait_for(daemon, lambda: _ask("GET", "/status", read_token(state)))
+                token = read_token(state)
+                _set_up(token, server_data, inbox)
+                _say(data, inbox, token)
+                while server.alive and daemon.alive:
+                    time.sleep(0.5)
+                raise DemoError(f"{(daemon if server.alive else server).name} ended by itself; its log says why")
     except KeyboardInterrupt:
         print("\nboth stopped; `make run` goes on where they were")
         return 0
@@ -60,46 +59,57 @@ def _check_ports() -> None:
     """Make sure that whoever answers there later is ours."""
     for port, variable in ((SERVER_PORT, "PP_DEMO_SERVER_PORT"), (DAEMON_PORT, "PP_DEMO_DAEMON_PORT")):
         try:
-            socket.create_server(("127.0.0.1", port)).close()
+            socket.create_server(("127.0.0.1", int(port))).close()
         except OSError as error:
             raise DemoError(f"port {port} is taken (another `make run`?); {variable}=... names another one") from error
+        except (ValueError, OverflowError) as error:
+            raise DemoError(f"{variable}={port}: not a port number") from error
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+class _Program:
+    """One of the two, running."""
+
+    def __init__(self, command: list[str], log: str) -> None:
+        self.name = f"{command[0]} (log: {os.path.relpath(log)})"
+        with open(log, "ab") as output:
+            program = [sys.executable, "-m", *command]
+            self.process = subprocess.Popen(program, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
 @contextlib.contextmanager
-def _process(command: list[str], log: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], log: str) -> Iterator[_Program]:
     """Run one of our programs for the block, in its own session: Ctrl+C reaches us alone, and we stop it in order."""
-    program = [sys.executable, "-m", *command]
-    with open(log, "ab") as output:
-        process = subprocess.Popen(program, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
+    program = _Program(command, log)
     try:
-        yield process
+        yield program
     finally:
-        process.terminate()
+        program.process.terminate()
         try:
-            process.wait(15)
+            program.process.wait(15)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            program.process.kill()
+            program.process.wait()
 
 
-def _started(server: "subprocess.Popen[bytes]", daemon: "subprocess.Popen[bytes]", state: str) -> str:
-    """Return the daemon's token once both answer."""
+def _wait_for(program: _Program, ask: Callable[[], object]) -> None:
+    """Return once *program* answers."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
-        for name, process in (("server", server), ("daemon", daemon)):
-            if process.poll() is not None:
-                raise DemoError(f"the {name} did not start; data/{'assist' if name == 'daemon' else name}.log says why")
+        if not program.alive:
+            raise DemoError(f"{program.name} did not start; its log says why")
         with contextlib.suppress(DaemonUnreachable, OSError):
-            token = read_token(state)
-            ask_daemon("GET", f"{SERVER_URL}/health", None)
-            ask_daemon("GET", f"{DAEMON_URL}/status", token)
-            return token
+            ask()
+            return
         time.sleep(0.1)
-    raise DemoError("the two did not start in time; their logs are in data/")
+    raise DemoError(f"{program.name} did not start in time; its log may say why")
 
 
 def _set_up(token: str, server_data: str, inbox: str) -> None:

@@ -104,6 +104,8 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
     except ServerError as error:
         return _fail(str(error), FAILED)
     print(json.dumps(answer) if arguments.json else _readable(command, answer), flush=True)
+    if command == "key.create" and not arguments.json:  # beside the key, so that `> key.txt` holds the key alone
+        print(f"This is the only time the key is shown (id {answer['id']}).", file=sys.stderr)
     return OK
 
 
@@ -143,7 +145,7 @@ async def _do_it_here(settings: Settings, command: str, wanted: dict[str, Any]) 
 def _readable(command: str, answer: dict[str, Any]) -> str:
     match command:
         case "key.create":
-            return f"{answer['api_key']}\n\nThis is the only time the key is shown (id {answer['id']})."
+            return str(answer["api_key"])
         case "key.list":
             return "\n".join(_key_line(key) for key in answer["keys"]) or "no keys"
     return "\n".join(f"{name:20} {value}" for name, value in answer.items())

@@ -113,7 +113,8 @@ def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_pat
     for root in roots:
         if root.path == resolved:
             raise Refusal(409, "path_exists", "Path already registered")
-        if is_within(resolved, root.path) or is_within(root.path, resolved):
+        spellings = ((resolved, root.path), (shown, root.shown), (shown, root.path))
+        if any(is_within(one, other) or is_within(other, one) for one, other in spellings):
             raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
 
 

@@ -194,3 +194,11 @@ async def test_config_is_shown_merged_and_kept(api: Api) -> None:
     assert (await api.http.post("/config", json={"state_dir": "/elsewhere"})).status_code == 422
     assert file.read_text() == text
     assert [name for name in os.listdir(file.parent) if name.startswith(".pp_assist")] == []
+
+
+async def test_a_link_inside_a_watched_folder_is_no_folder_of_its_own(api: Api) -> None:
+    await add(api, api.folder)
+    (api.folder.parent / "elsewhere").mkdir()
+    (api.folder / "link").symlink_to(api.folder.parent / "elsewhere")
+    answer = await api.http.post("/paths", json={"path": str(api.folder / "link")})
+    assert (answer.status_code, answer.json()["code"]) == (400, "path_overlaps")

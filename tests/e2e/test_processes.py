@@ -44,7 +44,7 @@ def test_what_another_process_holds_is_refused_in_one_line(running: World) -> No
     cases = [
         (daemon, "--state-dir", str(daemon.state), free_port(), 4, "already running"),
         (server, "--data-dir", str(server.data), free_port(), 4, "running"),
-        (daemon, "--state-dir", str(running.folder / "other"), daemon.port, 1, "in use"),
+        (daemon, "--state-dir", str(running.folder / "other"), daemon.port, 4, "is taken"),
         (server, "--data-dir", str(running.folder / "another"), server.port, 4, "in use"),
     ]
     for program, flag, folder, port, code, words in cases:
