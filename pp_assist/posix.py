@@ -16,9 +16,6 @@ BINARY = getattr(os, "O_BINARY", 0)
 OPEN_FILE = os.O_RDONLY | NO_FOLLOW | NON_BLOCK | CLOSE_ON_EXEC | BINARY
 OPEN_DIRECTORY = os.O_RDONLY | NO_FOLLOW | DIRECTORY | CLOSE_ON_EXEC
 
-HAS_DIR_FD = os.open in os.supports_dir_fd and os.scandir in os.supports_fd and bool(DIRECTORY)
-"""Whether directories can be opened and things opened relative to them (not on Windows)."""
-
 
 def open_root(path: bytes) -> int:
     """Return a descriptor of the directory *path*; the caller closes it."""

@@ -45,7 +45,6 @@ class ChecksumStats:
     def __init__(self) -> None:
         self.active_workers = 0
         self.processed = Rate()
-        self.bytes_hashed = 0
 
 
 Result = tuple[Hashed, bool] | AssistError
@@ -116,7 +115,6 @@ class ChecksumPool:
                 if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
                     await self._postpone(tx, claim, result, now_ms)
         self.stats.processed.add(len(good), self._clock.mono_ms())
-        self.stats.bytes_hashed += sum(read.stat.size_bytes for _, read, _ in good)
         if any(plan.send for *_, plan in plans):
             self._uploads.wake()
 
