@@ -1,10 +1,41 @@
-"""What a server promises once it has answered `complete`: this version of this path is durable here."""
+"""What a server promises once it has answered: this version of this path is durable here, and who says so.
 
+A receipt can be checked without the server, alone: its `proof` leads from the receipt's hash through a Merkle tree to
+a root, and the root is signed with Ed25519 by the server's key. A `complete` is a tree of one leaf.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict
+
+from pp_server.wire.merkle import Tree, leaf_hash, root_from_path
+
+_SIGNED = b"putplace receipts v1\n"
+"""Stands before the root in what is signed, so that the key's signatures mean nothing else."""
+
+
+class Proof(BaseModel):
+    """Why to believe a receipt: leaf *index* of a tree of *leaves*, *path* to its root, the *signature* of the root."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key_id: str
+    leaves: int
+    index: int
+    path: list[str]
+    """Hexadecimal hashes, from the leaf upwards; empty also where the client asked for none and builds them itself."""
+    signature: str
+    """Base64."""
 
 
 class Receipt(BaseModel):
-    """The server's word that one version of one file is stored."""
+    """The server's word that one version of one path is recorded, and its content stored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -14,10 +45,125 @@ class Receipt(BaseModel):
     filepath: str
     filepath_b64: str | None = None
     gen: int
-    sha256: str
+    kind: Literal["file", "dir", "symlink"] = "file"
+    status: Literal["active", "deleted"] = "active"
+    """`deleted`: the version is a tombstone, and `sha256` what the path held before."""
+    sha256: str | None = None
+    """None where there is no content: directories, links, and tombstones of what was never here."""
     size: int
     """Bytes."""
     stored_at: str
     """UTC, RFC 3339 with milliseconds."""
     sequence: int
     """Grows with every version this server records; a lower one than seen before means the server went back in time."""
+    proof: Proof | None = None
+    """None only in receipts that were given before servers signed them."""
+
+
+class ReceiptKey(BaseModel):
+    """A key that signs receipts, as GET /api/receipts/key shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key_id: str
+    """The first 16 digits of the SHA-256 of the raw public key."""
+    algorithm: Literal["ed25519"] = "ed25519"
+    public_key: str
+    """Base64 of the 32 raw bytes."""
+
+
+class NotProven(ValueError):
+    """The receipt is not what the key's owner signed; the message says why."""
+
+
+def canonical(receipt: Receipt) -> bytes:
+    """Return what is hashed: the receipt without its proof and without empty fields, as RFC 8785 writes JSON."""
+    fields: dict[str, Any] = {
+        "filepath": receipt.filepath,
+        "gen": receipt.gen,
+        "host_id": receipt.host_id,
+        "kind": receipt.kind,
+        "owner": receipt.owner,
+        "sequence": receipt.sequence,
+        "server_id": receipt.server_id,
+        "size": receipt.size,
+        "status": receipt.status,
+        "stored_at": receipt.stored_at,
+    }
+    if receipt.filepath_b64 is not None:
+        fields["filepath_b64"] = receipt.filepath_b64
+    if receipt.sha256 is not None:
+        fields["sha256"] = receipt.sha256
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def tree_of(receipts: Sequence[Receipt]) -> Tree:
+    """Return the tree whose leaves are *receipts*, in order."""
+    return Tree([leaf_hash(canonical(receipt)) for receipt in receipts])
+
+
+def signed_bytes(root: bytes) -> bytes:
+    """Return what is signed for a root."""
+    return _SIGNED + root
+
+
+def with_proofs(receipts: Sequence[Receipt], tree: Tree, key_id: str, signature: bytes, paths: bool) -> list[Receipt]:
+    """Return the receipts of a tree, each with its proof; without *paths* the client builds those itself."""
+    leaves, text = len(receipts), base64.b64encode(signature).decode()
+    proven = []
+    for index, receipt in enumerate(receipts):
+        path = [node.hex() for node in tree.path(index)] if paths else []
+        proof = Proof.model_construct(key_id=key_id, leaves=leaves, index=index, path=path, signature=text)
+        proven.append(receipt.model_copy(update={"proof": proof}))
+    return proven
+
+
+def check(receipt: Receipt, key: ReceiptKey) -> None:
+    """Check one receipt alone.
+
+    Raises:
+        NotProven: it has no proof, the proof is by another key, or it does not hold.
+    """
+    proof = receipt.proof
+    if proof is None:
+        raise NotProven("the receipt is not signed")
+    try:
+        path = [bytes.fromhex(node) for node in proof.path]
+        root = root_from_path(leaf_hash(canonical(receipt)), proof.index, proof.leaves, path)
+    except (ValueError, UnicodeEncodeError) as error:
+        raise NotProven(f"the proof does not fit: {error}") from error
+    check_root(root, proof, key)
+
+
+def check_all(receipts: Sequence[Receipt], key: ReceiptKey) -> Tree:
+    """Check all receipts of one tree at once, in order, whether they carry their paths or not; return the tree.
+
+    Raises:
+        NotProven: as for `check`.
+    """
+    if any(receipt.proof is None for receipt in receipts):
+        raise NotProven("a receipt is not signed")
+    tree = tree_of(receipts)
+    for index, receipt in enumerate(receipts):
+        proof = receipt.proof
+        assert proof is not None
+        if (proof.index, proof.leaves) != (index, len(receipts)) or proof.signature != receipts[0].proof.signature:  # type: ignore[union-attr]
+            raise NotProven("the receipts are not those of one tree")
+    assert receipts[0].proof is not None
+    check_root(tree.root, receipts[0].proof, key)
+    return tree
+
+
+def check_root(root: bytes, proof: Proof, key: ReceiptKey) -> None:
+    """Check the signature of a root.
+
+    Raises:
+        NotProven: it is not the key's.
+    """
+    if proof.key_id != key.key_id:
+        raise NotProven(f"the receipt is signed by key {proof.key_id}, not {key.key_id}")
+    try:
+        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key.public_key, validate=True))
+        public.verify(base64.b64decode(proof.signature, validate=True), signed_bytes(root))
+    except (InvalidSignature, ValueError, binascii.Error) as error:
+        raise NotProven("the signature is not the key's") from error

@@ -1,0 +1,205 @@
+"""POST /api/batch: many small operations in one request, applied in order and in one transaction.
+
+The body is one line of JSON, a `BatchRequest`, ended by a newline; after it come the contents of the `put` operations
+whose `content` is `inline`, in order, each exactly `file_size` bytes, and nothing else.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import FailFast, Field, model_validator
+
+from pp_server.wire.messages import Count, Label, Message, Metadata, Sha256
+from pp_server.wire.names import from_json
+from pp_server.wire.receipts import Receipt, ReceiptKey
+
+CONTENT_TYPE = "application/vnd.putplace.batch"
+
+MAX_OPERATIONS = 4096
+"""Operations of one batch."""
+
+MAX_INLINE_BYTES = 256 * 1024
+"""Content of one `put`; larger files are uploaded by chunks."""
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""Inline content of one batch, all together."""
+
+MAX_HEAD_BYTES = 8 * 1024 * 1024
+"""The line of JSON."""
+
+MAX_HASHES = 4096
+"""Digests of one question."""
+
+MAX_VERIFIED = 100
+"""Digests of one request to hash content again."""
+
+
+class OnPath(Message):
+    """An operation on one path of the batch's host."""
+
+    filepath: str
+    filepath_b64: str | None = None
+
+    @model_validator(mode="after")
+    def _path_is_bytes(self) -> Self:
+        from_json(self.filepath, self.filepath_b64)
+        return self
+
+    @property
+    def path(self) -> bytes:
+        """The path's bytes."""
+        return from_json(self.filepath, self.filepath_b64)
+
+
+class Put(OnPath, Metadata):
+    """A new version of a path: a file's content, a directory, or a symbolic link."""
+
+    op: Literal["put"]
+    gen: Count | None = None
+    """As in initiate: None counts as the newest at its arrival."""
+    sha256: Sha256 | None = None
+    file_size: Count = 0
+    content: Literal["inline", "held"] | None = None
+    """For files: `inline`, the bytes follow; `held`, the owner has this content on the server, no bytes follow."""
+    link_target: str | None = None
+    link_target_b64: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.kind == "file") != (self.sha256 is not None and self.content is not None):
+            raise ValueError("a file needs sha256 and content, anything else has neither")
+        if self.kind != "file" and self.file_size:
+            raise ValueError("only files have a size")
+        if (self.kind == "symlink") != (self.link_target is not None or self.link_target_b64 is not None):
+            raise ValueError("a symlink needs link_target, anything else has none")
+        if self.kind == "symlink":
+            from_json(self.link_target or "", self.link_target_b64)
+        if self.content == "inline" and self.file_size > MAX_INLINE_BYTES:
+            raise ValueError(f"inline content may have {MAX_INLINE_BYTES} bytes: upload it by chunks")
+        return self
+
+    @property
+    def target(self) -> bytes | None:
+        """What a symbolic link points to."""
+        return from_json(self.link_target or "", self.link_target_b64) if self.kind == "symlink" else None
+
+
+class Delete(OnPath):
+    """A path that is gone from its host."""
+
+    op: Literal["delete"]
+    gen: Count
+    sha256: Sha256 | None = None
+
+
+class Move(OnPath, Metadata):
+    """What was at `source` is at `filepath` now, with the same content; facts that are given replace the old ones."""
+
+    op: Literal["move"]
+    gen: Count
+    """Of both: the tombstone at `source` and the version at `filepath`."""
+    source: str
+    source_b64: str | None = None
+    sha256: Sha256 | None = None
+    """What `source` holds; where given and different, nothing is moved."""
+
+    @model_validator(mode="after")
+    def _source_is_bytes(self) -> Self:
+        if self.source_path == self.path:
+            raise ValueError("source and filepath are the same")
+        return self
+
+    @property
+    def source_path(self) -> bytes:
+        """The bytes of the path it was at."""
+        return from_json(self.source, self.source_b64)
+
+
+class Attributes(OnPath, Metadata):
+    """The content stays; facts that are given (mode, mtime, owner) replace the old ones."""
+
+    op: Literal["attributes"]
+    gen: Count
+    sha256: Sha256 | None = None
+    """What the path holds; where given and different, nothing is changed."""
+
+
+Operation = Annotated[Put | Delete | Move | Attributes, Field(discriminator="op")]
+
+
+class BatchRequest(Message):
+    """The first line of POST /api/batch."""
+
+    hostname: Label = ""
+    host_id: Label | None = None
+    paths: bool = True
+    """False: receipts come without the paths of their proofs, because the client has all leaves and builds the tree."""
+    operations: Annotated[list[Operation], Field(min_length=1, max_length=MAX_OPERATIONS), FailFast()]
+
+    @property
+    def host(self) -> str:
+        """The host's identity: its id, or its name where it has none."""
+        return self.host_id if self.host_id is not None else self.hostname
+
+
+class OperationResult(Message):
+    """What became of one operation.
+
+    `stored` and `deleted` come with a receipt. `missing`: the content is not held for this owner, send it. `stale`:
+    the path is at generation `gen` already. `not_found`: there is nothing to delete, move or change. `refused`: see
+    `code` and `detail`. All but the first two have changed nothing.
+    """
+
+    status: Literal["stored", "deleted", "missing", "stale", "not_found", "refused"]
+    receipt: Receipt | None = None
+    source_receipt: Receipt | None = None
+    """Of a move: the tombstone at `source`."""
+    gen: int | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+class BatchAnswer(Message):
+    """200, only once everything named in a receipt is durable: one result per operation, in the same order."""
+
+    results: list[OperationResult]
+
+
+class HeldRequest(Message):
+    """POST /api/files/held"""
+
+    sha256: Annotated[list[Sha256], Field(max_length=MAX_HASHES), FailFast()]
+
+
+class HeldAnswer(Message):
+    """Those of the digests asked for whose content the server holds for the caller's owner."""
+
+    held: list[str]
+
+
+class VerifyRequest(Message):
+    """POST /api/files/verify"""
+
+    sha256: Annotated[list[Sha256], Field(min_length=1, max_length=MAX_VERIFIED), FailFast()]
+    nonce: Annotated[str, Field(pattern=r"^([0-9a-f]{2}){1,64}$")] | None = None
+    """Hexadecimal. With it the answer holds SHA-256(nonce + content), which only who has the content can know."""
+
+
+class VerifyResult(Message):
+    """What the stored bytes of one digest are, read and hashed just now."""
+
+    sha256: str
+    status: Literal["intact", "damaged", "not_found"]
+    file_size: int | None = None
+    proof: str | None = None
+
+
+class VerifyAnswer(Message):
+    """One result per digest, in order."""
+
+    results: list[VerifyResult]
+
+
+class ReceiptKeysAnswer(Message):
+    """GET /api/receipts/key. The first key signs today; others have signed before."""
+
+    keys: list[ReceiptKey]
