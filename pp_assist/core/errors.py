@@ -104,6 +104,12 @@ class NotAllowed(NeedsLogin):
     reason = "not_allowed"
 
 
+class NotOffered(AssistError):
+    """The server does not announce the verb we would need; a later version of it may."""
+
+    reason = "not_offered"
+
+
 class Refused(AssistError):
     """The server refuses this very file and will go on refusing it."""
 

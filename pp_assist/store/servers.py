@@ -6,12 +6,13 @@ import sqlite3
 from pp_assist.core.model import Server
 from pp_assist.store.db import Database
 
-_COLUMNS = "id, name, url, username, api_key, is_default, created_at_ms, state, last_contact_at_ms, reason"
+_COLUMNS = """id, name, url, username, api_key, is_default, created_at_ms, state, last_contact_at_ms, reason,
+fingerprint, ca_file"""
 _ALL = f"SELECT {_COLUMNS} FROM servers ORDER BY id"  # noqa: S608 - constants
 _NO_DEFAULT = "UPDATE servers SET is_default = 0"
 _ADD = """
-INSERT INTO servers (name, url, username, api_key, is_default, created_at_ms, state)
-VALUES (?, ?, ?, ?, ? OR NOT EXISTS (SELECT 1 FROM servers), ?, 'ok') RETURNING id"""
+INSERT INTO servers (name, url, username, api_key, is_default, created_at_ms, fingerprint, ca_file, state)
+VALUES (?, ?, ?, ?, ? OR NOT EXISTS (SELECT 1 FROM servers), ?, ?, ?, 'ok') RETURNING id"""
 _REMOVE = "DELETE FROM servers WHERE id = ?"
 _FIRST_IS_DEFAULT = """
 UPDATE servers SET is_default = 1 WHERE id = (SELECT MIN(id) FROM servers)
@@ -40,7 +41,15 @@ class ServersTable:
         return next((server for server in await self.all() if server.is_default), None)
 
     async def add(
-        self, name: str, url: str, api_key: str, now_ms: int, username: str | None = None, is_default: bool = False
+        self,
+        name: str,
+        url: str,
+        api_key: str,
+        now_ms: int,
+        username: str | None = None,
+        is_default: bool = False,
+        fingerprint: str | None = None,
+        ca_file: str | None = None,
     ) -> Server:
         """Add a server; the first one becomes the default.
 
@@ -51,7 +60,8 @@ class ServersTable:
             async with self._db.transaction() as tx:
                 if is_default:
                     await tx.execute(_NO_DEFAULT)
-                cursor = await tx.execute(_ADD, (name, url, username, api_key, is_default, now_ms))
+                facts = (name, url, username, api_key, is_default, now_ms, fingerprint, ca_file)
+                cursor = await tx.execute(_ADD, facts)
                 row = await cursor.fetchone()
                 assert row is not None
         except sqlite3.IntegrityError as error:

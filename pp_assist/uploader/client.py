@@ -1,9 +1,11 @@
 """The upload protocol as methods, one per call. HTTP statuses become our errors here and nowhere else."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import (
     FileChanged,
     NeedsLogin,
@@ -26,6 +28,7 @@ from pp_server.wire.messages import (
     InitiateAnswer,
     VersionAnswer,
 )
+from pp_server.wire.version import PROTOCOL
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -41,6 +44,15 @@ class ChunksMissing(Exception):
     def __init__(self, missing: list[tuple[int, int]]) -> None:
         super().__init__("chunks are missing")
         self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server says about itself."""
+
+    server_id: str | None
+    """Its identity, as in its receipts; None where it does not tell."""
+    capabilities: Capabilities
 
 
 class UploadClient:
@@ -79,10 +91,19 @@ class UploadClient:
             raise ServerNonsense("another number of results than deletions")
         return result
 
-    async def server_id(self) -> str | None:
-        """Return the server's identity, as in its receipts; None where it does not tell."""
+    async def greet(self) -> Greeting:
+        """Ask the server who it is and what it can do.
+
+        Raises:
+            ServerNonsense: it speaks another protocol than this program.
+        """
         answer = await self._http.request("GET", "/api/version")
-        return None if answer.status == 404 else _parse(_accepted(answer), VersionAnswer).server_id
+        if answer.status == 404:
+            return Greeting(None, Capabilities())
+        told = _parse(_accepted(answer), VersionAnswer)
+        if told.protocol != PROTOCOL:
+            raise ServerNonsense(f"the server speaks protocol {told.protocol}, this program speaks {PROTOCOL}")
+        return Greeting(told.server_id, Capabilities.announced(told.features, told.limits))
 
     async def highest_gen(self, host_id: str) -> int:
         """Return the highest generation the server knows of this host; 0 where it knows none."""

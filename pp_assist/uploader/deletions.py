@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
-from pp_assist.core.errors import AssistError, NotAllowed, Refused, Remedy
+from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy
 from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
 from pp_assist.core.rest import eligible_at_ms
 from pp_assist.disk import look_at_all
@@ -55,7 +55,8 @@ class Deletions:
         self._waiting.start_over()
         while True:
             await self._link.ready()
-            claims = await self._waiting.take(DELETIONS_AT_A_TIME)
+            at_a_time = self._link.capabilities.limit("max_deletions", DELETIONS_AT_A_TIME)
+            claims = await self._waiting.take(at_a_time)
             try:
                 transfer = await self._link.ready()
                 gone = await self._still_gone(claims)
@@ -88,6 +89,9 @@ class Deletions:
         return gone
 
     async def _tell(self, transfer: Transfer, claims: list[Claim]) -> None:
+        if not self._link.capabilities.can("deletions"):
+            await self._failed(claims, NotOffered("the server does not take deletions"))
+            return
         try:
             answer = await transfer.client.deletions([self._notice(claim) for claim in claims])
         except Refused as error:

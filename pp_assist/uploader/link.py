@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
+from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, NeedsLogin
 from pp_assist.core.model import Server
 from pp_assist.http import Http
@@ -23,6 +24,8 @@ from pp_assist.uploader.transfer import Host, Transfer
 log = logging.getLogger(__name__)
 
 NO_SERVER_POLL_S = 30.0
+GREET_AGAIN_MS = 600_000
+"""A server that was replaced by a newer one between two requests is noticed after this time at the latest."""
 MIB = 1 << 20
 
 HttpFactory = Callable[[Server, "UploaderSettings"], Http]
@@ -52,8 +55,8 @@ class ServerLink:
     """Hands out a `Transfer` when there is a server that works, and lets everybody wait while there is none.
 
     Server-wide trouble is settled here, so that no file has to pay for it. After trouble (and at first) the server is
-    *greeted*: asked who it is, so that only its own receipts count, and for the highest generation it knows of this
-    host, so that ours begin above it.
+    *greeted*: asked who it is, so that only its own receipts count; what it can do, so that it is asked for nothing
+    else; and for the highest generation it knows of this host, so that ours begin above it.
     """
 
     def __init__(
@@ -81,8 +84,11 @@ class ServerLink:
         self._server: Server | None = None
         self._transfer: Transfer | None = None
         self._greeted = False
+        self._greet_again_at_ms = 0
         self._server_id: str | None = None
         self._noted: tuple[int, str] | None = None
+        self.capabilities = Capabilities()
+        """What the server announced when it was greeted last: meant for whoever has just come from `ready`."""
 
     @property
     def reason(self) -> str | None:
@@ -108,7 +114,7 @@ class ServerLink:
             async with self._one_at_a_time:
                 await self._follow_default()
                 wait_s = self._wait_s()
-                if wait_s == 0 and not self._greeted:
+                if wait_s == 0 and not (self._greeted and self._clock.mono_ms() < self._greet_again_at_ms):
                     await self._greet()
                 if self._greeted and self._transfer is not None:
                     return self._transfer
@@ -151,22 +157,25 @@ class ServerLink:
     def _is_same(self, server: Server) -> bool:
         """Say whether we are connected to *server* already: what is under way to it goes on."""
         known = self._server
-        return known is not None and (known.id, known.url, known.api_key) == (server.id, server.url, server.api_key)
+        return known is not None and _way_to(known) == _way_to(server)
 
     async def _greet(self) -> None:
         assert self._transfer is not None
         try:
-            server_id = await self._transfer.client.server_id()
-            highest = await self._transfer.client.highest_gen(self._host.host_id)
+            greeting = await self._transfer.client.greet()
+            knows_hosts = greeting.capabilities.can("hosts")
+            highest = await self._transfer.client.highest_gen(self._host.host_id) if knows_hosts else 0
         except AssistError as error:
             await self.failed(error)
             return
+        server_id = greeting.server_id
         async with self._db.transaction() as tx:
             await observations.raise_gen(tx, highest)
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
-        self._greeted = True
+        self.capabilities = greeting.capabilities
+        self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
 
     async def succeeded(self) -> None:
@@ -202,3 +211,8 @@ class ServerLink:
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
             await transfer.client.close()
+
+
+def _way_to(server: Server) -> tuple[object, ...]:
+    """Return all that decides how, and with whom, we speak."""
+    return server.id, server.url, server.api_key, server.fingerprint, server.ca_file
