@@ -116,7 +116,7 @@ async def _serving(
 
 def _rules(settings: Settings) -> UploadRules:
     chosen = settings.uploads
-    return UploadRules(int(chosen.session_ttl_seconds * 1000), chosen.max_chunks_in_flight, chosen.body_idle_seconds)
+    return UploadRules(int(chosen.session_ttl_seconds * 1000), chosen.max_chunks_in_flight)
 
 
 async def _upkeep(uploads: Uploads, interval_s: float) -> None:

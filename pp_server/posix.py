@@ -87,6 +87,18 @@ def raise_open_files_limit() -> None:
         return
 
 
+def open_files_limit() -> int:
+    """Return how many files this process may have open."""
+    if sys.platform == "win32":
+        return 1 << 20  # sockets are not files there
+    try:
+        import resource
+    except ImportError:
+        return 1 << 20
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
 def listen_unix(path: str) -> socket.socket:
     """Return a listening Unix socket (0600) at *path*, replacing a dead one. The caller holds the directory's lock."""
     if sys.platform == "win32":

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import sys
 import time
@@ -13,14 +14,21 @@ from starlette.types import ASGIApp
 
 from pp_server import posix
 from pp_server.admin_app import create_admin_app
-from pp_server.api.bounded_http import BoundedHttp
+from pp_server.api.bounded_http import bounded
+from pp_server.api.connections import ConnectionLimits
 from pp_server.app import create_app
 from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
-from pp_server.settings import Settings
+from pp_server.settings import LimitSettings, Settings
 
 log = logging.getLogger(__name__)
+
+OTHER_FILES = 400
+"""Open files besides those of connections: the database, uploads kept in memory, what workers are reading."""
+
+FILES_PER_CONNECTION = 2
+"""Itself, and what is downloaded over it."""
 
 
 class Server(uvicorn.Server):
@@ -87,14 +95,29 @@ def _server(app: ASGIApp, settings: Settings) -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http=BoundedHttp,
+            http=bounded(_limits(settings.limits)),
+            ws="none",  # no route of ours is one, and what is handed over would escape our limits
             lifespan="off",
             log_config=None,
             access_log=settings.access_log,
             server_header=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=math.ceil(settings.limits.idle_seconds),
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
+    )
+
+
+def _limits(chosen: LimitSettings) -> ConnectionLimits:
+    """Return what was chosen, and no more connections than there can be open files."""
+    most = max(8, (posix.open_files_limit() - OTHER_FILES) // FILES_PER_CONNECTION)
+    return ConnectionLimits(
+        min(chosen.max_connections, most),
+        chosen.max_connections_per_address,
+        chosen.head_seconds,
+        chosen.idle_seconds,
+        chosen.min_rate_bytes,
+        chosen.body_window_seconds,
+        chosen.answer_window_seconds,
     )
 
 

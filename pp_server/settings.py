@@ -36,8 +36,36 @@ class UploadSettings(BaseModel):
     max_chunks_in_flight: int = Field(
         64, ge=1, le=10_000, description="Chunks received at the same time, about 2 MiB of memory each; others wait."
     )
-    body_idle_seconds: float = Field(
-        60, gt=0, le=3600, description="Seconds without a byte after which a chunk's request is ended."
+
+
+class LimitSettings(BaseModel):
+    """How much of the server one client, or all of them, may take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_connections: int = Field(
+        2048,
+        ge=8,
+        le=60_000,
+        description="Connections at a time; then the longest idle one is closed for a new one.",
+    )
+    max_connections_per_address: int = Field(
+        1024, ge=8, le=60_000, description="The same, of one address. A reverse proxy counts as one address."
+    )
+    head_seconds: float = Field(
+        10, gt=0, le=3600, description="Seconds for the head of a request; for the first one, from the connection on."
+    )
+    idle_seconds: float = Field(
+        75, gt=0, le=86400, description="Seconds without a request after which a connection is closed."
+    )
+    min_rate_bytes: int = Field(
+        1024, ge=1, le=1 << 30, description="Bytes per second that bodies, and the taking of answers, must keep."
+    )
+    body_window_seconds: float = Field(
+        10, gt=0, le=3600, description="Seconds that a body may fall behind this rate before its request is ended."
+    )
+    answer_window_seconds: float = Field(
+        60, gt=0, le=3600, description="Seconds that the taking of an answer may fall behind before it is cut."
     )
 
 
@@ -67,6 +95,7 @@ class Settings(BaseSettings):
         8, ge=0, le=600, description="Seconds that running requests get to finish when the server is stopped."
     )
     uploads: UploadSettings = Field(default_factory=UploadSettings, description="Uploads.")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits.")
 
     @classmethod
     def settings_customise_sources(

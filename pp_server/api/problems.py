@@ -1,7 +1,9 @@
 """How errors look to clients: one table from domain error to (status, code), one shape for all of them."""
 
+import json
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.InvalidRequest: (422, ErrorCode.INVALID_REQUEST),
+    errors.MalformedHttp: (400, ErrorCode.INVALID_REQUEST),
     errors.MalformedDigest: (400, ErrorCode.INVALID_REQUEST),
     errors.BodyTooLarge: (413, ErrorCode.TOO_LARGE),
     errors.UrlTooLong: (414, ErrorCode.TOO_LARGE),
@@ -34,7 +37,7 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.ChunkConflict: (422, ErrorCode.CHUNK_CONFLICT),
     errors.ChunkSuperseded: (423, ErrorCode.CHUNK_SUPERSEDED),
     errors.ChunkDamaged: (422, ErrorCode.SHA256_MISMATCH),
-    errors.BodyStalled: (408, ErrorCode.CHUNK_WRONG_LENGTH),
+    errors.BodyStalled: (408, ErrorCode.TOO_SLOW),
     errors.NotAllChunks: (400, ErrorCode.NOT_ALL_CHUNKS_UPLOADED),
     errors.DigestMismatch: (400, ErrorCode.SHA256_MISMATCH),
     errors.UnknownPart: (400, ErrorCode.UNKNOWN_CHUNK),
@@ -43,6 +46,7 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.FileNotFound: (404, ErrorCode.FILE_NOT_FOUND),
     errors.HostNotFound: (404, ErrorCode.NOT_FOUND),
     errors.RangeNotSatisfiable: (416, ErrorCode.RANGE_NOT_SATISFIABLE),
+    errors.Overloaded: (503, ErrorCode.OVERLOADED),
     errors.StorageFull: (507, ErrorCode.STORAGE_FULL),
     errors.StorageFailed: (503, ErrorCode.STORAGE_FAILED),
     errors.SyncFailed: (503, ErrorCode.STORAGE_FAILED),
@@ -54,6 +58,7 @@ _BY_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 _HEADERS: dict[type[errors.ServerError], dict[str, str]] = {
     errors.Unauthorized: {"WWW-Authenticate": "Bearer"},
     errors.ChunkSuperseded: {"Retry-After": "1"},
+    errors.Overloaded: {"Retry-After": "2"},
     errors.StorageFailed: {"Retry-After": "5"},
     errors.SyncFailed: {"Retry-After": "1"},
     errors.StorageFull: {"Retry-After": "60"},
@@ -66,6 +71,22 @@ def answer(
     """Return an error answer."""
     body = {"detail": detail, "code": code, "request_id": request.scope.get("request_id", ""), **more}
     return JSONResponse(body, status, headers)
+
+
+def raw(error: errors.ServerError, request_id: str = "") -> bytes:
+    """Return the answer to *error* as bytes that end a connection, for those who cannot wait for the application."""
+    status, code = TABLE[type(error)]
+    body = json.dumps({"detail": str(error), "code": code, "request_id": request_id}).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        "X-Request-Id": request_id,
+        "X-Content-Type-Options": "nosniff",
+        **_HEADERS.get(type(error), {}),
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in headers.items() if v), "", ""]
+    return "\r\n".join(lines).encode("ascii") + body
 
 
 async def on_server_error(request: Request, error: Exception) -> JSONResponse:

@@ -17,6 +17,10 @@ class InvalidRequest(ServerError):
         self.problems = tuple(problems)
 
 
+class MalformedHttp(ServerError):
+    """What came is not HTTP, or has too large a head."""
+
+
 class MalformedDigest(ServerError):
     """A digest in a URL is not one."""
 
@@ -86,7 +90,7 @@ class ChunkDamaged(ServerError):
 
 
 class BodyStalled(ServerError):
-    """The body stopped arriving."""
+    """The body arrives too slowly, or not any more."""
 
 
 class NotAllChunks(ServerError):
@@ -131,6 +135,10 @@ class RangeNotSatisfiable(ServerError):
     def __init__(self, size_bytes: int) -> None:
         super().__init__("The range lies outside the file")
         self.size_bytes = size_bytes
+
+
+class Overloaded(ServerError):
+    """More is being asked than there is room for in memory; a moment later there may be."""
 
 
 class StorageFull(ServerError):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pp_server.core.errors import (
-    BodyStalled,
     ChunkConflict,
     ChunkDamaged,
     ChunkOutOfRange,
@@ -56,7 +55,7 @@ class Receiver:
         """Take one chunk; recorded, though not yet durable against a power cut, when this returns.
 
         Raises:
-            ChunkOutOfRange, ChunkWrongLength, ChunkConflict, ChunkDamaged, BodyStalled: nothing changed.
+            ChunkOutOfRange, ChunkWrongLength, ChunkConflict, ChunkDamaged: nothing changed.
             ChunkSuperseded: a newer request for the same chunk took over.
             UploadExpired, UploadAborted, AlreadyCompleted: the upload is closed.
         """
@@ -124,7 +123,7 @@ class Receiver:
         """Gather the body into pieces of about 1 MiB; the last one is yielded only when the length is right."""
         gathered = bytearray()
         total = 0
-        while (data := await self._next(body)) is not None:
+        async for data in body.pieces:
             total += len(data)
             if total > length:
                 raise ChunkWrongLength(f"The chunk has {length} bytes; the body is longer")
@@ -135,13 +134,6 @@ class Receiver:
         if total < length:
             raise ChunkWrongLength(f"The chunk has {length} bytes; the body ended after {total}")
         yield gathered
-
-    async def _next(self, body: ChunkBody) -> bytes | None:
-        try:
-            async with asyncio.timeout(self._context.rules.body_idle_s):
-                return await anext(body.pieces, None)
-        except TimeoutError:
-            raise BodyStalled("The body stopped arriving") from None
 
     async def _record(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> None:
         context, now_ms = self._context, self._context.now_ms()

@@ -9,7 +9,6 @@ class UploadRules:
 
     session_ttl_ms: int = 3_600_000
     max_chunks_in_flight: int = 64
-    body_idle_s: float = 60.0
 
     @property
     def slack_ms(self) -> int:

@@ -1,13 +1,20 @@
 """The real server application in process, and clients that speak to it."""
 
+import asyncio
+import contextlib
 import hashlib
+import socket
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
+from pp_server.api.bounded_http import bounded
+from pp_server.api.connections import ConnectionLimits
 from pp_server.core.model import DEFAULT_SCOPES, Scope
 
 CHUNK = 1024
@@ -115,3 +122,18 @@ class Server:
 
     def staged(self) -> list[Path]:
         return sorted((self.data_dir / "staging").iterdir())
+
+
+@contextlib.asynccontextmanager
+async def listening(server: Server, limits: ConnectionLimits | None = None) -> AsyncIterator[tuple[str, int]]:
+    """Serve on a real port, as `pp_server run` does."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    protocol = bounded(limits or ConnectionLimits())
+    http = uvicorn.Server(uvicorn.Config(server.app, http=protocol, ws="none", lifespan="off", log_config=None))  # type: ignore[arg-type]
+    http.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
+    running = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()
+    finally:
+        http.should_exit = True
+        await running

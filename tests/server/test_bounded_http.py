@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
 
-from pp_server.api.bounded_http import MAX_HEAD_BYTES, BoundedHttp
+from pp_server.api.bounded_http import MAX_HEAD_BYTES, bounded
+from pp_server.api.connections import ConnectionLimits
 
 ENDLESS = b"a" * (4 * MAX_HEAD_BYTES)
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-class Impatient(BoundedHttp):
-    head_seconds = 0.3
 
 
 async def hello(scope: object, receive: object, send: object) -> None:
@@ -29,7 +27,8 @@ async def hello(scope: object, receive: object, send: object) -> None:
 @pytest.fixture
 async def address() -> AsyncIterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(hello, http=Impatient, lifespan="off", log_config=None))  # type: ignore[arg-type]
+    impatient = bounded(ConnectionLimits(head_seconds=0.3, idle_seconds=1))
+    server = uvicorn.Server(uvicorn.Config(hello, http=impatient, ws="none", lifespan="off", log_config=None))  # type: ignore[arg-type]
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     yield listener.getsockname()
@@ -82,3 +81,16 @@ async def test_a_connection_that_is_used_stays(address: tuple[str, int]) -> None
     slowly = [b"x" * 250_000] * 4
     got = await answer_to(address, GOOD, GOOD, body, *slowly, GOOD[:10], GOOD[10:], last, pause_s=0.15)
     assert got.count(b"hello") == 5
+
+
+async def test_an_upgrade_does_not_lead_out_of_the_bounds(address: tuple[str, int]) -> None:
+    wish = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    got = await answer_to(address, wish + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", b"G")
+    assert b"hello" in got
+    assert b"101" not in got
+
+
+async def test_a_refusal_has_the_shape_of_all_refusals(address: tuple[str, int]) -> None:
+    head, _, body = (await answer_to(address, b"nonsense\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["code"] == "invalid_request"

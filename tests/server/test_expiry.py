@@ -114,17 +114,3 @@ async def test_an_administrator_can_end_an_upload_at_once(server: Server, client
     assert (await server.app.state.admin.run("session.expire", {"id": upload_id}))["status"] == "expired"
     assert (await client.put(upload_id, 1, data[CHUNK:])).json()["code"] == "upload_expired"
     assert server.staged() == []
-
-
-async def test_a_body_that_stops_arriving_ends(running) -> None:
-    async with running(body_idle_seconds=0.05) as server:
-        client = await server.client()
-        upload_id = await client.begin("/a", content(CHUNK))
-
-        async def pieces():
-            yield b"x"
-            await asyncio.Event().wait()
-
-        answer = await client.http.put(f"/api/uploads/{upload_id}/chunk/0", content=pieces())
-        assert answer.status_code == 408
-        assert (await client.put(upload_id, 0, content(CHUNK))).status_code == 200

@@ -6,14 +6,13 @@ import contextlib
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import uvicorn
-from serving import Client, Server, content, sha
+from serving import Client, Server, content, listening, sha
 
 from pp_server.core.errors import StorageFailed, StorageFull
 from pp_server.metadata.engine import storage_error
@@ -86,20 +85,6 @@ async def test_downloads_that_are_cut_leave_nothing_open(server: Server, client:
         async with asyncio.timeout(10):
             while sha(data) in "".join(open_files()):
                 await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def listening(server: Server) -> AsyncIterator[tuple[str, int]]:
-    """Serve on a real port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    http = uvicorn.Server(uvicorn.Config(server.app, lifespan="off", log_config=None))
-    http.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
-    serving = asyncio.create_task(http.serve(sockets=[listener]))
-    try:
-        yield listener.getsockname()
-    finally:
-        http.should_exit = True
-        await serving
 
 
 def open_files() -> Iterator[str]:

@@ -19,17 +19,19 @@ def _empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_earlier_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml = tmp_path / "some.toml"
-    toml.write_text('host = "toml"\nport = 1\ndocs = true\n[uploads]\nsession_ttl_seconds = 1\nbody_idle_seconds = 1\n')
+    toml.write_text(
+        'host = "toml"\nport = 1\ndocs = true\n[uploads]\nsession_ttl_seconds = 1\n[limits]\nhead_seconds = 1\n'
+    )
     assert load({}, toml).port == 1
-    Path(".env").write_text("PP_SERVER_PORT=2\nPP_SERVER_HOST=dotenv\nPP_SERVER_UPLOADS__BODY_IDLE_SECONDS=2\n")
+    Path(".env").write_text("PP_SERVER_PORT=2\nPP_SERVER_HOST=dotenv\nPP_SERVER_LIMITS__HEAD_SECONDS=2\n")
     assert load({}, toml).port == 2
     monkeypatch.setenv("PP_SERVER_PORT", "3")
-    monkeypatch.setenv("PP_SERVER_UPLOADS__BODY_IDLE_SECONDS", "3")
+    monkeypatch.setenv("PP_SERVER_LIMITS__HEAD_SECONDS", "3")
     assert load({}, toml).port == 3
     settings = load({"port": 4}, toml)
     assert (settings.port, settings.host, settings.docs) == (4, "dotenv", True)
     assert settings.uploads.session_ttl_seconds == 1
-    assert settings.uploads.body_idle_seconds == 3
+    assert settings.limits.head_seconds == 3
     assert settings.uploads.cleanup_interval_seconds == 3600
 
 
