@@ -25,7 +25,8 @@ from pp_assist.disk import look, resolve
 from pp_assist.http import BadServerUrl, Http, check_server_url
 from pp_assist.scanner.walk import walk
 from pp_assist.uploader.client import UploadClient
-from pp_assist.uploader.transfer import Host, Transfer
+from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.way import Host, Way
 from pp_server.wire.chunks import MIB
 from pp_server.wire.names import display, json_fields
 
@@ -117,14 +118,14 @@ async def _push_all(url: str, key: str, hostname: str, claims: list[Claim], as_j
     http = Http(url, key, timeout_s=60.0, connections=CHUNKS_AT_A_TIME)
     client = UploadClient(http)
     threads = ThreadPoolExecutor(CHUNKS_AT_A_TIME, "push")
-    host = Host(hostname, hostname)  # without a state directory, a host is its name
+    way = Way(client, Host(hostname, hostname))  # without a state directory, a host is its name
     slots = asyncio.Semaphore(CHUNKS_AT_A_TIME)
-    transfer = Transfer(client, host, threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None)
+    transfer = Transfer(threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None)
     failed = 0
     try:
         gen = await client.highest_gen(hostname)
         for number, claim in enumerate(claims, start=gen + 1):
-            pushed = await _push(transfer, claim, number)
+            pushed = await _push(transfer, way, claim, number)
             failed += pushed.problem is not None
             print(json.dumps(pushed.fields(), ensure_ascii=False) if as_json else _line(pushed))
     except NeedsLogin as error:
@@ -142,7 +143,7 @@ async def _push_all(url: str, key: str, hostname: str, claims: list[Claim], as_j
     return FAILED if failed else OK
 
 
-async def _push(transfer: Transfer, claim: Claim, gen: int) -> Pushed:
+async def _push(transfer: Transfer, way: Way, claim: Claim, gen: int) -> Pushed:
     """Hash and send one file.
 
     Raises:
@@ -153,12 +154,12 @@ async def _push(transfer: Transfer, claim: Claim, gen: int) -> Pushed:
     try:
         hashed = await loop.run_in_executor(transfer.threads, _hash, claim.location)
         ready = Claim(0, gen, Stage.UPLOAD, 0, 0, claim.location, None, None, hashed, None)
-        _, sent = await transfer.run(ready)
+        confirmed = await transfer.run(way, ready)
     except (ServerUnreachable, NeedsLogin):
         raise
     except AssistError as error:
         return Pushed(filepath, None, 0, f"{error.reason}: {error}")
-    return Pushed(filepath, hashed.sha256, sent, None)
+    return Pushed(filepath, hashed.sha256, confirmed.sent, None)
 
 
 def _hash(location: Location) -> Hashed:

@@ -21,23 +21,26 @@ from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Pace, Services
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
-from pp_assist.core.model import Stage
 from pp_assist.http import check_server_url
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory, open_state
-from pp_assist.store import queue
+from pp_assist.store import queue, receipts
 from pp_assist.store.db import Database, open_database
-from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queue import Queues
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
 from pp_assist.supervisor import Component, Supervisor
+from pp_assist.uploader.batch import Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import HttpFactory, ServerLink, connect
-from pp_assist.uploader.transfer import Host
-from pp_assist.uploader.uploader import Uploader, UploaderStats
+from pp_assist.uploader.settle import Settle, UploaderStats
+from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.uploader import Uploader
+from pp_assist.uploader.way import Host
+from pp_server.wire.chunks import MIB
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Daemon:
     db: Database
     roots: RootsTable
     servers: ServersTable
-    queues: dict[Stage, WorkQueue]
+    queues: Queues
     scanner: Scanner
     checksums: ChecksumPool
     uploader: Uploader
@@ -85,23 +88,38 @@ async def build(
         pools = Pools(settings)
         stack.callback(pools.close)
         quiet_ms = int(settings.scanner.quiet_seconds * 1000)
-        queues = {stage: WorkQueue(db, stage, clock) for stage in Stage}
+        queues = Queues(db, clock)
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
         recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own)
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, quiet_ms, clock, pools.hashing)
-        stats = UploaderStats()
-
-        def count_bytes(count: int) -> None:
-            stats.bytes_sent += count
-
-        link = ServerLink(db, servers, host, settings.uploader, clock, pools.sending, count_bytes, http)
-        deletions = Deletions(db, queues, link, host, quiet_ms, clock, pools.sending)
-        uploader = Uploader(
-            db, queues, link, deletions, settings.uploader.parallel_uploads, quiet_ms, clock, pools.sending, stats
-        )
+        link = ServerLink(db, servers, host, settings.uploader, clock, http)
+        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending)
         yield Daemon(settings, db, roots, servers, queues, scanner, checksums, uploader, link, clock, pools)
+
+
+def _uploader(
+    settings: Settings,
+    db: Database,
+    queues: Queues,
+    link: ServerLink,
+    host: Host,
+    clock: Clock,
+    threads: ThreadPoolExecutor,
+) -> Uploader:
+    stats, sending = UploaderStats(), settings.uploader
+    quiet_ms = int(settings.scanner.quiet_seconds * 1000)
+
+    def count_bytes(count: int) -> None:
+        stats.bytes_sent += count
+
+    slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
+    transfer = Transfer(threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes)
+    settle = Settle(db, queues, link, quiet_ms, clock, threads, stats)
+    batches = Batches(settle, link, transfer, threads, count_bytes)
+    deletions = Deletions(db, queues, link, host, quiet_ms, clock, threads)
+    return Uploader(db, queues, link, transfer, batches, settle, deletions, sending.parallel_uploads, stats)
 
 
 class Pools:
@@ -141,6 +159,7 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
             async with daemon.db.transaction() as tx:
                 await tx.execute(_RUNNING)
                 await queue.ask_again(tx, None, daemon.clock.now_ms())  # a new version may do what the last could not
+                await receipts.prune(tx)
             await _serve(daemon, state, listener, config_path, lambda: ready(port))
             async with daemon.db.transaction() as tx:
                 await tx.execute(_STOPPED)

@@ -18,6 +18,7 @@ from pp_assist.core.errors import ServerNonsense, ServerUnreachable
 MAX_ANSWER_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 256 << 10
+RAW = "application/octet-stream"
 
 BROKEN_CONNECTION = (httpx.HTTPError, OSError, AttributeError, RuntimeError)
 """What httpx raises, and what it lets through: a connection that is reset while it is being made is an AttributeError
@@ -103,17 +104,26 @@ class Http:
         )
 
     async def request(
-        self, method: str, path: str, *, body: Any = None, content: bytes | None = None, extra_timeout_s: float = 0.0
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: list[bytes] | None = None,
+        content_type: str = RAW,
+        extra_timeout_s: float = 0.0,
     ) -> Answer:
         """Send a request (with *body* as JSON, or raw *content*) and return the answer, whatever its status.
+
+        The list *content* is emptied while it is sent, so that nothing is kept in memory longer than needed.
 
         Raises:
             ServerUnreachable: there was no whole answer.
             ServerNonsense: the answer is absurdly large.
         """
-        headers = {} if content is None else {"Content-Type": "application/octet-stream"}
+        headers = {}
         if content is not None:
-            headers["Content-Length"] = str(len(content))
+            headers = {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
         timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=min(self._timeout_s, CONNECT_TIMEOUT_S))
         try:
             async with self._client.stream(
@@ -130,14 +140,17 @@ class Http:
         await self._client.aclose()
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    """Yield *content* in pieces, and let go of it with the last one.
+async def _pieces(content: list[bytes]) -> AsyncIterator[bytes]:
+    """Yield *content* in pieces, and let go of each part with the last piece of it.
 
     A request of httpx is part of a reference cycle: given the bytes themselves, it keeps megabytes alive until the
     garbage collector comes by (measured: 120 MiB for chunks of 4 MiB, two at a time).
     """
-    for start in range(0, len(content), PIECE_BYTES):
-        yield content[start : start + PIECE_BYTES]
+    content.reverse()
+    while content:
+        part = content.pop()
+        for start in range(0, len(part), PIECE_BYTES):
+            yield part[start : start + PIECE_BYTES]
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -20,7 +20,7 @@ from pp_assist.core.rate import Rate
 from pp_assist.core.rest import eligible_at_ms
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queue import Queues
 from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
@@ -58,15 +58,15 @@ class ChecksumPool:
     def __init__(
         self,
         db: Database,
-        queues: dict[Stage, WorkQueue],
+        queues: Queues,
         settings: ChecksumSettings,
         quiet_ms: int,
         clock: Clock,
         threads: ThreadPoolExecutor,
     ) -> None:
         self._db = db
-        self._waiting = queues[Stage.CHECKSUM]
-        self._uploads = queues[Stage.UPLOAD]
+        self._waiting = queues.checksum
+        self._queues = queues
         self._settings = settings
         self._quiet_ms = quiet_ms
         self._clock = clock
@@ -116,7 +116,7 @@ class ChecksumPool:
                     await self._postpone(tx, claim, result, now_ms)
         self.stats.processed.add(len(good), self._clock.mono_ms())
         if any(plan.send for *_, plan in plans):
-            self._uploads.wake()
+            self._queues.wake_uploads()
 
     async def _record_digests(
         self,

@@ -83,6 +83,13 @@ class ServerNonsense(AssistError):
     reason = "server_nonsense"
 
 
+class KeyChanged(ServerNonsense):
+    """The server signs its receipts with another key than the one we know it by, or with none any more."""
+
+    reason = "receipt_key_changed"
+    server_wide = True
+
+
 class ServerBusy(AssistError):
     """The server asks for this request again a little later."""
 
@@ -115,6 +122,12 @@ class Refused(AssistError):
 
     remedy = Remedy.PARK
     reason = "refused"
+
+
+class TooLarge(Refused):
+    """The request as a whole is more than the server (or something before it) takes; less may do."""
+
+    reason = "too_large"
 
 
 class SessionLost(AssistError):

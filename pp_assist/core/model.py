@@ -42,6 +42,13 @@ class Stage(StrEnum):
     DELETION = "deletion"  # tell the server that it is gone
 
 
+class Lane(StrEnum):
+    """Who sends a file to the server: neither waits for the other."""
+
+    SMALL = "small"  # many files in one request
+    LARGE = "large"  # one file at a time, by chunks
+
+
 class WorkState(StrEnum):
     """Why a row of work is not being done at this moment."""
 

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
-from pp_assist.core.model import Listing, Root, Stage
+from pp_assist.core.model import Listing, Root
 from pp_assist.core.rules import Rules
 from pp_assist.scanner.settings import ScannerSettings
 from pp_assist.scanner.walk import walk
 from pp_assist.store import observations
 from pp_assist.store.db import Database
 from pp_assist.store.observations import Known, join
-from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queue import Queues
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Recorder:
     def __init__(
         self,
         db: Database,
-        queues: dict[Stage, WorkQueue],
+        queues: Queues,
         settings: ScannerSettings,
         clock: Clock,
         threads: ThreadPoolExecutor,
@@ -108,9 +108,9 @@ class Recorder:
             fresh_directories=fresh,
         )
         if found.to_hash:
-            self.queues[Stage.CHECKSUM].wake()
+            self.queues.checksum.wake()
         if found.vanished:
-            self.queues[Stage.VANISHED].wake()
+            self.queues.vanished.wake()
         return found
 
     def _rules(self, root: Root) -> Rules:

@@ -189,7 +189,7 @@ class Scanner:
                 await queue.ask_again(tx, root.id, self._clock.now_ms())
         await self._roots.scanned(root.id, None if start else self._clock.now_ms())
         if force or root.status == "unhealthy":  # its work was left alone until now
-            for waiting in self._recorder.queues.values():
+            for waiting in self._recorder.queues:
                 waiting.wake()
         return total
 

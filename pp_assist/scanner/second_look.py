@@ -17,8 +17,8 @@ class SecondLooks:
     def __init__(self, recorder: Recorder, roots: RootsTable) -> None:
         self._recorder = recorder
         self._roots = roots
-        self._waiting = recorder.queues[Stage.VANISHED]
-        self._deletions = recorder.queues[Stage.DELETION]
+        self._waiting = recorder.queues.vanished
+        self._deletions = recorder.queues.deletion
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -5,14 +5,16 @@ its generation is still the one that was worked on: late finishers change nothin
 """
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import aiosqlite
 
 from pp_assist.clock import Clock
-from pp_assist.core.model import Claim, Hashed, Location, Stage, Stat, Stored
+from pp_assist.core.model import Claim, Hashed, Lane, Location, Stage, Stat, Stored
 from pp_assist.store.db import Database
+from pp_server.wire.batch import MAX_INLINE_BYTES
 
 _READY = """
 SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
@@ -22,15 +24,17 @@ SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_n
        r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id
-WHERE w.stage = ? AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
-ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""
-_NEXT = "SELECT MIN(eligible_at_ms) FROM work WHERE stage = ? AND eligible_at_ms > ?"
+WHERE {which} AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
+AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""
+_NEXT = "SELECT MIN(eligible_at_ms) FROM work w WHERE {which} AND eligible_at_ms > ?"
+_OF_STAGE = "w.stage = ?1"
+_OF_LANE = "w.stage = 'upload' AND w.lane = ?1"  # the word itself, for the index that holds only this stage
 LONGEST_SLEEP_S = 30.0
 IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
 """Nothing is ever put off that long: the clock was put back while no daemon ran, and the row is due."""
 CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
-_PUT_BACK = "UPDATE work SET eligible_at_ms = eligible_at_ms - ?1 WHERE stage = ?2 AND eligible_at_ms > ?3 + ?1"
+_PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?2 WHERE {which} AND eligible_at_ms > ?3 + ?2"
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
@@ -43,18 +47,23 @@ _ASK_AGAIN = """
 UPDATE work SET state = 'waiting', eligible_at_ms = ?1, attempts = 0
 WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
     SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?2))"""
-_MOVE = """
+LANE = f"CASE WHEN size_bytes <= {MAX_INLINE_BYTES} THEN '{Lane.SMALL}' ELSE '{Lane.LARGE}' END"
+"""The lane of a row of `files`."""
+_MOVE = f"""
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
-    reason = NULL, last_error = NULL
-WHERE file_id = ? AND gen = ? AND stage = ?"""
+    reason = NULL, last_error = NULL, lane = (SELECT {LANE} FROM files WHERE id = work.file_id)
+WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
 
 
 class WorkQueue:
-    """The rows of one stage."""
+    """The rows of one stage, or of one lane of the uploads."""
 
-    def __init__(self, db: Database, stage: Stage, clock: Clock) -> None:
+    def __init__(self, db: Database, stage: Stage, clock: Clock, lane: Lane | None = None) -> None:
         self._db = db
         self._stage = stage
+        self._key: str = stage if lane is None else lane
+        which = _OF_STAGE if lane is None else _OF_LANE
+        self._ready, self._next, self._put_back = (sql.format(which=which) for sql in (_READY, _NEXT, _PUT_BACK))
         self._clock = clock
         self._claimed: set[int] = set()
         self._woken = asyncio.Event()
@@ -85,12 +94,13 @@ class WorkQueue:
         back_ms, self._offset_ms = self._offset_ms - offset_ms, offset_ms
         if back_ms > CLOCK_STEP_MS:
             async with self._db.transaction() as tx:
-                await tx.execute(_PUT_BACK, (back_ms, self._stage, now_ms - CLOCK_STEP_MS))
+                await tx.execute(self._put_back, (self._key, back_ms, now_ms - CLOCK_STEP_MS))
 
     async def claim(self, now_ms: int, limit: int) -> list[Claim]:
         """Take up to *limit* eligible rows that nobody holds, oldest first; none if there are none."""
         held = frozenset(self._claimed)  # whoever gives one back while we read has changed its row after our snapshot
-        rows = await self._db.rows(_READY, (self._stage, now_ms, now_ms + IMPOSSIBLE_WAIT_MS, limit + len(held)))
+        times = (now_ms, now_ms + IMPOSSIBLE_WAIT_MS)
+        rows = await self._db.rows(self._ready, (self._key, *times, json.dumps(list(held)), limit))
         held |= self._claimed
         free = [row for row in rows if row["file_id"] not in held][:limit]
         self._claimed |= {row["file_id"] for row in free}
@@ -105,7 +115,7 @@ class WorkQueue:
 
     async def _sleep(self, since_ms: int) -> None:
         """Sleep until woken, until the first row that was not yet eligible at *since_ms* is, or half a minute."""
-        next_ms = await self._db.value(_NEXT, (self._stage, since_ms))
+        next_ms = await self._db.value(self._next, (self._key, since_ms))
         timeout_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - self._clock.now_ms()) / 1000
         try:
             async with asyncio.timeout(min(max(0.0, timeout_s), LONGEST_SLEEP_S)):
@@ -115,8 +125,30 @@ class WorkQueue:
         self._woken.clear()
 
     def holds(self, claim: Claim) -> bool:
-        """Say whether somebody works on the file of *claim* (a claim of another stage, as a rule) in this one."""
+        """Say whether somebody works on the file of *claim*, for this queue."""
         return claim.file_id in self._claimed
+
+
+class Queues:
+    """All of them."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self.checksum = WorkQueue(db, Stage.CHECKSUM, clock)
+        self.uploads = {lane: WorkQueue(db, Stage.UPLOAD, clock, lane) for lane in Lane}
+        self.vanished = WorkQueue(db, Stage.VANISHED, clock)
+        self.deletion = WorkQueue(db, Stage.DELETION, clock)
+
+    def __iter__(self) -> Iterator[WorkQueue]:
+        yield from (self.checksum, *self.uploads.values(), self.vanished, self.deletion)
+
+    def wake_uploads(self) -> None:
+        """Let both lanes look."""
+        for queue in self.uploads.values():
+            queue.wake()
+
+    def is_uploading(self, claim: Claim) -> bool:
+        """Say whether the file of *claim* (a claim of another stage, as a rule) is being sent."""
+        return any(queue.holds(claim) for queue in self.uploads.values())
 
 
 async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
@@ -132,6 +164,11 @@ async def retry(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str,
 async def later(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
     """Try again at *at_ms*; it was not this file's fault."""
     await tx.execute(_LATER, (at_ms, reason, error, claim.file_id, claim.gen, claim.stage))
+
+
+async def later_all(tx: aiosqlite.Connection, claims: Iterable[Claim], at_ms: int, reason: str, error: str) -> None:
+    """`later`, for many with the same reason."""
+    await tx.executemany(_LATER, [(at_ms, reason, error, c.file_id, c.gen, c.stage) for c in claims])
 
 
 async def park(tx: aiosqlite.Connection, claim: Claim, reason: str, error: str) -> None:

@@ -31,16 +31,17 @@ SELECT f.id, f.gen FROM files f JOIN work w ON w.file_id = f.id AND w.gen = f.ge
 WHERE f.id IN (SELECT value FROM json_each(?))"""
 _STORED = f"""
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
-    stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?
+    stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
+    stored_size = size_bytes, stored_at = ?, stored_tree = ?, stored_leaf = ?
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
 _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
 WHERE stored_server IS NOT NULL AND stored_server <> ? AND stored_gen IS NOT NULL"""
-_SEND_AGAIN = """
-INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms)
-SELECT id, 'upload', gen, ?1, ?1 FROM files WHERE state = 'ready_for_upload'
-ON CONFLICT (file_id) DO NOTHING"""
+_SEND_AGAIN = f"""
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, lane)
+SELECT id, 'upload', gen, ?1, ?1, {queue.LANE} FROM files WHERE state = 'ready_for_upload'
+ON CONFLICT (file_id) DO NOTHING"""  # noqa: S608 - constants
 _RENEW = f"UPDATE files SET gen = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 _FORGET = f"DELETE FROM files WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 
@@ -79,15 +80,19 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> list[Cla
     return [claim for claim in claims if (claim.file_id, claim.gen) in current]
 
 
-async def stored(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, FileState, bool]], now_ms: int) -> None:
-    """Record receipts and remove the work they finish, together: (claim, receipt, state, bytes were sent)."""
-    await tx.executemany(
-        _STORED,
-        [
-            (state, now_ms, receipt.sequence, receipt.server_id, sent, *_key(claim))
-            for claim, receipt, state, sent in rows
-        ],
-    )
+async def stored(
+    tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, FileState, bool, int | None]], now_ms: int
+) -> None:
+    """Record receipts and remove the work they finish, together: (claim, receipt, state, bytes were sent, tree).
+
+    The receipt is a leaf of that tree (see `receipts.keep`); None where it is not signed.
+    """
+    values = []
+    for claim, receipt, state, sent, tree in rows:
+        place = (tree, None if tree is None or receipt.proof is None else receipt.proof.index)
+        facts = (state, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
+        values.append((*facts, *place, *_key(claim)))
+    await tx.executemany(_STORED, values)
     await queue.done(tx, [claim for claim, *_ in rows])
 
 

@@ -17,8 +17,10 @@ from pp_assist.core.errors import (
     ServerUnavailable,
     SessionLost,
     Stale,
+    TooLarge,
 )
 from pp_assist.http import Answer, Http
+from pp_server.wire.batch import CONTENT_TYPE, BatchAnswer, HeldAnswer, ReceiptKeysAnswer
 from pp_server.wire.errors import ErrorCode
 from pp_server.wire.messages import (
     ChunkAnswer,
@@ -28,11 +30,13 @@ from pp_server.wire.messages import (
     InitiateAnswer,
     VersionAnswer,
 )
+from pp_server.wire.receipts import ReceiptKey
 from pp_server.wire.version import PROTOCOL
 
 A = TypeVar("A", bound=BaseModel)
 
 SLOWEST_CHECK_BYTES_PER_S = 20_000_000
+SLOWEST_FILES_PER_S = 20
 
 UNAVAILABLE = (429, 502, 503, 504, 507)
 """Statuses that concern everybody, not this request."""
@@ -67,7 +71,7 @@ class UploadClient:
 
     async def put_chunk(self, upload_id: str, number: int, content: bytes) -> ChunkAnswer:
         """Send one chunk."""
-        answer = await self._http.request("PUT", f"/api/uploads/{upload_id}/chunk/{number}", content=content)
+        answer = await self._http.request("PUT", f"/api/uploads/{upload_id}/chunk/{number}", content=[content])
         return _parse(_accepted(answer), ChunkAnswer)
 
     async def complete(self, upload_id: str, sha256: str, size_bytes: int) -> CompleteAnswer:
@@ -83,6 +87,29 @@ class UploadClient:
     async def abort(self, upload_id: str) -> None:
         """Give up an upload whose chunks are of no use any more."""
         await self._call("DELETE", f"/api/uploads/{upload_id}")
+
+    async def held(self, digests: list[str]) -> set[str]:
+        """Return those of *digests* whose content the server has from us already."""
+        answer = await self._call("POST", "/api/files/held", {"sha256": digests})
+        return set(_parse(answer, HeldAnswer).held)
+
+    async def batch(self, body: list[bytes], operations: int) -> Answer:
+        """Send a batch whose encoded form is *body* (a list that is emptied); give the answer to `read_batch`.
+
+        The server has all of it on its disk before it answers, so many files are given the time for that.
+        """
+        patience_s = operations / SLOWEST_FILES_PER_S
+        answer = await self._http.request(
+            "POST", "/api/batch", content=body, content_type=CONTENT_TYPE, extra_timeout_s=patience_s
+        )
+        return _accepted(answer)
+
+    async def receipt_key(self) -> ReceiptKey:
+        """Return the key that signs the server's receipts from now on."""
+        keys = _parse(await self._call("GET", "/api/receipts/key"), ReceiptKeysAnswer).keys
+        if not keys:
+            raise ServerNonsense("the server signs receipts, and names no key")
+        return keys[0]
 
     async def deletions(self, files: list[dict[str, Any]]) -> DeletionsAnswer:
         """Tell of files that are gone; one result per file, in order."""
@@ -120,6 +147,21 @@ class UploadClient:
         await self._http.close()
 
 
+def read_batch(answer: Answer, operations: int) -> BatchAnswer:
+    """Return what became of each of the *operations* of a batch.
+
+    Raises:
+        ServerNonsense: it is no such answer.
+    """
+    try:
+        results = BatchAnswer.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise ServerNonsense(f"not an answer of our protocol: {error.errors()[0]['msg']}") from error
+    if len(results.results) != operations:
+        raise ServerNonsense("another number of results than operations")
+    return results
+
+
 def _parse(answer: Answer, model: type[A]) -> A:
     try:
         return model.model_validate(answer.json())
@@ -143,6 +185,8 @@ def _accepted(answer: Answer) -> Answer:
         raise ServerUnavailable(text, retry_after)
     if answer.status >= 500:
         raise ServerTrouble(text, retry_after)
+    if answer.status == 413:
+        raise TooLarge(text)
     if not code:
         raise ServerNonsense(text)
     match code:

@@ -14,9 +14,9 @@ from pp_assist.core.rest import eligible_at_ms
 from pp_assist.disk import look_at_all
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queue import Queues
 from pp_assist.uploader.link import ServerLink
-from pp_assist.uploader.transfer import Host, Transfer
+from pp_assist.uploader.way import Host, Way
 from pp_server.wire.messages import DeletionResult
 from pp_server.wire.names import json_fields
 from pp_server.wire.times import iso
@@ -34,7 +34,7 @@ class Deletions:
     def __init__(
         self,
         db: Database,
-        queues: dict[Stage, WorkQueue],
+        queues: Queues,
         link: ServerLink,
         host: Host,
         quiet_ms: int,
@@ -43,7 +43,7 @@ class Deletions:
     ) -> None:
         self._db = db
         self._queues = queues
-        self._waiting = queues[Stage.DELETION]
+        self._waiting = queues.deletion
         self._link = link
         self._host = host
         self._quiet_ms = quiet_ms
@@ -54,14 +54,13 @@ class Deletions:
         """Work until cancelled."""
         self._waiting.start_over()
         while True:
-            await self._link.ready()
-            at_a_time = self._link.capabilities.limit("max_deletions", DELETIONS_AT_A_TIME)
+            at_a_time = (await self._link.ready()).capabilities.limit("max_deletions", DELETIONS_AT_A_TIME)
             claims = await self._waiting.take(at_a_time)
             try:
-                transfer = await self._link.ready()
+                way = await self._link.ready()
                 gone = await self._still_gone(claims)
                 if gone:
-                    await self._tell(transfer, gone)
+                    await self._tell(way, gone)
             finally:
                 self._waiting.release(claims)
 
@@ -74,7 +73,7 @@ class Deletions:
         async with self._db.transaction() as tx:
             for claim, seen in zip(claims, looks, strict=True):
                 certain = seen is None or is_directory(seen)
-                if certain and not self._queues[Stage.UPLOAD].holds(claim):
+                if certain and not self._queues.is_uploading(claim):
                     gone.append(claim)
                 elif certain:  # its upload, still under way, must not be overtaken
                     await queue.later(tx, claim, now_ms + UPLOAD_ENDS_MS, "being_uploaded", "its upload must end first")
@@ -85,22 +84,22 @@ class Deletions:
                     eligible = eligible_at_ms(seen.stat, now_ms, self._quiet_ms, closed=False)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)
         if len(gone) < len(claims):
-            self._queues[Stage.CHECKSUM].wake()
+            self._queues.checksum.wake()
         return gone
 
-    async def _tell(self, transfer: Transfer, claims: list[Claim]) -> None:
-        if not self._link.capabilities.can("deletions"):
+    async def _tell(self, way: Way, claims: list[Claim]) -> None:
+        if not way.capabilities.can("deletions"):
             await self._failed(claims, NotOffered("the server does not take deletions"))
             return
         try:
-            answer = await transfer.client.deletions([self._notice(claim) for claim in claims])
+            answer = await way.client.deletions([self._notice(claim) for claim in claims])
         except Refused as error:
             if len(claims) == 1:
                 await self._failed(claims, error)
                 return
             half = len(claims) // 2  # one that is refused must not hold up the others
-            await self._tell(transfer, claims[:half])
-            await self._tell(transfer, claims[half:])
+            await self._tell(way, claims[:half])
+            await self._tell(way, claims[half:])
             return
         except AssistError as error:
             await self._failed(claims, error)
@@ -121,7 +120,7 @@ class Deletions:
                 await queue.move(tx, moves, self._clock.now_ms())
         log.info("the server was told of %d deletions (%d stale)", len(results), len(stale))
         if stale:
-            self._queues[Stage.VANISHED].wake()
+            self._queues.vanished.wake()
 
     async def _failed(self, claims: list[Claim], error: AssistError) -> None:
         """Keep every row. A batch the server refuses is tried again like any other: deletions are never dropped."""
@@ -131,19 +130,18 @@ class Deletions:
         log.info("%d deletions not told yet: %s", len(claims), error)
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
+            if error.server_wide and not alone:
+                await queue.later_all(tx, claims, now_ms, error.reason, str(error))
+                return
             for claim in claims:
-                if error.server_wide and not alone:
-                    await queue.later(tx, claim, now_ms, error.reason, str(error))
-                else:
-                    at_ms = now_ms + delay_ms(claim.attempts, random.random(), error.retry_after_s)  # noqa: S311
-                    await queue.retry(tx, claim, at_ms, error.reason, str(error))
+                at_ms = now_ms + delay_ms(claim.attempts, random.random(), error.retry_after_s)  # noqa: S311
+                await queue.retry(tx, claim, at_ms, error.reason, str(error))
 
     def _notice(self, claim: Claim) -> dict[str, object]:
         assert claim.hashed is not None
         return {
             **json_fields(claim.location.filepath),
-            "hostname": self._host.hostname,
-            "host_id": self._host.host_id,
+            **self._host.fields(),
             "sha256": claim.hashed.sha256,
             "gen": claim.gen,
             "deleted_at": iso(claim.queued_at_ms),

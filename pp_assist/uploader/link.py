@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,21 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
-from pp_assist.core.errors import AssistError, NeedsLogin
+from pp_assist.core.errors import AssistError, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.model import Server
 from pp_assist.http import Http
-from pp_assist.store import observations, versions
+from pp_assist.store import observations, receipts, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
-from pp_assist.uploader.client import UploadClient
-from pp_assist.uploader.transfer import Host, Transfer
+from pp_assist.uploader.client import Greeting, UploadClient
+from pp_assist.uploader.way import Host, Way
+from pp_server.wire.receipts import ReceiptKey
 
 log = logging.getLogger(__name__)
 
 NO_SERVER_POLL_S = 30.0
 GREET_AGAIN_MS = 600_000
 """A server that was replaced by a newer one between two requests is noticed after this time at the latest."""
-MIB = 1 << 20
+HOW_TO_ALLOW = "if that is as it should be, remove the server and add it again"
 
 HttpFactory = Callable[[Server, "UploaderSettings"], Http]
 
@@ -36,7 +36,9 @@ class UploaderSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parallel_uploads: int = Field(4, ge=1, le=64, description="Files sent at a time.")
+    parallel_uploads: int = Field(
+        4, ge=1, le=64, description="Large files sent at a time, besides batches of small ones."
+    )
     parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
     chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")
     timeout_seconds: float = Field(
@@ -47,16 +49,17 @@ class UploaderSettings(BaseModel):
 
 def connect(server: Server, settings: UploaderSettings) -> Http:
     """Return connections to *server*."""
-    connections = settings.parallel_uploads * settings.parallel_chunks + 2
+    connections = settings.parallel_uploads * (settings.parallel_chunks + 2) + 4  # batches, deletions, a greeting
     return Http(server.url, server.api_key, settings.timeout_seconds, connections)
 
 
 class ServerLink:
-    """Hands out a `Transfer` when there is a server that works, and lets everybody wait while there is none.
+    """Hands out the `Way` when there is a server that works, and lets everybody wait while there is none.
 
     Server-wide trouble is settled here, so that no file has to pay for it. After trouble (and at first) the server is
     *greeted*: asked who it is, so that only its own receipts count; what it can do, so that it is asked for nothing
-    else; and for the highest generation it knows of this host, so that ours begin above it.
+    else; which key signs its receipts, which must be the one that it showed us first; and for the highest generation it
+    knows of this host, so that ours begin above it.
     """
 
     def __init__(
@@ -66,8 +69,6 @@ class ServerLink:
         host: Host,
         settings: UploaderSettings,
         clock: Clock,
-        threads: ThreadPoolExecutor,
-        on_bytes: Callable[[int], None],
         http: HttpFactory = connect,
     ) -> None:
         self._db = db
@@ -75,20 +76,17 @@ class ServerLink:
         self._host = host
         self._settings = settings
         self._clock = clock
-        self._threads = threads
-        self._on_bytes = on_bytes
         self._http = http
         self._breaker = Breaker()
         self._one_at_a_time = asyncio.Lock()
         self._version = -1
         self._server: Server | None = None
-        self._transfer: Transfer | None = None
+        self._client: UploadClient | None = None
+        self._way: Way | None = None
         self._greeted = False
         self._greet_again_at_ms = 0
         self._server_id: str | None = None
         self._noted: tuple[int, str] | None = None
-        self.capabilities = Capabilities()
-        """What the server announced when it was greeted last: meant for whoever has just come from `ready`."""
 
     @property
     def reason(self) -> str | None:
@@ -108,7 +106,12 @@ class ServerLink:
             yield
             await changed.wait()
 
-    async def ready(self) -> Transfer:
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server announced when it was greeted last."""
+        return self._way.capabilities if self._way else Capabilities()
+
+    async def ready(self) -> Way:
         """Wait until there is a server that works, and return the way to it."""
         while True:
             async with self._one_at_a_time:
@@ -116,15 +119,15 @@ class ServerLink:
                 wait_s = self._wait_s()
                 if wait_s == 0 and not (self._greeted and self._clock.mono_ms() < self._greet_again_at_ms):
                     await self._greet()
-                if self._greeted and self._transfer is not None:
-                    return self._transfer
+                if self._greeted and self._way is not None:
+                    return self._way
                 changed = self._servers.changed
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait_s, 0.05)):
                     await changed.wait()
 
     def _wait_s(self) -> float:
-        if self._transfer is None:
+        if self._client is None:
             return NO_SERVER_POLL_S
         return self._breaker.wait_ms(self._clock.mono_ms()) / 1000
 
@@ -133,7 +136,7 @@ class ServerLink:
             return
         version = self._servers.version
         server = await self._servers.default()
-        if self._transfer is not None and server is not None and self._is_same(server):
+        if self._client is not None and server is not None and self._is_same(server):
             self._version = version
             return
         await self.close()
@@ -141,18 +144,8 @@ class ServerLink:
         self._breaker.succeeded()
         self._greeted = False
         self._noted = None
-        if self._server is None:
-            return
-        settings = self._settings
-        self._transfer = Transfer(
-            UploadClient(self._http(self._server, settings)),
-            self._host,
-            self._threads,
-            asyncio.Semaphore(settings.parallel_uploads * settings.parallel_chunks),
-            settings.parallel_chunks,
-            settings.chunk_size_mb * MIB,
-            self._on_bytes,
-        )
+        if self._server is not None:
+            self._client = UploadClient(self._http(self._server, self._settings))
 
     def _is_same(self, server: Server) -> bool:
         """Say whether we are connected to *server* already: what is under way to it goes on."""
@@ -160,23 +153,48 @@ class ServerLink:
         return known is not None and _way_to(known) == _way_to(server)
 
     async def _greet(self) -> None:
-        assert self._transfer is not None
+        client, server = self._client, self._server
+        assert client is not None
+        assert server is not None
         try:
-            greeting = await self._transfer.client.greet()
-            knows_hosts = greeting.capabilities.can("hosts")
-            highest = await self._transfer.client.highest_gen(self._host.host_id) if knows_hosts else 0
+            greeting = await client.greet()
+            server_id, capabilities = greeting.server_id, greeting.capabilities
+            key = await self._key(client, server, greeting)
+            highest = await client.highest_gen(self._host.host_id) if capabilities.can("hosts") else 0
         except AssistError as error:
             await self.failed(error)
             return
-        server_id = greeting.server_id
         async with self._db.transaction() as tx:
             await observations.raise_gen(tx, highest)
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
-        self.capabilities = greeting.capabilities
+        self._way = Way(client, self._host, capabilities, key)
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
+
+    async def _key(self, client: UploadClient, server: Server, greeting: Greeting) -> ReceiptKey | None:
+        """Return the key that signs this server's receipts; None where it signs none, and never has.
+
+        Raises:
+            KeyChanged: it is not the key we know the server by. That is a person's to decide.
+        """
+        known = await receipts.trusted_key(self._db, greeting.server_id) if greeting.server_id else None
+        if not greeting.capabilities.can("receipts"):
+            if known is not None:
+                raise KeyChanged("the server used to sign its receipts and no longer does; " + HOW_TO_ALLOW)
+            return None
+        shown = await client.receipt_key()
+        if greeting.server_id is None:
+            raise ServerNonsense("the server signs receipts, and does not say who it is")
+        if known is None:
+            log.info("server %s signs its receipts with key %s: trusted from now on", server.name, shown.key_id)
+            async with self._db.transaction() as tx:
+                await receipts.trust(tx, greeting.server_id, shown, server.id, self._clock.now_ms())
+        elif shown != known:
+            what = f"the server signs its receipts with key {shown.key_id}; we know it by {known.key_id}"
+            raise KeyChanged(f"{what}; {HOW_TO_ALLOW}")
+        return shown
 
     async def succeeded(self) -> None:
         """Note that the server did what it was asked."""
@@ -208,9 +226,9 @@ class ServerLink:
     async def close(self) -> None:
         """Close the connections; `ready` makes new ones."""
         self._version = -1
-        transfer, self._transfer = self._transfer, None
-        if transfer is not None:
-            await transfer.client.close()
+        client, self._client, self._way = self._client, None, None
+        if client is not None:
+            await client.close()
 
 
 def _way_to(server: Server) -> tuple[object, ...]:

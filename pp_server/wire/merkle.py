@@ -35,6 +35,11 @@ class Tree:
         """The hash that stands for all leaves."""
         return self._levels[-1][0]
 
+    @property
+    def leaves(self) -> list[bytes]:
+        """The hashes it was made of."""
+        return self._levels[0]
+
     def path(self, index: int) -> list[bytes]:
         """Return the hashes that lead from leaf *index* up to the root, lowest first."""
         path = []

@@ -10,8 +10,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict
 
 from pp_server.wire.merkle import Tree, leaf_hash, root_from_path
@@ -160,6 +158,9 @@ def check_root(root: bytes, proof: Proof, key: ReceiptKey) -> None:
     Raises:
         NotProven: it is not the key's.
     """
+    from cryptography.exceptions import InvalidSignature  # 7 MiB that whoever checks nothing need not carry
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     if proof.key_id != key.key_id:
         raise NotProven(f"the receipt is signed by key {proof.key_id}, not {key.key_id}")
     try:

@@ -120,7 +120,7 @@ async def test_a_receipt_for_an_outdated_version_does_not_complete_the_file(db: 
     (late,) = await hash_all(db)
     await see(db, root_id, {b"f": OLD._replace(size_bytes=2)})
     async with db.transaction() as tx:
-        await versions.stored(tx, [(late, receipt(late), FileState.COMPLETED, True)], NOW_MS)
+        await versions.stored(tx, [(late, receipt(late), FileState.COMPLETED, True, None)], NOW_MS)
     counts = await Report(db).counts()
     assert counts.files[FileState.DISCOVERED] == 1
     assert counts.queued(Stage.CHECKSUM) == 1
@@ -221,7 +221,9 @@ async def test_counters_are_those_of_the_rows_after_any_walk(db: Database, root_
             async with db.transaction() as tx:
                 await versions.offered(tx, claims[::2])
                 if claims and rng.random() < 0.5:
-                    await versions.stored(tx, [(claims[0], receipt(claims[0]), FileState.COMPLETED, True)], NOW_MS)
+                    await versions.stored(
+                        tx, [(claims[0], receipt(claims[0]), FileState.COMPLETED, True, None)], NOW_MS
+                    )
         elif step < 0.85:
             claims = await queue_of(db, rng.choice(list(Stage))).claim(NOW_MS, 3)
             async with db.transaction() as tx:

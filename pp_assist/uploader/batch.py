@@ -1,0 +1,201 @@
+"""The small lane: many files in one request. Each gets its own result; none holds up the others.
+
+One batch is: ask which contents the server holds already, read the others, send everything, believe the receipts. A
+batch may be repeated: the same generations get the same receipts, and what arrived the first time is held by then.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pp_assist.core.capabilities import Capabilities
+from pp_assist.core.errors import AssistError, Refused, Remedy, ServerNonsense, Stale, TooLarge
+from pp_assist.core.model import Claim
+from pp_assist.http import Answer
+from pp_assist.uploader.client import read_batch
+from pp_assist.uploader.confirmed import Confirmed, believed
+from pp_assist.uploader.link import ServerLink
+from pp_assist.uploader.packing import Packed, pack
+from pp_assist.uploader.settle import Settle
+from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.way import Way
+from pp_server.wire.batch import MAX_HASHES, MAX_INLINE_BYTES, MAX_OPERATIONS, OperationResult
+from pp_server.wire.receipts import Receipt
+
+log = logging.getLogger(__name__)
+
+BATCH_FILES = 1000
+BATCH_BYTES = 4 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What is meant to be one batch."""
+
+    claims: list[Claim]
+    lacking: frozenset[str] = frozenset()
+    """Digests of contents the server has just said it does not have, whatever it said before."""
+
+    def halves(self) -> "list[Share]":
+        """Return the same as two."""
+        middle = len(self.claims) // 2
+        return [Share(self.claims[:middle], self.lacking), Share(self.claims[middle:], self.lacking)]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a server made of a batch."""
+
+    confirmed: list[Confirmed]
+    failures: list[tuple[Claim, AssistError]]
+    missing: list[Claim]
+
+
+class Batches:
+    """Sends small files."""
+
+    def __init__(
+        self,
+        settle: Settle,
+        link: ServerLink,
+        transfer: Transfer,
+        threads: ThreadPoolExecutor,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self._settle = settle
+        self._link = link
+        self._transfer = transfer
+        self._threads = threads
+        self._on_bytes = on_bytes
+        self._most_bytes = BATCH_BYTES
+
+    async def send(self, way: Way, claims: Sequence[Claim]) -> None:
+        """Give *claims* to the server and settle each; if the server gets into trouble, the rest stays as it is."""
+        most = way.capabilities.limit("max_inline_size", MAX_INLINE_BYTES)
+        for claim in claims:
+            if _size(claim) > most and self._link.reason is None:
+                await self._by_chunks(way, claim)
+        small = [claim for claim in claims if _size(claim) <= most]
+        waiting = deque(_shares(small, way.capabilities, self._most_bytes))
+        while waiting and self._link.reason is None:
+            waiting.extendleft(reversed(await self._share(way, waiting.popleft())))
+
+    async def _share(self, way: Way, share: Share) -> list[Share]:
+        """Send one batch; return what must be sent next, because there was no room for it or it was refused."""
+        left: list[Share] = []
+        try:
+            held = await self._held(way, share)
+            packed = await self._in_thread(pack, share.claims, way.host, held)
+            left = [Share(packed.left, share.lacking)] if packed.left else []
+            share = Share(packed.claims, share.lacking)
+            if packed.failures:
+                await self._settle.failed(packed.failures)
+            if packed.claims:
+                left = await self._travel(way, packed) + left
+        except AssistError as error:
+            return await self._failed(way, share, error) + left
+        except Exception as error:
+            if len(share.claims) == 1:
+                await self._settle.unexpected(share.claims[0], error)
+                return left
+            return share.halves() + left
+        return left
+
+    async def _held(self, way: Way, share: Share) -> set[str]:
+        """Ask which contents need not travel."""
+        digests = {claim.hashed.sha256 for claim in share.claims if claim.hashed and _size(claim)} - share.lacking
+        if not digests or not way.capabilities.can("held"):
+            return set()
+        return await way.client.held(sorted(digests)) & digests
+
+    async def _travel(self, way: Way, packed: Packed) -> list[Share]:
+        """Send a batch and settle what became of it; return what must be sent again, with its content."""
+        answer = await way.client.batch(packed.body, len(packed.claims))
+        self._on_bytes(sum(packed.sent))
+        judged = await self._in_thread(_judge, answer, packed, way)
+        if judged.confirmed:
+            await self._settle.stored(judged.confirmed)
+        else:
+            await self._link.succeeded()
+        if judged.failures:
+            await self._settle.failed(judged.failures)
+        lacking = frozenset(claim.hashed.sha256 for claim in judged.missing if claim.hashed)
+        return [Share(judged.missing, lacking)] if judged.missing else []
+
+    async def _failed(self, way: Way, share: Share, error: AssistError) -> list[Share]:
+        """Settle a whole batch that came to nothing, or return what to try instead."""
+        if isinstance(error, TooLarge):
+            self._most_bytes = max(MAX_INLINE_BYTES, min(self._most_bytes, sum(map(_size, share.claims))) // 2)
+        if isinstance(error, Refused) and len(share.claims) > 1:
+            return share.halves()  # one that is refused must not hold up the others
+        if isinstance(error, TooLarge):
+            await self._by_chunks(way, share.claims[0])
+        elif error.remedy in (Remedy.WAIT, Remedy.LOGIN):
+            await self._settle.trouble(share.claims, error)
+        else:
+            await self._settle.failed([(claim, error) for claim in share.claims])
+        return []
+
+    async def _by_chunks(self, way: Way, claim: Claim) -> None:
+        """Send a file that is small for us and too large for one request of this server."""
+        try:
+            await self._settle.stored([await self._transfer.run(way, claim)])
+        except AssistError as error:
+            await self._settle.failed([(claim, error)])
+
+    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+def _shares(claims: Sequence[Claim], capabilities: Capabilities, most_bytes: int) -> Iterator[Share]:
+    """Yield *claims* in parts that are one batch each, however much of their content must travel."""
+    most_files = min(
+        capabilities.limit("max_operations", min(BATCH_FILES, MAX_OPERATIONS)),
+        capabilities.limit("max_hashes", MAX_HASHES),
+    )
+    most_bytes = capabilities.limit("max_batch_size", most_bytes)
+    share: list[Claim] = []
+    total = 0
+    for claim in claims:
+        if share and (len(share) == most_files or total + _size(claim) > most_bytes):
+            yield Share(share)
+            share, total = [], 0
+        share.append(claim)
+        total += _size(claim)
+    if share:
+        yield Share(share)
+
+
+def _size(claim: Claim) -> int:
+    return claim.hashed.stat.size_bytes if claim.hashed else 0
+
+
+def _judge(answer: Answer, packed: Packed, way: Way) -> Judged:
+    """Sort the results of a batch. CPU-bound: call it in a thread.
+
+    Raises:
+        ServerNonsense: the answer as a whole is not to be believed.
+    """
+    receipts: list[tuple[Claim, Receipt, int]] = []
+    failures: list[tuple[Claim, AssistError]] = []
+    missing: list[Claim] = []
+    results = read_batch(answer, len(packed.claims)).results
+    for claim, result, sent, inline in zip(packed.claims, results, packed.sent, packed.inline, strict=True):
+        match result:
+            case OperationResult(status="stored", receipt=Receipt() as receipt):
+                receipts.append((claim, receipt, sent))
+            case OperationResult(status="missing") if not inline:
+                missing.append(claim)
+            case OperationResult(status="stale", gen=int() as gen):
+                failures.append((claim, Stale(gen)))
+            case OperationResult(status="refused"):
+                failures.append((claim, Refused(f"the server refuses it ({result.code}): {result.detail}")))
+            case _:
+                raise ServerNonsense(f"a file was sent, and the result is {result.status}")
+    return Judged(believed(receipts, way.host, way.key), failures, missing)

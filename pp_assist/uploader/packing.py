@@ -1,0 +1,102 @@
+"""Making one request of many small files: each is read, proven to be what was hashed, and put behind the others.
+
+Blocking: one call in one thread per batch, because a thread hop per small file costs more than the file.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pp_assist.core.errors import AssistError, FileChanged
+from pp_assist.core.model import Claim
+from pp_assist.uploader.transfer import open_unchanged, read_unchanged
+from pp_assist.uploader.way import Host, offer_of
+
+PIECE_BYTES = 256 << 10
+"""Contents are joined up to about this size: sending many tiny pieces costs more than copying them."""
+
+HEAD_BYTES = 2 << 20
+"""The line of JSON is kept this short: names may be long, and the server repeats them in its answer."""
+
+
+@dataclass(slots=True)
+class Packed:
+    """One batch, ready to be sent."""
+
+    claims: list[Claim] = field(default_factory=list)
+    """What is in it, in order."""
+    sent: list[int] = field(default_factory=list)
+    """For each of them, the bytes of content that are in it."""
+    inline: list[bool] = field(default_factory=list)
+    """For each of them, whether its content is in it."""
+    body: list[bytes] = field(default_factory=list)
+    failures: list[tuple[Claim, AssistError]] = field(default_factory=list)
+    """What cannot be sent as it is."""
+    left: list[Claim] = field(default_factory=list)
+    """What did not fit any more."""
+
+
+def pack(claims: Sequence[Claim], host: Host, held: Collection[str]) -> Packed:
+    """Pack *claims* into one batch. Content that is *held* by the server, or is in the batch already, is only named."""
+    packed, loose, operations, head_bytes = Packed(), _Joined(), [], 0
+    named = set(held)
+    for number, claim in enumerate(claims):
+        assert claim.hashed is not None
+        digest = claim.hashed.sha256
+        inline = digest not in named
+        operation = {"op": "put", **offer_of(claim), "content": "inline" if inline else "held"}
+        line = json.dumps(operation, separators=(",", ":"))
+        head_bytes += len(line) + 1
+        if head_bytes > HEAD_BYTES and number:
+            packed.left = list(claims[number:])
+            break
+        try:
+            content = _read(claim, inline)
+        except AssistError as error:
+            packed.failures.append((claim, error))
+            continue
+        named.add(digest)
+        loose.add(content)
+        packed.claims.append(claim)
+        packed.inline.append(inline)
+        packed.sent.append(len(content))
+        operations.append(line)
+    common = json.dumps(host.fields() | {"paths": False}, separators=(",", ":"))
+    head = f'{common[:-1]},"operations":[{",".join(operations)}]}}\n'
+    packed.body = [head.encode(), *loose.pieces()]
+    return packed
+
+
+def _read(claim: Claim, inline: bool) -> bytes:
+    """Return the content (nothing, where it need not travel) of a file that certainly is what was hashed."""
+    hashed = claim.hashed
+    assert hashed is not None
+    with ExitStack() as stack:
+        fd = open_unchanged(stack, claim, hashed)
+        if not inline:
+            return b""
+        content = read_unchanged(fd, hashed, 0, hashed.stat.size_bytes)
+    if hashlib.sha256(content).hexdigest() != hashed.sha256:
+        raise FileChanged("its content is not what was hashed, though it looks untouched")
+    return content
+
+
+class _Joined:
+    """Contents, joined into pieces as they come."""
+
+    def __init__(self) -> None:
+        self._whole: list[bytes] = []
+        self._loose: list[bytes] = []
+        self._loose_bytes = 0
+
+    def add(self, content: bytes) -> None:
+        self._loose.append(content)
+        self._loose_bytes += len(content)
+        if self._loose_bytes >= PIECE_BYTES:
+            self._whole.append(b"".join(self._loose))
+            self._loose, self._loose_bytes = [], 0
+
+    def pieces(self) -> list[bytes]:
+        return [*self._whole, b"".join(self._loose)] if self._loose else self._whole

@@ -1,0 +1,53 @@
+"""What everybody who sends something needs to know: who we are, whom we speak to, and what an offer says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pp_assist import posix
+from pp_assist.core.capabilities import Capabilities
+from pp_assist.core.model import Claim
+from pp_assist.uploader.client import UploadClient
+from pp_server.wire.names import json_fields
+from pp_server.wire.receipts import ReceiptKey
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Who we are for the server."""
+
+    host_id: str
+    hostname: str
+
+    def fields(self) -> dict[str, str]:
+        """Return it as the fields of a request."""
+        return {"hostname": self.hostname, "host_id": self.host_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to one server that works, as it was when it was greeted last."""
+
+    client: UploadClient
+    host: Host
+    capabilities: Capabilities = Capabilities()  # noqa: RUF009 - immutable
+    key: ReceiptKey | None = None
+    """What its receipts must be signed with; None: it signs none."""
+
+
+def offer_of(claim: Claim) -> dict[str, Any]:
+    """Return all that is told of a hashed file besides its content."""
+    hashed = claim.hashed
+    assert hashed is not None
+    return {
+        **json_fields(claim.location.filepath),
+        "gen": claim.gen,
+        "kind": "file",
+        "sha256": hashed.sha256,
+        "file_size": hashed.stat.size_bytes,
+        "mtime_ns": hashed.stat.mtime_ns,
+        "mode": hashed.mode,
+        "uid": hashed.uid,
+        "gid": hashed.gid,
+        "user": posix.user_name(hashed.uid),
+        "group": posix.group_name(hashed.gid),
+    }
