@@ -83,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--status", choices=_STATES)
     files.add_argument("--limit", type=int, default=100)
     files.add_argument("--offset", type=int, default=0)
+    receipt = command("receipt", _receipt, "the server's signed word that it has a file; --json is for keeping")
+    receipt.add_argument("path")
     scan = command("scan", _scan, "look for changes now")
     scan.add_argument("path", nargs="?", help="only this folder")
     scan.add_argument("--force", action="store_true", help="hash everything again")
@@ -278,6 +280,17 @@ def _file_line(file: Any) -> str:
 def _rest(answer: Any) -> list[str]:
     shown = answer["offset"] + len(answer["files"])
     return [f"... {answer['total'] - shown} more (--offset {shown})"] if shown < answer["total"] else []
+
+
+def _receipt(args: argparse.Namespace) -> int:
+    from pp_server.wire.names import to_query
+
+    path = os.path.abspath(os.fsencode(os.path.expanduser(args.path)))
+    answer = _ask(args, "GET", f"/receipt?path={to_query(path)}")
+    shown = {name: value for name, value in answer.items() if value is not None and name != "proof"}
+    shown["signed_by"] = f"key {answer['proof']['key_id']}"
+    _show(args, answer, lambda: [f"{name:<12} {_printable(str(value))}" for name, value in shown.items()])
+    return OK
 
 
 def _scan(args: argparse.Namespace) -> int:

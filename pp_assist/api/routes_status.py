@@ -1,14 +1,16 @@
-"""Health, status, statistics, files."""
+"""Health, status, statistics, files and their receipts."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from pp_assist.api.paths import covering
+from pp_assist.api.paths import covering, root_of
+from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
 from pp_assist.store.report import FileRow
 from pp_server.wire.names import json_fields, query_bytes
+from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
 
 DELETING = (Stage.VANISHED, Stage.DELETION)
@@ -120,6 +122,25 @@ def router(services: Services) -> APIRouter:
             "limit": limit,
             "offset": offset,
         }
+
+    @routes.get("/receipt")
+    async def receipt(request: Request) -> dict[str, Any]:
+        path = query_bytes(request.scope["query_string"], "path")
+        if not path:
+            raise Refusal(422, "invalid_request", "path: is needed")
+        if (place := root_of(await services.roots.all(), path)) is None:
+            raise Refusal(404, "not_found", "this path is not registered")
+        found = await services.report.signed_receipt(place[0].id, place[1])
+        if found is None:
+            raise Refusal(404, "no_receipt", "there is no signed receipt for this path")
+        signed, key = found
+        try:
+            if key is None:
+                raise NotProven(f"the key {signed.proof and signed.proof.key_id} is not known any more")
+            check(signed, key)  # what we hand out must convince others
+        except NotProven as error:
+            raise Refusal(409, "receipt_not_proven", str(error)) from error
+        return signed.model_dump()
 
     return routes
 

@@ -5,8 +5,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.store import receipts
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
+from pp_server.wire.receipts import Receipt, ReceiptKey
 
 _COUNTERS = "SELECT name, value FROM counters"
 _OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
@@ -103,6 +105,10 @@ class Report:
         where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name)
         total = await self._db.value(_COUNT, where)
         return [_file(row) for row in await self._db.rows(_FILES, (*where, limit, offset))], total
+
+    async def signed_receipt(self, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:
+        """Return the last receipt for a path below a root, if it is a signed one: see `receipts.signed_receipt`."""
+        return await receipts.signed_receipt(self._db, root_id, relative)
 
 
 def _file(row: sqlite3.Row) -> FileRow:

@@ -14,7 +14,7 @@ from pp_assist.daemon import build, services_of
 from pp_assist.settings import Settings
 from pp_assist.state import open_state
 from pp_assist.supervisor import Supervisor
-from pp_assist.uploader.transfer import Host
+from pp_assist.uploader.way import Host
 
 
 @pytest.fixture

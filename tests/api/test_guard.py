@@ -8,7 +8,7 @@ ROUTES = [
     ("GET", "/status"), ("GET", "/stats"), ("GET", "/files"), ("GET", "/paths"), ("GET", "/paths/1"),
     ("POST", "/paths"), ("DELETE", "/paths/1"), ("POST", "/scan/trigger"), ("GET", "/servers"), ("POST", "/servers"),
     ("DELETE", "/servers/1"), ("GET", "/config"), ("POST", "/config"), ("GET", "/nowhere"), ("GET", "/docs"),
-    ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"),
+    ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"), ("GET", "/receipt"),
 ]  # fmt: skip
 
 FOREIGN_HOSTS = [

@@ -8,6 +8,9 @@ from urllib.parse import quote
 import pytest
 from asking import Api
 
+from pp_server.wire.names import from_json
+from pp_server.wire.receipts import Receipt, ReceiptKey, check
+
 
 async def add(api: Api, path: Path, **more: object) -> dict[str, object]:
     answer = await api.http.post("/paths", json={"path": str(path), **more})
@@ -202,3 +205,34 @@ async def test_a_link_inside_a_watched_folder_is_no_folder_of_its_own(api: Api) 
     (api.folder / "link").symlink_to(api.folder.parent / "elsewhere")
     answer = await api.http.post("/paths", json={"path": str(api.folder / "link")})
     assert (answer.status_code, answer.json()["code"]) == (400, "path_overlaps")
+
+
+async def test_a_receipt_is_shown_only_where_it_proves_something(api: Api) -> None:
+    released = Path(__file__).parents[1] / "store" / "released" / "assist-3.sql"
+    async with api.daemon.db.transaction() as tx:
+        await tx.execute("PRAGMA defer_foreign_keys = ON")
+        for line in released.read_text().splitlines():
+            if line.startswith(
+                ('INSERT INTO "files"', 'INSERT INTO "receipt', 'INSERT INTO "roots"', 'INSERT INTO "dir')
+            ):
+                await tx.execute(line.replace(",1,1795183820458);", ",NULL,1795183820458);"))
+    answer = await api.http.get("/receipt?path=/tmp/example/tree/caf%E9")
+    assert answer.status_code == 200, answer.text
+    receipt = Receipt.model_validate(answer.json())
+    (row,) = await api.daemon.db.rows("SELECT key_id, public_key FROM receipt_keys")
+    check(receipt, ReceiptKey(**dict(row)))
+    assert from_json(receipt.filepath, receipt.filepath_b64) == b"/tmp/example/tree/caf\xe9"
+
+    async def code(path: str) -> tuple[int, str]:
+        answer = await api.http.get(f"/receipt{path}")
+        return answer.status_code, answer.json()["code"]
+
+    assert await code("") == (422, "invalid_request")
+    assert await code("?path=/elsewhere") == (404, "not_found")
+    assert await code("?path=/tmp/example/tree/waiting") == (404, "no_receipt")
+    async with api.daemon.db.transaction() as tx:
+        await tx.execute("UPDATE files SET stored_size = stored_size + 1 WHERE name = CAST('a.txt' AS BLOB)")
+    assert await code("?path=/tmp/example/tree/a.txt") == (409, "receipt_not_proven")
+    async with api.daemon.db.transaction() as tx:
+        await tx.execute("DELETE FROM receipt_keys")
+    assert await code("?path=/tmp/example/tree/sub/b.bin") == (409, "receipt_not_proven")
