@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 SEED ?= 1
 BUDGET ?= 600
 TREE ?=
+CUTS ?= 1000
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-walk clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-oracle prove-walk clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,12 @@ prove-tree: $(READY) ## a real tree, bit by bit, and nothing sent twice (TREE=/u
 
 prove-outage: $(READY) ## a server away for a minute, and every kind of nonsense instead of answers
 	$(BIN)/python -m tests.e2e.prove outage --seed $(SEED) --seconds $(BUDGET)
+
+prove-power: $(READY) ## the power is cut (CUTS=1000) under the server: ext4 on a loop device, as root
+	$(BIN)/python -m tests.e2e.prove power --seed $(SEED) --seconds $(BUDGET) --cuts $(CUTS)
+
+prove-oracle: $(READY) ## 50 customers, a server killed every 20 s, and all that was acknowledged is read back
+	$(BIN)/python -m tests.e2e.prove oracle --seed $(SEED) --seconds $(BUDGET)
 
 prove-walk: $(READY) ## random walks through changes and faults, in one process, one seed after the other
 	$(BIN)/python tests/pipeline/walk.py --seed $(SEED) --seconds $(BUDGET) | tee -a tests/evidence/walk.jsonl

@@ -252,10 +252,14 @@ class Server(Program):
     """`pp_server run`"""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        self.data = folder / "server"
-        arguments = ["run", "--data-dir", str(self.data)]
-        super().__init__("pp_server", arguments, folder / "server.log", folder, **environment)
+        super().__init__("pp_server", [], folder / "server.log", folder, **environment)
+        self.use_data(folder / "server")
         self._key = ""
+
+    def use_data(self, directory: Path) -> None:
+        """Have its data lie there."""
+        self.data = directory
+        self.arguments = ["run", "--data-dir", str(directory)]
 
     @property
     def url(self) -> str:

@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from typing import Any
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
+from tests.oracle.watch import watch_crowd
+from tests.power.cutting import cut_many
+from tests.power.loopdisk import why_not
+from tests.power.real import cut_real
 
 EVIDENCE = Path(__file__).parent.parent / "evidence"
 RSS_LIMIT = 200 * MIB
@@ -223,6 +229,30 @@ def _away(made: World, tenant: Tenant, seconds: float) -> float:
     return made.soon_equal(60)
 
 
+# -- power
+
+
+def prove_power(options: argparse.Namespace, budget: Budget) -> Results:
+    """The power is cut at random moments, by the hundred: everything acknowledged is there afterwards. Root only."""
+    if reason := why_not():
+        raise SystemExit(f"not here: {reason}")
+    share = 0.8 * budget.left
+    many = cut_many(options.seed, options.cuts, share, say=say)
+    real = cut_real(options.seed, max(1, options.cuts // 40), budget.left)
+    say(f"{budget.used:6.1f} s  {real.cuts} cuts under a real process")
+    return {"in_process": asdict(many), "real_process": asdict(real), "seconds": budget.used}
+
+
+# -- oracle
+
+
+def prove_oracle(options: argparse.Namespace, budget: Budget) -> Results:
+    """Dozens of customers, a server that is killed now and then, and at the end everything is read back."""
+    with tempfile.TemporaryDirectory(prefix="pp-oracle-") as folder:
+        found = watch_crowd(Path(folder), options.seed, options.clients, 0.6 * budget.left, say=say)
+    return {**asdict(found), "seconds": budget.used}
+
+
 # -- all of them
 
 
@@ -246,6 +276,8 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "resume": prove_resume,
     "tree": prove_tree,
     "outage": prove_outage,
+    "power": prove_power,
+    "oracle": prove_oracle,
 }
 
 
@@ -289,6 +321,8 @@ def main() -> int:
     parser.add_argument("--mib", type=int, default=3072, help="resume: size of the file")
     parser.add_argument("--kills", type=int, default=20, help="resume: how often somebody is killed")
     parser.add_argument("--tree", default="", help="tree: what to upload (default: Python's standard library)")
+    parser.add_argument("--cuts", type=int, default=1000, help="power: how often it is cut")
+    parser.add_argument("--clients", type=int, default=50, help="oracle: customers at the same time")
     parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed

@@ -1,0 +1,264 @@
+"""A customer of the server: uploads, deletes, gives up, comes back; and writes down each question and each answer.
+
+Speaks HTTP as documented in docs/protocol.md and knows nothing else of the server. One customer is one host, one thing
+at a time; what it does follows from its random numbers, when it is interrupted does not.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.oracle.oracle import DELETED, Broken, Fact, Oracle, State
+
+PAGE = 500
+
+
+class Lost(Exception):
+    """No answer, or one that says nothing: the server is gone, or is on its way out."""
+
+
+def contents(seed: int, size: int) -> bytes:
+    """Return the bytes that belong to a seed and a size."""
+    return random.Random(seed).randbytes(size)
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What customers do, and how much of it."""
+
+    paths: int = 8
+    size: Callable[[random.Random], int] = lambda rng: int(2 ** rng.uniform(0, 15)) - 1
+    geometry: Mapping[str, int] = field(default_factory=lambda: {"chunk_size": 4096})
+    in_flight: int = 3
+    known: float = 0.25
+    """How often content is sent that the server has already."""
+    give_up: float = 0.05
+    stop_midway: float = 0.05
+    delete: float = 0.15
+
+
+class Customer:
+    """One host. *excused* says whether the server may fail now, because somebody took its disk or killed it."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        oracle: Oracle,
+        host: str,
+        rng: random.Random,
+        excused: Callable[[], bool],
+        taste: Taste | None = None,
+    ) -> None:
+        self._http = http
+        self._oracle = oracle
+        self._host = host
+        self._rng = rng
+        self._excused = excused
+        self._taste = taste or Taste()
+        self._gen = oracle.highest_gen(host)
+        self.acknowledged = 0
+
+    # what customers do
+
+    async def act(self) -> None:
+        """Do one thing. Raises Lost where the server went away meanwhile: then `finish` is what comes next."""
+        dice = self._rng.random()
+        live = self._live()
+        if live and dice < self._taste.delete:
+            some = self._rng.sample(live, min(len(live), self._rng.randint(1, 3)))
+            await self.delete([self._fact(fact.path, DELETED) for fact in some])
+        else:
+            await self.upload(self._new_version(), self._rng.random())
+
+    async def finish(self) -> None:
+        """Bring what was begun to its end, as every client does after a crash: by asking the same again."""
+        left = self._oracle.unfinished(self._host)
+        for fact in left:
+            if not fact.is_tombstone:
+                await self.upload(fact)
+        gone = [fact for fact in left if fact.is_tombstone]
+        if gone:
+            await self.delete(gone)
+
+    def _live(self) -> list[Fact]:
+        heads = self._oracle.newest(self._host).values()
+        return [f for f in heads if not f.is_tombstone and self._oracle.states[f] is State.ACKED]
+
+    def _fact(self, path: str, sha256: str, size: int = 0, seed: int = 0) -> Fact:
+        self._gen += 1
+        return Fact(self._host, path, self._gen, sha256, size, seed)
+
+    def _new_version(self) -> Fact:
+        path = f"/{self._rng.randrange(self._taste.paths)}"
+        live = self._live()
+        if live and self._rng.random() < self._taste.known:
+            same = self._rng.choice(live)
+            return self._fact(path, same.sha256, same.size, same.seed)
+        seed, size = self._rng.getrandbits(48), self._taste.size(self._rng)
+        return self._fact(path, hashlib.sha256(contents(seed, size)).hexdigest(), size, seed)
+
+    async def upload(self, fact: Fact, mood: float = 1.0) -> None:
+        """Send one version. With a low *mood* it is given up, or left half sent and then resumed."""
+        self._oracle.note(State.BEGUN, fact)
+        begun = await self._initiate(fact)
+        chunks = [n for first, last in begun["missing"] for n in range(first, last + 1)]
+        if mood < self._taste.give_up:
+            await self._send(fact, begun, chunks[: len(chunks) // 2])
+            await self._ask("DELETE", f"/api/uploads/{begun['upload_id']}")
+            self._oracle.note(State.REFUSED, fact)
+            return
+        if mood < self._taste.give_up + self._taste.stop_midway:
+            await self._send(fact, begun, chunks[: len(chunks) // 2])
+            begun = await self._initiate(fact)
+            chunks = [n for first, last in begun["missing"] for n in range(first, last + 1)]
+        self._rng.shuffle(chunks)
+        await self._send(fact, begun, chunks)
+        self._oracle.note(State.ASKED, fact)
+        done = await self._ask("POST", f"/api/uploads/{begun['upload_id']}/complete", json={"sha256": fact.sha256})
+        self._oracle.note(State.ACKED, fact, receipts=[done["receipt"]])
+        self.acknowledged += 1
+
+    async def delete(self, facts: Sequence[Fact]) -> None:
+        """Tell of deletions, all in one request."""
+        self._oracle.note(State.ASKED, *facts)
+        orders = [
+            {"filepath": f.path, "hostname": self._host, "gen": f.gen, "sha256": self._before(f).sha256} for f in facts
+        ]
+        done = await self._ask("POST", "/api/files/deletions", json={"files": orders})
+        for fact, result in zip(facts, done["results"], strict=True):
+            if result["status"] != "deleted":  # only what was acknowledged is ever deleted
+                raise Broken(f"the deletion {fact} is answered {result}")
+            self._oracle.note(State.ACKED, fact)
+            self.acknowledged += 1
+
+    def _before(self, tombstone: Fact) -> Fact:
+        """Return the version that a deletion is about."""
+        return next(f for f in reversed(self._oracle.of_path(self._host, tombstone.path)) if not f.is_tombstone)
+
+    async def _initiate(self, fact: Fact) -> Any:
+        return await self._ask(
+            "POST",
+            "/api/uploads/initiate",
+            json={
+                "filepath": fact.path,
+                "hostname": self._host,
+                "gen": fact.gen,
+                "sha256": fact.sha256,
+                "file_size": fact.size,
+                **self._taste.geometry,
+            },
+        )
+
+    async def _send(self, fact: Fact, begun: Any, chunks: list[int]) -> None:
+        if not chunks:
+            return
+        data, size = contents(fact.seed, fact.size), begun["chunk_size"]
+        waiting = list(reversed(chunks))
+
+        async def sender() -> None:
+            while waiting:
+                n = waiting.pop()
+                url = f"/api/uploads/{begun['upload_id']}/chunk/{n}"
+                await self._ask("PUT", url, content=data[n * size : (n + 1) * size])
+
+        outcomes = await asyncio.gather(
+            *(sender() for _ in range(min(self._taste.in_flight, len(chunks)))), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _ask(self, method: str, url: str, **body: Any) -> Any:
+        """Return the answer of a request that must succeed, unless the server is excused."""
+        try:
+            answer = await self._http.request(method, url, **body)
+        except httpx.HTTPError as error:
+            if self._excused():
+                raise Lost from error
+            raise Broken(f"{method} {url}: {error!r}") from error
+        if answer.is_success:
+            return answer.json()
+        if self._excused():
+            raise Lost(f"{method} {url}: {answer.status_code}")
+        raise Broken(f"{method} {url}: {answer.status_code} {answer.text}")
+
+
+# -- looking at what is there
+
+
+async def listing(http: httpx.AsyncClient, host: str) -> dict[str, tuple[int, str, int]]:
+    """Return a host's live files: path to generation, digest and size."""
+    found: dict[str, tuple[int, str, int]] = {}
+    params: dict[str, Any] = {"host_id": host, "limit": PAGE}
+    while True:
+        answer = await http.get("/api/files", params=params)
+        if answer.status_code != 200:
+            raise Broken(f"listing {host}: {answer.status_code} {answer.text}")
+        page = answer.json()
+        found |= {file["filepath"]: (file["gen"], file["sha256"], file["file_size"]) for file in page["files"]}
+        if page["next"] is None:
+            if len(found) != page["total"]:
+                raise Broken(f"{host}: {len(found)} files listed, {page['total']} announced")
+            return found
+        params["after"] = page["next"]
+
+
+async def wrong_download(http: httpx.AsyncClient, sha256: str, size: int) -> str:
+    """Return what is wrong with the content of that digest; empty where nothing is."""
+    hasher, length = hashlib.sha256(), 0
+    try:
+        async with http.stream("GET", f"/api/files/{sha256}/content") as answer:
+            if answer.status_code != 200:
+                return f"{sha256} ({size} bytes): {answer.status_code} {(await answer.aread()).decode()}"
+            async for block in answer.aiter_bytes():
+                hasher.update(block)
+                length += len(block)
+    except httpx.HTTPError as error:
+        return f"{sha256} ({size} bytes): {error!r} after {length} bytes"
+    if (hasher.hexdigest(), length) != (sha256, size):
+        return f"{sha256} ({size} bytes) came as other {length} bytes"
+    return ""
+
+
+async def verify(http: httpx.AsyncClient, oracle: Oracle, contents_of: Sequence[Fact] | None = None) -> int:
+    """Compare the server with the oracle: all listings, and the contents of these facts (None: of all) and of all live.
+
+    Return how many contents were read.
+
+    Raises:
+        Broken: something acknowledged is missing, or something is there that nobody asked for.
+    """
+    wrong: list[str] = []
+    wanted = {fact.sha256: fact.size for fact in (oracle.acked() if contents_of is None else contents_of)}
+    for host in sorted(oracle.hosts()):
+        listed = await listing(http, host)
+        wrong += oracle.wrong_in_listing(host, listed)
+        if contents_of is None:
+            wanted |= {sha256: size for _, sha256, size in listed.values()}
+        wrong += await _wrong_host(http, oracle, host)
+    wanted.pop(DELETED, None)
+    wrong += [said for sha256, size in wanted.items() if (said := await wrong_download(http, sha256, size))]
+    if wrong:
+        raise Broken("\n".join(wrong[:20]))
+    return len(wanted)
+
+
+async def _wrong_host(http: httpx.AsyncClient, oracle: Oracle, host: str) -> list[str]:
+    promised = max((fact.gen for fact in oracle.acked() if fact.host == host), default=None)
+    if promised is None:
+        return []
+    answer = await http.get(f"/api/hosts/{host}")
+    if answer.status_code == 200 and answer.json()["highest_gen"] >= promised:
+        return []
+    return [f"{host} is at {answer.status_code} {answer.text}, generation {promised} was acknowledged"]
+
+
+async def wrong_repeats(customer: Customer, facts: Sequence[Fact]) -> None:
+    """Complete versions that are their path's newest once more: each must get the very receipt it has."""
+    for fact in facts:
+        await customer.upload(fact)  # the oracle compares the receipts
