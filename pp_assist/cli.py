@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     server_add.add_argument("url")
     server_add.add_argument("--api-key-file", required=True, help="file with the API key; - for standard input")
     server_add.add_argument("--default", action="store_true", help="upload to this one from now on")
+    server_add.add_argument("--fingerprint", metavar="SHA256", help="trust this certificate and no other")
+    server_add.add_argument("--ca-file", metavar="FILE", help="PEM file with the authorities that vouch for the server")
     command("list", _server_list, "list the servers", server)
     server_rm = command("rm", _server_rm, "forget a server and its key", server)
     server_rm.add_argument("name", help="its name, or its id")
@@ -313,6 +315,10 @@ def _server_add(args: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read the API key: {error}", USAGE) from error
     body = {"name": args.name, "url": args.url, "api_key": key, "is_default": args.default}
+    if args.fingerprint:
+        body["fingerprint"] = args.fingerprint
+    if args.ca_file:
+        body["ca_file"] = os.path.abspath(os.path.expanduser(args.ca_file))
     answer = _ask(args, "POST", "/servers", body)
     _show(args, answer, lambda: [f"added {answer['name']} ({answer['url']})"])
     return OK

@@ -18,11 +18,12 @@ from typing import NoReturn
 from pp_assist import posix
 from pp_assist.checksum.hashing import hash_file
 from pp_assist.cli import Version
-from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
+from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable, Untrusted
 from pp_assist.core.model import Claim, Hashed, Kind, Location, Root, Stage
 from pp_assist.core.rules import Rules
+from pp_assist.core.trust import Trust, parse_fingerprint
 from pp_assist.disk import look, resolve
-from pp_assist.http import BadServerUrl, Http, check_server_url
+from pp_assist.http import BadServerUrl, Http, check_server_url, check_trust
 from pp_assist.scanner.walk import walk
 from pp_assist.uploader.client import UploadClient
 from pp_assist.uploader.transfer import Transfer
@@ -60,17 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--api-key-file", metavar="FILE", help="file with the API key (default: $PP_CLIENT_API_KEY)")
     parser.add_argument("--hostname", default=socket.gethostname(), help="name of this machine for the server")
     parser.add_argument("--allow-http", action="store_true", help="send the key unencrypted to another machine")
+    parser.add_argument("--fingerprint", metavar="SHA256", help="trust this certificate of the server and no other")
+    parser.add_argument("--ca-file", metavar="FILE", help="PEM file with the authorities that vouch for the server")
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")
     args = parser.parse_args(arguments)
     try:
         url = check_server_url(args.server, args.allow_http)
+        fingerprint = parse_fingerprint(args.fingerprint) if args.fingerprint else None
+        trust = Trust(fingerprint, os.path.abspath(args.ca_file) if args.ca_file else None)
+        check_trust(url, trust)
         key = _api_key(args.api_key_file)
         claims = [claim for path in args.paths for claim in _found(os.fsencode(path))]
     except (BadServerUrl, OSError, ValueError) as error:
         print(f"pp_client: {error}", file=sys.stderr)
         sys.exit(USAGE)
     try:
-        sys.exit(asyncio.run(_push_all(url, key, args.hostname, claims, args.json)))
+        sys.exit(asyncio.run(_push_all(url, key, trust, args.hostname, claims, args.json)))
     except KeyboardInterrupt:
         print("pp_client: stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
@@ -114,8 +120,8 @@ def _claim(location: Location) -> Claim:
     return Claim(0, 0, Stage.UPLOAD, 0, 0, location, None, None, None, None)
 
 
-async def _push_all(url: str, key: str, hostname: str, claims: list[Claim], as_json: bool) -> int:
-    http = Http(url, key, timeout_s=60.0, connections=CHUNKS_AT_A_TIME)
+async def _push_all(url: str, key: str, trust: Trust, hostname: str, claims: list[Claim], as_json: bool) -> int:
+    http = Http(url, key, timeout_s=60.0, connections=CHUNKS_AT_A_TIME, trust=trust)
     client = UploadClient(http)
     threads = ThreadPoolExecutor(CHUNKS_AT_A_TIME, "push")
     way = Way(client, Host(hostname, hostname))  # without a state directory, a host is its name
@@ -131,6 +137,9 @@ async def _push_all(url: str, key: str, hostname: str, claims: list[Claim], as_j
     except NeedsLogin as error:
         print(f"pp_client: {error}", file=sys.stderr)
         return REFUSED
+    except Untrusted as error:
+        print(f"pp_client: {url}: {error}", file=sys.stderr)
+        return NOT_REACHABLE
     except ServerUnreachable as error:
         print(f"pp_client: {url} does not answer: {error}", file=sys.stderr)
         return NOT_REACHABLE

@@ -21,7 +21,8 @@ from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Pace, Services
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
-from pp_assist.http import check_server_url
+from pp_assist.core.trust import Trust
+from pp_assist.http import check_server_url, check_trust
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
@@ -231,6 +232,10 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
     def pace_of(active: int, rate: Any) -> Pace:
         return Pace(active, rate.total, rate.per_second(clock.mono_ms()))
 
+    def check_server(url: str, trust: Trust) -> str:
+        check_trust(url, trust)
+        return check_server_url(url, settings.uploader.allow_http)
+
     async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
         try:
             saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
@@ -254,7 +259,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         running=lambda: stages.running,
         resolve=resolve,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
-        check_server_url=lambda url: check_server_url(url, settings.uploader.allow_http),
+        check_server=check_server,
         config=lambda: _dump(settings),
         config_file=config_path,
         save_config=save_config,

@@ -4,7 +4,10 @@
 size. `ask_daemon` is for our own commands talking to the daemon on this machine.
 """
 
+import asyncio
 import json
+import os
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,8 +16,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pp_assist.core.errors import ServerNonsense, ServerUnreachable
+from pp_assist import tls
+from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted
+from pp_assist.core.trust import Trust
 
+HTTPS_PORT = 443
+ANYBODY_KNOWN = Trust()
 MAX_ANSWER_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 256 << 10
@@ -72,6 +79,27 @@ def check_server_url(url: str, allow_http: bool) -> str:
     return url.rstrip("/")
 
 
+def check_trust(url: str, trust: Trust) -> None:
+    """Make sure that *trust* can be meant for a server at *url*.
+
+    Raises:
+        BadServerUrl: there is nothing to trust over http, both are given, or the authorities cannot be read.
+    """
+    if trust == Trust():
+        return
+    if urlsplit(url).scheme != "https":
+        raise BadServerUrl("a fingerprint or ca_file needs https")
+    if trust.fingerprint and trust.ca_file:
+        raise BadServerUrl("fingerprint or ca_file, not both")
+    if trust.ca_file:
+        if not os.path.isabs(trust.ca_file):
+            raise BadServerUrl("ca_file must be an absolute path")
+        try:
+            tls.context_for(trust.ca_file)
+        except Untrusted as error:
+            raise BadServerUrl(str(error)) from error
+
+
 def is_loopback(host: str) -> bool:
     """Say whether *host* is this very machine."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -92,16 +120,58 @@ class Http:
         timeout_s: float,
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
+        trust: Trust = ANYBODY_KNOWN,
     ) -> None:
+        self._url = httpx.URL(base_url)
+        self._api_key = api_key
         self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "pp_assist"},
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
+        self._connections = connections
+        self._transport = transport
+        self._trust = trust
+        self._one_at_a_time = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+
+    async def _opened(self) -> httpx.AsyncClient:
+        """Return what connects to the server, made at the first request: the API key waits for the certificate."""
+        async with self._one_at_a_time:
+            if self._client is None:
+                self._client = httpx.AsyncClient(
+                    verify=await self._verification(),
+                    base_url=self._url,
+                    headers={"Authorization": f"Bearer {self._api_key}", "User-Agent": "pp_assist"},
+                    limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+                    follow_redirects=False,
+                    trust_env=False,
+                    transport=self._transport,
+                )
+            return self._client
+
+    async def _verification(self) -> ssl.SSLContext | bool:
+        """Return how httpx is to verify certificates."""
+        if self._trust.ca_file is not None:
+            return tls.context_for(self._trust.ca_file)
+        if self._trust.fingerprint is None:
+            return True
+        port = self._url.port or HTTPS_PORT
+        return await tls.pinned_context(
+            self._url.raw_host.decode(), port, self._trust.fingerprint, self._connect_timeout_s
         )
+
+    @property
+    def _connect_timeout_s(self) -> float:
+        return min(self._timeout_s, CONNECT_TIMEOUT_S)
+
+    async def _broken(self, error: Exception) -> ServerUnreachable:
+        """Return what a broken connection means, with both fingerprints where the server shows another certificate."""
+        refusal = tls.refusal_of(error, self._trust)
+        if refusal is None:
+            return ServerUnreachable(_describe(error))
+        if self._trust.fingerprint is not None:
+            try:
+                await self._verification()
+            except ServerUnreachable as reason:
+                return reason
+        return refusal
 
     async def request(
         self,
@@ -118,26 +188,28 @@ class Http:
         The list *content* is emptied while it is sent, so that nothing is kept in memory longer than needed.
 
         Raises:
-            ServerUnreachable: there was no whole answer.
+            ServerUnreachable: there was no whole answer, or (Untrusted) the certificate is not to be believed.
             ServerNonsense: the answer is absurdly large.
         """
         headers = {}
         if content is not None:
             headers = {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
-        timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=min(self._timeout_s, CONNECT_TIMEOUT_S))
+        timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=self._connect_timeout_s)
+        client = await self._opened()
         try:
-            async with self._client.stream(
+            async with client.stream(
                 method, path, json=body, content=content and _pieces(content), headers=headers, timeout=timeout
             ) as response:
                 return Answer(response.status_code, await _bounded(response), _retry_after(response))
         except BROKEN_CONNECTION as error:
-            raise ServerUnreachable(_describe(error)) from error
+            raise await self._broken(error) from error
         except httpx.InvalidURL as error:
             raise ServerNonsense("it names what cannot be part of a URL") from error
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
 
 async def _pieces(content: list[bytes]) -> AsyncIterator[bytes]:

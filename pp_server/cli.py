@@ -19,6 +19,8 @@ OK, FAILED, USAGE, UNREACHABLE, REFUSED = range(5)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == "tls":
+        return _self_signed(arguments)
     try:
         settings = load(_flags(arguments), arguments.config)
     except SettingsError as error:
@@ -49,6 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="address to listen on")
     run.add_argument("--port", type=int, help="TCP port; 0 takes a free one")
 
+    run.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM file with the certificate: serve https")
+    run.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM file with its key")
+
+    tls = commands.add_parser("tls", help="encryption").add_subparsers(dest="action", required=True, metavar="ACTION")
+    self_signed = tls.add_parser("self-signed", help="make a key and a certificate for it; print its fingerprint")
+    self_signed.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write them to")
+    self_signed.add_argument(
+        "--name", action="append", default=[], metavar="HOST", help="name or address of this server; may be repeated"
+    )
+    self_signed.add_argument("--days", type=_days, default=3650, help="how long it is good for")
+    self_signed.add_argument("--json", action="store_true", help="print JSON")
+
     key = commands.add_parser("key", help="API keys").add_subparsers(dest="action", required=True, metavar="ACTION")
     create = key.add_parser("create", parents=[administrative], help="make a key; it is shown once")
     create.add_argument("--name", required=True, help="what the key is for")
@@ -70,10 +84,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 36_500:
+        raise argparse.ArgumentTypeError("must be 1 to 36500")
+    return days
+
+
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("data_dir", "host", "port") if arguments.command == "run" else ("data_dir",)
-    given = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
+    if arguments.command != "run":
+        return _given({"data_dir": arguments.data_dir})
+    tls = _given({"cert": arguments.tls_cert, "key": arguments.tls_key})
+    wanted = {name: getattr(arguments, name) for name in ("data_dir", "host", "port")}
+    return _given(wanted | {"tls": tls or None})
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _self_signed(arguments: argparse.Namespace) -> int:
+    from pp_server.tls import CannotMake, make_self_signed
+
+    try:
+        made = make_self_signed(arguments.out, arguments.name, arguments.days)
+    except CannotMake as error:
+        return _fail(str(error), FAILED)
+    lines = [f"certificate  {made['cert']}", f"key          {made['key']}", f"names        {' '.join(made['names'])}"]
+    lines += [f"good until   {made['not_after']}", f"fingerprint  {made['fingerprint']}"]
+    print(json.dumps(made) if arguments.json else "\n".join(lines))
+    return OK
 
 
 def _run(settings: Settings) -> int:

@@ -5,9 +5,11 @@ import contextlib
 import logging
 import math
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,6 +23,7 @@ from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.settings import LimitSettings, Settings
+from pp_server.tls import GOODBYE_SECONDS, server_context
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +35,33 @@ FILES_PER_CONNECTION = 2
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us, because there are two of them."""
+    """A uvicorn server that leaves signals to us (there are two of them) and does not wait long for handshakes."""
+
+    handshake_seconds = 10.0
+    """So long a client has for its handshake, over TLS."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on *sockets*; uvicorn would do the same, without a limit for the time a handshake may take."""
+        await super().startup(sockets=[])
+        limits: dict[str, Any] = {}
+        if self.config.ssl is not None:
+            limits = {"ssl_handshake_timeout": self.handshake_seconds, "ssl_shutdown_timeout": GOODBYE_SECONDS}
+        for listener in sockets or ():
+            self.servers.append(
+                await asyncio.get_running_loop().create_server(
+                    self._protocol, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog, **limits
+                )
+            )
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
+        return made
 
 
 def run(settings: Settings, durable: Durable | None = None) -> None:
@@ -64,17 +88,18 @@ def _configure_logs(level: str) -> None:
 
 async def serve(settings: Settings, durable: Durable) -> None:
     """Serve until a signal comes."""
+    encryption = server_context(settings.tls)
     app = create_app(settings, durable)
     data = DataDir.at(settings.data_dir)
     async with app.router.lifespan_context(app):
         with contextlib.ExitStack() as sockets:
             public = sockets.enter_context(_listen(settings.host, settings.port))
-            servers = [(_server(app, settings), public)]
+            servers = [(_server(app, settings, encryption), public)]
             if sys.platform != "win32":
                 admin = sockets.enter_context(contextlib.closing(posix.listen_unix(data.socket)))
                 sockets.callback(durable.unlink, data.socket)
                 servers.append((_server(create_admin_app(app.state.admin), settings), admin))
-            await _serve_all(servers, _url(public), settings)
+            await _serve_all(servers, _url(public, encryption is not None), settings)
 
 
 async def _serve_all(servers: list[tuple[Server, socket.socket]], url: str, settings: Settings) -> None:
@@ -91,12 +116,13 @@ async def _serve_all(servers: list[tuple[Server, socket.socket]], url: str, sett
         print(f"pp_server ready on {url} (data in {settings.data_dir})", flush=True)  # noqa: T201 - scripts wait for it
 
 
-def _server(app: ASGIApp, settings: Settings) -> Server:
-    return Server(
+def _server(app: ASGIApp, settings: Settings, encryption: ssl.SSLContext | None = None) -> Server:
+    server = Server(
         uvicorn.Config(
             app,
             http=bounded(_limits(settings.limits)),
             ws="none",  # no route of ours is one, and what is handed over would escape our limits
+            ssl_context_factory=None if encryption is None else lambda *_: encryption,
             lifespan="off",
             log_config=None,
             access_log=settings.access_log,
@@ -105,6 +131,8 @@ def _server(app: ASGIApp, settings: Settings) -> Server:
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )
+    server.handshake_seconds = settings.limits.head_seconds
+    return server
 
 
 def _limits(chosen: LimitSettings) -> ConnectionLimits:
@@ -132,6 +160,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, encrypted: bool) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if encrypted else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

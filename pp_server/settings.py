@@ -7,11 +7,11 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PP_SERVER_"
@@ -69,6 +69,23 @@ class LimitSettings(BaseModel):
     )
 
 
+class TlsSettings(BaseModel):
+    """Encryption of the public port."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cert: Path | None = Field(
+        None, description="PEM file with the certificate, and those between it and its authority; with it, https only."
+    )
+    key: Path | None = Field(None, description="PEM file with the certificate's key, not encrypted.")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key: both or none")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings of the server."""
 
@@ -96,6 +113,7 @@ class Settings(BaseSettings):
     )
     uploads: UploadSettings = Field(default_factory=UploadSettings, description="Uploads.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits.")
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="Encryption.")
 
     @classmethod
     def settings_customise_sources(

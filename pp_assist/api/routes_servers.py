@@ -8,6 +8,7 @@ from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddServer, Config, RowId
 from pp_assist.api.services import Services
 from pp_assist.core.model import Server
+from pp_assist.core.trust import Trust
 from pp_assist.store.servers import DuplicateServer
 from pp_server.wire.times import iso, iso_or_none
 
@@ -23,14 +24,15 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/servers")
     async def add_server(body: AddServer) -> dict[str, Any]:
+        trust = Trust(body.fingerprint, body.ca_file)
         try:
-            url = services.check_server_url(body.url)
+            url = services.check_server(body.url, trust)
             key = _header_safe(body.api_key.get_secret_value())
         except ValueError as error:
             raise Refusal(422, "invalid_request", str(error)) from error
         try:
             server = await services.servers.add(
-                body.name, url, key, services.clock.now_ms(), body.username, body.is_default
+                body.name, url, key, services.clock.now_ms(), body.username, body.is_default, trust
             )
         except DuplicateServer as error:
             raise Refusal(409, "server_exists", f"there is already a server named {body.name}") from error
@@ -79,4 +81,6 @@ def _server(server: Server) -> dict[str, Any]:
         "state": server.state,
         "reason": server.reason,
         "last_contact_at": iso_or_none(server.last_contact_at_ms),
+        "fingerprint": server.trust.fingerprint,
+        "ca_file": server.trust.ca_file,
     }

@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from pp_assist.core.trust import parse_fingerprint
 
 
 class Body(BaseModel):
@@ -41,6 +43,8 @@ class AddServer(Body):
     api_key: SecretStr = Field(min_length=1, max_length=1000)
     username: Annotated[str, Field(max_length=255)] | None = None
     is_default: bool = False
+    fingerprint: Annotated[str, AfterValidator(parse_fingerprint)] | None = None
+    ca_file: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
 
 
 Config = dict[str, Any]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pp_assist.clock import Clock
 from pp_assist.core.model import Root
+from pp_assist.core.trust import Trust
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
@@ -83,8 +84,8 @@ class Services:
     resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]
     """A folder's path with links resolved, and its (device, inode); raises OSError."""
     own_paths: tuple[bytes, ...]
-    check_server_url: Callable[[str], str]
-    """Returns the URL as we keep it; raises ValueError."""
+    check_server: Callable[[str, Trust], str]
+    """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
     config: Callable[[], dict[str, Any]]
     config_file: str
     save_config: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]

@@ -62,6 +62,12 @@ class ServerUnreachable(AssistError):
     server_wide = True
 
 
+class Untrusted(ServerUnreachable):
+    """The server's certificate is not one we may believe. Nothing was sent, our API key least of all."""
+
+    reason = "server_untrusted"
+
+
 class ServerTrouble(AssistError):
     """The server answered that it cannot work now."""
 

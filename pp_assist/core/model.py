@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pp_assist.core.trust import Trust
+
 
 class Kind(StrEnum):
     """What a name in a directory stands for."""
@@ -220,10 +222,7 @@ class Server:
     """ok | unreachable | needs_login"""
     last_contact_at_ms: int | None
     reason: str | None
-    fingerprint: str | None = None
-    """SHA-256 (64 lower-case hexadecimal digits) of the only certificate it may show; None: authorities decide."""
-    ca_file: str | None = None
-    """The authorities that may vouch for it, as a PEM file; None: the system's."""
+    trust: Trust
 
     def __repr__(self) -> str:
         return f"Server(id={self.id}, name={self.name!r}, url={self.url!r})"

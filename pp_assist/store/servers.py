@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 
 from pp_assist.core.model import Server
+from pp_assist.core.trust import Trust
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, name, url, username, api_key, is_default, created_at_ms, state, last_contact_at_ms, reason,
@@ -48,8 +49,7 @@ class ServersTable:
         now_ms: int,
         username: str | None = None,
         is_default: bool = False,
-        fingerprint: str | None = None,
-        ca_file: str | None = None,
+        trust: Trust = Trust(),  # noqa: B008 - a value
     ) -> Server:
         """Add a server; the first one becomes the default.
 
@@ -60,7 +60,7 @@ class ServersTable:
             async with self._db.transaction() as tx:
                 if is_default:
                     await tx.execute(_NO_DEFAULT)
-                facts = (name, url, username, api_key, is_default, now_ms, fingerprint, ca_file)
+                facts = (name, url, username, api_key, is_default, now_ms, trust.fingerprint, trust.ca_file)
                 cursor = await tx.execute(_ADD, facts)
                 row = await cursor.fetchone()
                 assert row is not None
@@ -91,4 +91,5 @@ class ServersTable:
 
 def _server(row: sqlite3.Row) -> Server:
     fields = dict(row)
-    return Server(**(fields | {"is_default": bool(fields["is_default"])}))
+    trust = Trust(fields.pop("fingerprint"), fields.pop("ca_file"))
+    return Server(**(fields | {"is_default": bool(fields["is_default"]), "trust": trust}))

@@ -50,7 +50,7 @@ class UploaderSettings(BaseModel):
 def connect(server: Server, settings: UploaderSettings) -> Http:
     """Return connections to *server*."""
     connections = settings.parallel_uploads * (settings.parallel_chunks + 2) + 4  # batches, deletions, a greeting
-    return Http(server.url, server.api_key, settings.timeout_seconds, connections)
+    return Http(server.url, server.api_key, settings.timeout_seconds, connections, trust=server.trust)
 
 
 class ServerLink:
@@ -233,4 +233,4 @@ class ServerLink:
 
 def _way_to(server: Server) -> tuple[object, ...]:
     """Return all that decides how, and with whom, we speak."""
-    return server.id, server.url, server.api_key, server.fingerprint, server.ca_file
+    return server.id, server.url, server.api_key, server.trust

@@ -135,7 +135,7 @@ def test_every_setting_is_documented_with_its_default(program: str, settings: ty
         if field.default_factory is None:
             default = field.default
             shown = str(default).lower() if isinstance(default, bool) else str(default)
-            assert rows[name] == f"`{shown}`", name
+            assert rows[name] == ("none" if default is None else f"`{shown}`"), name
 
 
 def _commented(text: str) -> dict[str, str]:
@@ -188,7 +188,7 @@ COMMANDS = [
     *_commands(server_cli._parser(), "pp_server"),
 ]
 EVERYWHERE = {"--help", "--json", "--config", "--state-dir", "--data-dir"}
-OF_RUN = {"--host", "--port", "--log-level"}
+OF_RUN = {"--host", "--port", "--log-level", "--tls-cert", "--tls-key"}
 """In configuration.md."""
 
 

@@ -13,6 +13,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -79,6 +80,7 @@ class Program:
         self.port = 0
         self.starts = 0
         self.peak_rss_bytes = 0
+        self.encryption: ssl.SSLContext | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *more: str) -> list[str]:
@@ -117,7 +119,7 @@ class Program:
             if code is not None:
                 raise AssertionError(f"{self.name} ended with {code} instead of starting:\n{self.tail()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if request(self.port, "GET", "/health", timeout_s=2).status == 200:
+                if request(self.port, "GET", "/health", timeout_s=2, encryption=self.encryption).status == 200:
                     return
             time.sleep(0.02)
         raise AssertionError(f"{self.name} does not answer within {START_S} s of its start:\n{self.tail()}")
@@ -218,11 +220,24 @@ class Reply:
         return json.loads(self.body)
 
 
+def connection_to(port: int, timeout_s: float, encryption: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    """Return a connection to one of the programs, encrypted or not."""
+    if encryption is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_s, context=encryption)
+
+
 def request(
-    port: int, method: str, path: str, token: str = "", body: Any = None, timeout_s: float = REQUEST_S
+    port: int,
+    method: str,
+    path: str,
+    token: str = "",
+    body: Any = None,
+    timeout_s: float = REQUEST_S,
+    encryption: ssl.SSLContext | None = None,
 ) -> Reply:
     """Ask one of the programs something."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    connection = connection_to(port, timeout_s, encryption)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     content = None
     if body is not None:
@@ -264,7 +279,7 @@ class Server(Program):
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.encryption is None else 'https'}://127.0.0.1:{self.port}"
 
     @property
     def key(self) -> str:
@@ -303,14 +318,14 @@ class Server(Program):
 
     def _page(self, after: str) -> Any:
         more = f"&after={quote(after)}" if after else ""
-        reply = request(self.port, "GET", f"/api/files?limit=1000{more}", self.key)
+        reply = request(self.port, "GET", f"/api/files?limit=1000{more}", self.key, encryption=self.encryption)
         assert reply.status == 200, reply.body[:500]
         return reply.json()
 
     @contextlib.contextmanager
     def downloads(self) -> Iterator[Callable[[str, bytes], bool]]:
         """Yield a function that says whether a digest's download equals a file, over one connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_S)
+        connection = connection_to(self.port, REQUEST_S, self.encryption)
         try:
             yield lambda sha256, path: _same_bytes(connection, self.key, sha256, path)
         finally:

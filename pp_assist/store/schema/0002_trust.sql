@@ -1,4 +1,4 @@
--- How a server's certificate is trusted, where the system's authorities are not what decides. At most one of the two.
+-- How a server's certificate is trusted, where the public authorities are not what decides. At most one of the two.
 
 ALTER TABLE servers ADD COLUMN fingerprint TEXT          -- SHA-256 of the one certificate it may show, in lower-case hex
     CHECK (length(fingerprint) = 64);
