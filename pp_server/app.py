@@ -14,6 +14,7 @@ from pp_server.admin import Admin
 from pp_server.api import application
 from pp_server.api.deps import Services
 from pp_server.auth import Keys
+from pp_server.budget import Budget
 from pp_server.content.base import DigestLocks
 from pp_server.content.filesystem import FilesystemContent
 from pp_server.datadir import DataDir
@@ -91,7 +92,8 @@ async def _serving(
     if not metadata.was_clean:
         await asyncio.get_running_loop().run_in_executor(executor, content.recover)
     locks, staging = DigestLocks(), Staging(data.staging, durable)
-    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings)))
+    budget = Budget(settings.limits.max_inflight_mb << 20)
+    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget))
     keys = Keys(metadata, clock)
     upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
     flushing = asyncio.create_task(_flush_keys(keys))
@@ -99,6 +101,7 @@ async def _serving(
         uploads,
         Files(metadata, content, locks, executor, clock),
         keys,
+        budget,
         metadata.server_id,
         metadata.is_connected,
         lambda: not upkeep.done() and not flushing.done(),
@@ -116,7 +119,7 @@ async def _serving(
 
 def _rules(settings: Settings) -> UploadRules:
     chosen = settings.uploads
-    return UploadRules(int(chosen.session_ttl_seconds * 1000), chosen.max_chunks_in_flight)
+    return UploadRules(int(chosen.session_ttl_seconds * 1000))
 
 
 async def _upkeep(uploads: Uploads, interval_s: float) -> None:

@@ -33,9 +33,6 @@ class UploadSettings(BaseModel):
     cleanup_interval_seconds: float = Field(
         3600, gt=0, le=86400, description="Seconds between two rounds of removing expired uploads; one is at start."
     )
-    max_chunks_in_flight: int = Field(
-        64, ge=1, le=10_000, description="Chunks received at the same time, about 2 MiB of memory each; others wait."
-    )
 
 
 class LimitSettings(BaseModel):
@@ -57,6 +54,9 @@ class LimitSettings(BaseModel):
     )
     idle_seconds: float = Field(
         75, gt=0, le=86400, description="Seconds without a request after which a connection is closed."
+    )
+    max_inflight_mb: int = Field(
+        256, ge=64, le=1 << 20, description="MiB of memory for bodies being received, of all requests together."
     )
     min_rate_bytes: int = Field(
         1024, ge=1, le=1 << 30, description="Bytes per second that bodies, and the taking of answers, must keep."

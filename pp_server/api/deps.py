@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from pp_server.api.problems import from_pydantic
 from pp_server.auth import Keys, require
+from pp_server.budget import Budget
 from pp_server.core.errors import BodyTooLarge, ChunkWrongLength, InvalidRequest
 from pp_server.core.model import Caller, Scope
 from pp_server.files import Files
@@ -36,6 +37,7 @@ class Services:
     uploads: Uploads
     files: Files
     keys: Keys
+    budget: Budget
     server_id: str
     is_connected: Callable[[], Awaitable[bool]]
     is_healthy: Callable[[], bool]
@@ -84,10 +86,12 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limit_bytes:
-                raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
+        async with services(request).budget.reserve(0) as held:  # what is announced takes no memory before it comes
+            async for piece in request.stream():
+                await held.grow(len(piece))
+                body += piece
+                if len(body) > limit_bytes:
+                    raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
     except ClientDisconnect:
         raise InvalidRequest("The client went away") from None
     return bytes(body)

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from pp_server.budget import Budget
 from pp_server.content.base import ContentStore, DigestLocks
 from pp_server.core.model import RecordedChunk, SessionStatus, UploadSession
 from pp_server.metadata.base import MetadataStore
@@ -28,6 +29,7 @@ class Context:
     executor: Executor
     now_ms: Callable[[], int]
     rules: UploadRules
+    budget: Budget
 
     async def blocking(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work in our threads."""

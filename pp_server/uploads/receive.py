@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from asyncio import Semaphore
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from pp_server.budget import Held
 from pp_server.core.errors import (
     ChunkConflict,
     ChunkDamaged,
@@ -25,7 +25,15 @@ from pp_server.wire.digest import Digest
 from pp_server.wire.messages import ChunkAnswer
 
 PIECE_BYTES = 1 << 20
-"""So much is gathered before a thread hashes and writes it."""
+"""So much is gathered before a thread hashes and writes it, while there is memory for it."""
+
+SMALL_PIECE_BYTES = 64 << 10
+"""So much for the first piece, and for all while memory is scarce: slow bodies, however many, hold little."""
+
+LEAST_BYTES = 256 << 10
+"""What a body takes at least: a small piece gathered, one being written, and what its connection keeps."""
+
+MOST_BYTES = 2 * PIECE_BYTES + LEAST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,15 @@ class ChunkBody:
     pieces: AsyncIterator[bytes]
     length: int | None = None
     sha256: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A chunk of *length* bytes being received, and the memory it may take."""
+
+    body: ChunkBody
+    length: int
+    held: Held
 
 
 class Sink(Protocol):
@@ -49,7 +66,6 @@ class Receiver:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._room = Semaphore(context.rules.max_chunks_in_flight)
 
     async def receive(self, upload: LiveUpload, number: int, body: ChunkBody) -> ChunkAnswer:
         """Take one chunk; recorded, though not yet durable against a power cut, when this returns.
@@ -58,23 +74,24 @@ class Receiver:
             ChunkOutOfRange, ChunkWrongLength, ChunkConflict, ChunkDamaged: nothing changed.
             ChunkSuperseded: a newer request for the same chunk took over.
             UploadExpired, UploadAborted, AlreadyCompleted: the upload is closed.
+            Overloaded: no memory for it now.
         """
         upload.check_open(self._context.now_ms())
         length = _expected_length(upload, number, body)
         async with upload.slot(number) as slot:
             slot.receiving = True
-            async with self._room:
+            async with self._context.budget.reserve(min(length, LEAST_BYTES)) as held:
                 upload.check_open(self._context.now_ms())
                 recorded = bool(upload.received[number])
-                take = self._hash_only(length, body) if recorded else self._write(upload, number, length, body)
-                digest = await take
+                incoming = Incoming(body, length, held)
+                digest = await (self._hash_only(incoming) if recorded else self._write(upload, number, incoming))
             slot.receiving = False
             if recorded:
                 return await self._repeat(upload, number, length, digest)
             await finish(self._record(upload, number, length, digest))
         return _answer(upload, number, digest, length)
 
-    async def _write(self, upload: LiveUpload, number: int, length: int, body: ChunkBody) -> Digest:
+    async def _write(self, upload: LiveUpload, number: int, incoming: Incoming) -> Digest:
         start, _ = chunk_span(upload.session.size_bytes, upload.session.chunk_bytes, number)
         fresh = upload.count == 0
 
@@ -82,19 +99,19 @@ class Receiver:
             upload.file.write(data, start + offset, fresh)
 
         try:
-            return await self._drain(length, body, write)
+            return await self._drain(incoming, write)
         except StorageFull:
             if upload.count == 0 and upload.users == 1:
                 await finish(self._context.blocking(upload.file.discard))
             raise
 
-    async def _hash_only(self, length: int, body: ChunkBody) -> Digest:
+    async def _hash_only(self, incoming: Incoming) -> Digest:
         def ignore(data: bytearray, offset: int) -> None:
             """What is recorded stays as it is."""
 
-        return await self._drain(length, body, ignore)
+        return await self._drain(incoming, ignore)
 
-    async def _drain(self, length: int, body: ChunkBody, sink: Sink) -> Digest:
+    async def _drain(self, incoming: Incoming, sink: Sink) -> Digest:
         """Hand the whole body to *sink*, piece by piece, while the next one arrives; return its digest."""
         hasher = hashlib.sha256()
         taken = 0
@@ -105,7 +122,7 @@ class Receiver:
             sink(data, offset)
 
         try:
-            async with aclosing(self._pieces(length, body)) as pieces:
+            async with aclosing(_pieces(incoming)) as pieces:
                 async for piece in pieces:
                     if working is not None:
                         await finish(working)
@@ -115,25 +132,9 @@ class Receiver:
             if working is not None:
                 await finish(working)
         digest = Digest(hasher.hexdigest())
-        if body.sha256 is not None and body.sha256 != digest:
+        if incoming.body.sha256 not in (None, digest):
             raise ChunkDamaged("The body is not what its Content-Digest announces")
         return digest
-
-    async def _pieces(self, length: int, body: ChunkBody) -> AsyncGenerator[bytearray, None]:
-        """Gather the body into pieces of about 1 MiB; the last one is yielded only when the length is right."""
-        gathered = bytearray()
-        total = 0
-        async for data in body.pieces:
-            total += len(data)
-            if total > length:
-                raise ChunkWrongLength(f"The chunk has {length} bytes; the body is longer")
-            gathered += data
-            if len(gathered) >= PIECE_BYTES and total < length:
-                yield gathered
-                gathered = bytearray()
-        if total < length:
-            raise ChunkWrongLength(f"The chunk has {length} bytes; the body ended after {total}")
-        yield gathered
 
     async def _record(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> None:
         context, now_ms = self._context, self._context.now_ms()
@@ -153,6 +154,25 @@ class Receiver:
             raise ChunkConflict("Other bytes are recorded for this chunk")
         await self._context.metadata.add_counts({"bytes_duplicate": length})
         return _answer(upload, number, digest, 0)
+
+
+async def _pieces(incoming: Incoming) -> AsyncGenerator[bytearray, None]:
+    """Gather the body into pieces; the last one is yielded only when the length is right."""
+    length, gathered, total = incoming.length, bytearray(), 0
+    piece_bytes = SMALL_PIECE_BYTES
+    async for data in incoming.body.pieces:
+        total += len(data)
+        if total > length:
+            raise ChunkWrongLength(f"The chunk has {length} bytes; the body is longer")
+        gathered += data
+        if len(gathered) >= piece_bytes and total < length:
+            yield gathered
+            gathered = bytearray()
+            if piece_bytes < PIECE_BYTES and incoming.held.try_grow(MOST_BYTES - LEAST_BYTES):
+                piece_bytes = PIECE_BYTES
+    if total < length:
+        raise ChunkWrongLength(f"The chunk has {length} bytes; the body ended after {total}")
+    yield gathered
 
 
 def _expected_length(upload: LiveUpload, number: int, body: ChunkBody) -> int:

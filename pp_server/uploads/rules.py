@@ -8,7 +8,6 @@ class UploadRules:
     """Settings of uploading, as this package needs them."""
 
     session_ttl_ms: int = 3_600_000
-    max_chunks_in_flight: int = 64
 
     @property
     def slack_ms(self) -> int:

@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_assist": ("pp_assist", WIRE),
     "pp_server.core": (WIRE,),
     "pp_server.posix": (),
+    "pp_server.budget": ("pp_server.core",),
     "pp_server.durable": ("pp_server.core", "pp_server.posix", WIRE),
     "pp_server.content": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
     "pp_server.metadata": ("pp_server.core", "pp_server.durable", WIRE),
@@ -34,13 +35,21 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.auth": ("pp_server.core", "pp_server.metadata.base", WIRE),
     "pp_server.uploads": (
         "pp_server.core",
+        "pp_server.budget",
         "pp_server.content.base",
         "pp_server.metadata.base",
         "pp_server.staging",
         WIRE,
     ),
     "pp_server.files": ("pp_server.core", "pp_server.content.base", "pp_server.metadata.base", WIRE),
-    "pp_server.api": ("pp_server.core", "pp_server.uploads", "pp_server.files", "pp_server.auth", WIRE),
+    "pp_server.api": (
+        "pp_server.core",
+        "pp_server.budget",
+        "pp_server.uploads",
+        "pp_server.files",
+        "pp_server.auth",
+        WIRE,
+    ),
     "pp_server": ("pp_server",),
 }
 
