@@ -61,5 +61,8 @@ prove-oracle: $(READY) ## 50 customers, a server killed every 20 s, and all that
 prove-walk: $(READY) ## random walks through changes and faults, in one process, one seed after the other
 	$(BIN)/python tests/pipeline/walk.py --seed $(SEED) --seconds $(BUDGET) | tee -a tests/evidence/walk.jsonl
 
+prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bodies of 16 MiB at a time: rate and memory
+	$(BIN)/python -m tests.e2e.prove bounds --seed $(SEED) --seconds $(BUDGET)
+
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import bounds
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -253,6 +254,20 @@ def prove_oracle(options: argparse.Namespace, budget: Budget) -> Results:
     return {**asdict(found), "seconds": budget.used}
 
 
+# -- bounds
+
+
+def prove_bounds(options: argparse.Namespace, budget: Budget) -> Results:
+    """An honest client among 1,400 that mean no good, and more bodies at a time than there is memory for."""
+    with world() as made:
+        made.server.start()
+        results = bounds.measure(made.server, min(20.0, budget.left / 6), 1000, 200, 200, parallel=200)
+        say(json.dumps(results))
+        assert results["ratio"] > 0.5, "the crowd takes more than half of it"
+        assert results["rss_peak_mib"] < results["rss_before_mib"] + 256 + 128, "more memory than the budget allows"
+        return {"seconds": budget.used, **results, "log_lines": len(made.server.log_lines())}
+
+
 # -- all of them
 
 
@@ -276,6 +291,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "resume": prove_resume,
     "tree": prove_tree,
     "outage": prove_outage,
+    "bounds": prove_bounds,
     "power": prove_power,
     "oracle": prove_oracle,
 }
