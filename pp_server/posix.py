@@ -54,6 +54,14 @@ def read_at(fd: int, length: int, offset: int) -> bytes:
     return os.pread(fd, length, offset)
 
 
+def datasync(fd: int) -> None:
+    """Make an open file's bytes and length durable."""
+    if sys.platform in ("win32", "darwin"):
+        os.fsync(fd)
+    else:
+        os.fdatasync(fd)
+
+
 def sync_dir(path: str) -> None:
     """Make the names in a directory durable."""
     if sys.platform == "win32":

@@ -7,14 +7,20 @@ unclean stop. All functions block: call them in a worker thread.
 import hashlib
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pp_server import posix
-from pp_server.core.errors import StorageFailed
+from pp_server.core.errors import StorageFailed, SyncFailed
 from pp_server.durable import Durable, as_storage_error
 from pp_server.wire.digest import Digest
+
+SYNC_BYTES = 64 << 20
+SYNC_SECONDS = 5.0
+"""A write syncs the file when so many bytes are not synced yet, or the first of them came so long ago: a power cut
+costs no more than that of an upload, and `complete` finds little left to sync."""
 
 _BLOCK_BYTES = 1 << 20
 _SUFFIX = ".part"
@@ -79,6 +85,9 @@ class Staging:
 class StagedFile:
     """One upload's file, opened at the first write; used from many threads.
 
+    A failed sync makes the file worthless: nobody knows what it holds on disk, and asking again would not tell. It is
+    not written to or synced any more; `discard` begins it anew.
+
     Its descriptor is closed by whoever uses it last: a closed number may belong to another file a moment later, and a
     write under way would land there.
     """
@@ -89,11 +98,46 @@ class StagedFile:
         self._opening = threading.Lock()
         self._fd: int | None = None
         self._uses: Counter[int] = Counter()
+        self._unsynced_bytes = 0
+        self._unsynced_since = 0.0
+        self.is_lost = False
+        """A sync failed."""
 
     def write(self, data: bytes | bytearray | memoryview, offset: int, fresh: bool) -> None:
-        """Put *data* at *offset*. *fresh*: nothing is recorded yet, so a left-over file is dropped first."""
+        """Put *data* at *offset*. *fresh*: nothing is recorded yet, so a left-over file is dropped first.
+
+        Raises:
+            SyncFailed: this file is lost; see `discard`.
+        """
         with self._opened(fresh) as fd:
             self._durable.write(fd, data, offset)
+            if self._is_sync_due(len(data)):
+                self._sync(fd)
+            self._check_not_lost()  # else what another thread's sync lost would be recorded
+
+    def _is_sync_due(self, written_bytes: int) -> bool:
+        """Count what was written; True for the one thread that is to sync."""
+        now = time.monotonic()
+        with self._opening:
+            if not self._unsynced_bytes:
+                self._unsynced_since = now
+            self._unsynced_bytes += written_bytes
+            due = self._unsynced_bytes >= SYNC_BYTES or now - self._unsynced_since >= SYNC_SECONDS
+            if due:
+                self._unsynced_bytes = 0
+        return due
+
+    def _sync(self, fd: int) -> None:
+        self._check_not_lost()
+        try:
+            self._durable.datasync(fd)
+        except SyncFailed:
+            self.is_lost = True
+            raise
+
+    def _check_not_lost(self) -> None:
+        if self.is_lost:
+            raise SyncFailed("The disk failed to make the content durable")
 
     def ensure(self) -> None:
         """Have the file exist, though nothing was written."""
@@ -104,6 +148,7 @@ class StagedFile:
     @contextmanager
     def _opened(self, fresh: bool) -> Iterator[int]:
         with self._opening:
+            self._check_not_lost()
             if self._fd is None:
                 try:
                     self._fd = self._create() if fresh else self._reopen()
@@ -141,9 +186,10 @@ class StagedFile:
             os.close(fd)
 
     def discard(self) -> None:
-        """Close it and remove the file."""
+        """Close it and remove the file; the next write begins a new one."""
         self.close()
         self._durable.unlink(self._path)
+        self._unsynced_bytes, self.is_lost = 0, False
 
 
 def _digest_at(fd: int, offset: int, length: int) -> Digest:

@@ -97,7 +97,7 @@ class Completer:
         try:
             await self._put(upload, digest)
         except SyncFailed:
-            await self._poison(upload)
+            await self._context.begin_anew(upload)
             raise
         except FileNotFoundError as error:
             raise StorageFailed("The staged content is gone") from error
@@ -111,12 +111,6 @@ class Completer:
         if not await content.verify(digest):
             await content.put_aside(digest)
             await content.put_file(digest, session.size_bytes, path)
-
-    async def _poison(self, upload: LiveUpload) -> None:
-        """After a failed sync nobody knows what the file holds on disk: begin it anew."""
-        await self._context.blocking(upload.file.discard)
-        await self._context.metadata.forget_chunks(upload.session.id, None)
-        upload.unmark(None)
 
     async def _record(self, upload: LiveUpload, digest: Digest) -> Receipt:
         context, now_ms = self._context, self._context.now_ms()

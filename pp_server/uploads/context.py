@@ -71,6 +71,12 @@ class Context:
             upload.unmark(bad)
         return bad
 
+    async def begin_anew(self, upload: LiveUpload) -> None:
+        """After a failed sync nobody knows what the file holds on disk: all chunks are missing again."""
+        await self.blocking(upload.file.discard)
+        await self.metadata.forget_chunks(upload.session.id, None)
+        upload.unmark(None)
+
     async def distrust(self, upload: LiveUpload) -> None:
         """The content the owner had is gone: this upload needs its chunks after all."""
         if upload.session.sha256 is not None:

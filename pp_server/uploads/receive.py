@@ -15,6 +15,7 @@ from pp_server.core.errors import (
     ChunkSuperseded,
     ChunkWrongLength,
     StorageFull,
+    SyncFailed,
 )
 from pp_server.core.model import RecordedChunk
 from pp_server.uploads.context import Context
@@ -75,7 +76,21 @@ class Receiver:
             ChunkSuperseded: a newer request for the same chunk took over.
             UploadExpired, UploadAborted, AlreadyCompleted: the upload is closed.
             Overloaded: no memory for it now.
+            SyncFailed: the disk failed; all chunks are missing again.
         """
+        try:
+            return await self._receive(upload, number, body)
+        except SyncFailed:
+            await finish(self._begin_anew(upload))
+            raise
+
+    async def _begin_anew(self, upload: LiveUpload) -> None:
+        async with upload.lock:
+            if upload.file.is_lost:  # else somebody was here before
+                await upload.clear_slots()
+                await self._context.begin_anew(upload)
+
+    async def _receive(self, upload: LiveUpload, number: int, body: ChunkBody) -> ChunkAnswer:
         upload.check_open(self._context.now_ms())
         length = _expected_length(upload, number, body)
         async with upload.slot(number) as slot:
