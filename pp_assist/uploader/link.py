@@ -86,7 +86,7 @@ class ServerLink:
         self._greeted = False
         self._greet_again_at_ms = 0
         self._server_id: str | None = None
-        self._noted: tuple[int, str] | None = None
+        self._noted: tuple[int, str, str | None] | None = None
 
     @property
     def reason(self) -> str | None:
@@ -210,13 +210,15 @@ class ServerLink:
         if self._breaker.is_open:
             self._greeted = False
             state = "needs_login" if isinstance(error, NeedsLogin) else "unreachable"
-            await self._note(state, str(error), contact=state == "needs_login")
+            await self._note(state, error, contact=state == "needs_login")
 
-    async def _note(self, state: str, reason: str | None, contact: bool) -> None:
-        """Write down how the server stands, once per change: not for every file."""
-        if self._server is None or self._noted == (self._server.id, state):
+    async def _note(self, state: str, error: AssistError | None, contact: bool) -> None:
+        """Write down how the server stands and why, once per change: not for every file."""
+        why = error.reason if error else None
+        if self._server is None or self._noted == (self._server.id, state, why):
             return
-        self._noted = (self._server.id, state)
+        self._noted = (self._server.id, state, why)
+        reason = str(error) if error else None
         if state != "ok":
             log.warning("server %s is %s: %s", self._server.name, state, reason)
         else:
