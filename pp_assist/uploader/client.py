@@ -69,9 +69,10 @@ class UploadClient:
         """Offer a version; the answer says which chunks are missing."""
         return _parse(await self._call("POST", "/api/uploads/initiate", request), InitiateAnswer)
 
-    async def put_chunk(self, upload_id: str, number: int, content: bytes) -> ChunkAnswer:
-        """Send one chunk."""
-        answer = await self._http.request("PUT", f"/api/uploads/{upload_id}/chunk/{number}", content=[content])
+    async def put_chunk(self, upload_id: str, number: int, content: bytes, patience_s: float = 0.0) -> ChunkAnswer:
+        """Send one chunk; *patience_s* is how much longer than usual that may take."""
+        path = f"/api/uploads/{upload_id}/chunk/{number}"
+        answer = await self._http.request("PUT", path, content=[content], extra_timeout_s=patience_s)
         return _parse(_accepted(answer), ChunkAnswer)
 
     async def complete(self, upload_id: str, sha256: str, size_bytes: int) -> CompleteAnswer:

@@ -13,6 +13,7 @@ from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.model import Server
+from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
 from pp_assist.store import observations, receipts, versions
 from pp_assist.store.db import Database
@@ -83,6 +84,7 @@ class ServerLink:
         self._server: Server | None = None
         self._client: UploadClient | None = None
         self._way: Way | None = None
+        self._rate = UploadRate()
         self._greeted = False
         self._greet_again_at_ms = 0
         self._server_id: str | None = None
@@ -142,6 +144,7 @@ class ServerLink:
         await self.close()
         self._version, self._server = version, server
         self._breaker.succeeded()
+        self._rate = UploadRate()
         self._greeted = False
         self._noted = None
         if self._server is not None:
@@ -169,7 +172,7 @@ class ServerLink:
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
-        self._way = Way(client, self._host, capabilities, key)
+        self._way = Way(client, self._host, capabilities, key, self._rate)
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pp_assist import posix
-from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, SessionLost
+from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
+from pp_assist.core.upload_rate import proposal
 from pp_assist.disk import opened_file, stat_of
-from pp_assist.uploader.client import ChunksMissing, UploadClient
+from pp_assist.uploader.client import ChunksMissing
 from pp_assist.uploader.confirmed import Confirmed, believed
 from pp_assist.uploader.way import Way, offer_of
-from pp_server.wire.chunks import MAX_CHUNK_BYTES, chunk_count, chunk_span, numbers_in, smallest_chunk_bytes
+from pp_server.wire.chunks import MAX_CHUNK_BYTES, chunk_count, chunk_span, numbers_in
 from pp_server.wire.messages import InitiateAnswer
 
 ROUNDS = 5
@@ -49,13 +50,14 @@ class Transfer:
         hashed = claim.hashed
         assert hashed is not None
         sent = 0
-        largest = max(self.max_chunk_bytes, smallest_chunk_bytes(hashed.stat.size_bytes))
+        wanted = proposal(way.rate.bytes_per_s, self.max_chunk_bytes, hashed.stat.size_bytes)
+        largest = way.capabilities.limit("max_chunk_size", wanted)
         offer = await way.client.initiate(offer_of(claim) | way.host.fields() | {"max_chunk_size": largest})
         _check_geometry(offer, hashed.stat.size_bytes)
         missing = offer.missing
         for _ in range(ROUNDS):
             try:
-                sent += await self._send(way.client, claim, hashed, offer, numbers_in(missing))
+                sent += await self._send(way, claim, hashed, offer, numbers_in(missing))
                 answer = await way.client.complete(offer.upload_id, hashed.sha256, hashed.stat.size_bytes)
             except ChunksMissing as error:
                 missing = _within(error.missing, offer.total_chunks)
@@ -68,9 +70,7 @@ class Transfer:
                 return confirmed
         raise SessionLost("the server goes on losing chunks of this upload")
 
-    async def _send(
-        self, client: UploadClient, claim: Claim, hashed: Hashed, offer: InitiateAnswer, numbers: list[int]
-    ) -> int:
+    async def _send(self, way: Way, claim: Claim, hashed: Hashed, offer: InitiateAnswer, numbers: list[int]) -> int:
         """Send the chunks *numbers*, several at a time, and return their bytes; without any, only look at the file."""
         with ExitStack() as stack:
             fd = await self._in_thread(open_unchanged, stack, claim, hashed)
@@ -80,22 +80,18 @@ class Transfer:
             at_a_time = min(self.parallel_chunks, len(numbers))
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(self._chunks(client, fd, hashed, offer, waiting)) for _ in range(at_a_time)
-                    ]
+                    tasks = [group.create_task(self._chunks(way, fd, hashed, offer, waiting)) for _ in range(at_a_time)]
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
             return sum(task.result() for task in tasks)
 
-    async def _chunks(
-        self, client: UploadClient, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int]
-    ) -> int:
+    async def _chunks(self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int]) -> int:
         sent = 0
         for number in waiting:
             offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
             async with self.chunk_slots:
                 content = await self._in_thread(read_unchanged, fd, hashed, offset, length)
-                await client.put_chunk(offer.upload_id, number, content)
+                await _put_timed(way, offer.upload_id, number, content)
             self.on_bytes(length)
             sent += length
         return sent
@@ -108,6 +104,17 @@ class Transfer:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
+
+
+async def _put_timed(way: Way, upload_id: str, number: int, content: bytes) -> None:
+    """Send a chunk, and note what that says of the way."""
+    size_bytes, began = len(content), asyncio.get_running_loop().time()
+    try:
+        await way.client.put_chunk(upload_id, number, content, way.rate.patience_s(size_bytes))
+    except ServerUnreachable:
+        way.rate.broke(size_bytes, asyncio.get_running_loop().time() - began)
+        raise
+    way.rate.sent(size_bytes, asyncio.get_running_loop().time() - began)
 
 
 def open_unchanged(stack: ExitStack, claim: Claim, hashed: Hashed) -> int:

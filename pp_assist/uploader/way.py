@@ -1,11 +1,12 @@
 """What everybody who sends something needs to know: who we are, whom we speak to, and what an offer says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pp_assist import posix
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.model import Claim
+from pp_assist.core.upload_rate import UploadRate
 from pp_assist.uploader.client import UploadClient
 from pp_server.wire.names import json_fields
 from pp_server.wire.receipts import ReceiptKey
@@ -32,6 +33,8 @@ class Way:
     capabilities: Capabilities = Capabilities()  # noqa: RUF009 - immutable
     key: ReceiptKey | None = None
     """What its receipts must be signed with; None: it signs none."""
+    rate: UploadRate = field(default_factory=UploadRate)
+    """How fast chunks reach it; the same object over all greetings."""
 
 
 def offer_of(claim: Claim) -> dict[str, Any]:

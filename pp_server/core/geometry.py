@@ -12,6 +12,11 @@ from pp_server.wire.chunks import (
 from pp_server.wire.messages import InitiateRequest
 
 
+def is_exact(request: InitiateRequest) -> bool:
+    """Say whether the client states the geometry; otherwise it takes what we answer."""
+    return request.chunk_size is not None or request.total_chunks is not None
+
+
 def settle(request: InitiateRequest) -> tuple[int, int]:
     """Return (chunk size in bytes, number of chunks).
 
@@ -35,6 +40,6 @@ def settle(request: InitiateRequest) -> tuple[int, int]:
 def _chunk_bytes(request: InitiateRequest) -> int:
     if request.chunk_size is not None:
         return request.chunk_size
-    if request.total_chunks is None and request.max_chunk_size is not None:
+    if not is_exact(request) and request.max_chunk_size is not None:
         return choose_chunk_bytes(request.file_size, request.max_chunk_size)
     return SEED_CHUNK_BYTES

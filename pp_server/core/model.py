@@ -106,6 +106,8 @@ class UploadRequest:
     chunk_bytes: int
     total_chunks: int
     facts: Facts
+    is_exact: bool = True
+    """Whether the client stated the geometry, so that it must get exactly that."""
 
 
 @dataclass(frozen=True, slots=True)

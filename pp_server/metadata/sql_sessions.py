@@ -62,7 +62,7 @@ def open_session(tx: Transaction, request: UploadRequest, upload_id: str, now_ms
     host = sql_files.ensure_host(tx, request, now_ms)
     repeat = _is_repeat(tx.conn, host, request)
     known = repeat or sql_files.owner_has(tx.conn, request.owner_id, request.sha256, request.size_bytes)
-    found = _same_upload(tx.conn, host, request, now_ms) if request.sha256 is not None else None
+    found = _same_upload(tx.conn, host, request, known, now_ms)
     if found is None:
         session = _insert_session(tx, host, request, _new_session(request, upload_id, now_ms, expires_ms, known))
         return Opened(session, resumed=False)
@@ -84,15 +84,23 @@ def _is_repeat(conn: sa.Connection, host: int, request: UploadRequest) -> bool:
     raise StaleGeneration(head.gen)
 
 
-def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, now_ms: int) -> int | None:
+def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, known: bool, now_ms: int) -> int | None:
+    """Return the open session of the same version. Without a digest, only a generation says that it is the same."""
+    if request.sha256 is None and request.gen is None:
+        return None
+    wanted = (request.gen, request.facts.kind, request.sha256, request.size_bytes)
     for row in conn.execute(_OPEN_OF_PATH, {"host_key": host, "path": request.path}):
-        if row.expires_ms <= now_ms:
+        if row.expires_ms <= now_ms or (row.gen, row.kind, row.sha256, row.size_bytes) != wanted:
             continue
-        wanted = (request.gen, request.facts.kind, request.sha256, request.size_bytes)
-        shape = (request.chunk_bytes, request.total_chunks)
-        if (row.gen, row.kind, row.sha256, row.size_bytes) == wanted and (row.chunk_bytes, row.total_chunks) == shape:
+        same_shape = (row.chunk_bytes, row.total_chunks) == (request.chunk_bytes, request.total_chunks)
+        if same_shape or (not request.is_exact and (known or _has_chunks(conn, row.id))):
             return int(row.id)
     return None
+
+
+def _has_chunks(conn: sa.Connection, session_id: int) -> bool:
+    """Say whether a session would be a loss: an empty one gives way to the chunk size that suits the client now."""
+    return conn.execute(_CHUNKS.limit(1), {"session": session_id}).first() is not None
 
 
 def _new_session(request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int, known: bool) -> UploadSession:

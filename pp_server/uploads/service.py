@@ -191,6 +191,7 @@ def _settle(caller: Caller, request: InitiateRequest) -> UploadRequest:
         facts=Facts(
             request.kind, request.mtime_ns, request.mode, request.uid, request.gid, request.user, request.group
         ),
+        is_exact=geometry.is_exact(request),
     )
 
 

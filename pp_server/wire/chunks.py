@@ -41,11 +41,6 @@ def choose_chunk_bytes(size_bytes: int, max_chunk_bytes: int | None) -> int:
     return max(chosen, MIN_CHUNK_BYTES)
 
 
-def smallest_chunk_bytes(size_bytes: int) -> int:
-    """Return the smallest chunk size (whole MiB, at most 64) with which a file of that size is allowed at all."""
-    return min(max(1, -(-chunk_count(size_bytes, MAX_CHUNKS) // MIB)) * MIB, MAX_CHUNK_BYTES)
-
-
 def missing_ranges(total: int, received: Iterable[int]) -> list[Range]:
     """Return the chunk numbers below *total* that are not in *received*, as inclusive ranges in order."""
     ranges: list[Range] = []

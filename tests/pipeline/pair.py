@@ -37,9 +37,12 @@ class Weather(httpx.AsyncBaseTransport):
     inner: httpx.AsyncBaseTransport | None = None
     forecast: list[str] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    chunk_sizes: list[int] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append((request.method, request.url.path))
+        if request.method == "PUT":
+            self.chunk_sizes.append(int(request.headers["Content-Length"]))
         word = self.forecast.pop(0) if self.forecast else "ok"
         if word == "lost_request" or (inner := self.inner) is None:
             raise httpx.ConnectError("nobody there", request=request)

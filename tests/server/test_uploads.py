@@ -427,7 +427,7 @@ async def test_geometry_is_the_clients_where_it_states_one(client: Client) -> No
     size = 20 * 1024 * 1024
 
     async def shape(**more) -> tuple[int, int]:
-        answer = (await client.initiate("/a", b"", file_size=size, **({"chunk_size": ...} | more))).json()
+        answer = (await client.initiate(f"/{more}", b"", file_size=size, **({"chunk_size": ...} | more))).json()
         return answer["chunk_size"], answer["total_chunks"]
 
     mib = 1024 * 1024
@@ -436,6 +436,81 @@ async def test_geometry_is_the_clients_where_it_states_one(client: Client) -> No
     assert await shape(chunk_size=5 * mib) == (5 * mib, 4)
     assert await shape(max_chunk_size=64 * mib) == (4 * mib, 5)
     assert await shape(max_chunk_size=3 * mib) == (3 * mib, 7)
+
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    "again", [{"max_chunk_size": 2 * KIB}, {"max_chunk_size": 64 * KIB}, {"max_chunk_size": 4 * KIB}, {}]
+)
+@pytest.mark.parametrize("digest", [{}, {"sha256": None}], ids=["digest", "no digest"])
+async def test_another_proposal_loses_no_progress(client: Client, again: dict, digest: dict) -> None:
+    data = content(10 * KIB)
+    same = {"gen": 3, "chunk_size": ...} | digest
+    begun = (await client.initiate("/a", data, **same, max_chunk_size=4 * KIB)).json()
+    assert (begun["chunk_size"], begun["missing"]) == (4 * KIB, [[0, 2]])
+    await client.put(begun["upload_id"], 1, data[4 * KIB : 8 * KIB])
+    resumed = (await client.initiate("/a", data, **same, **again)).json()
+    assert resumed["upload_id"] == begun["upload_id"]
+    assert (resumed["chunk_size"], resumed["total_chunks"], resumed["missing"]) == (4 * KIB, 3, [[0, 0], [2, 2]])
+    await client.put(begun["upload_id"], 0, data[: 4 * KIB])
+    await client.put(begun["upload_id"], 2, data[8 * KIB :])
+    assert (await client.complete(begun["upload_id"], sha256=sha(data))).status_code == 200
+    assert (await client.download(sha(data))).content == data
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"gen": 4},
+        {"gen": ...},
+        {"file_size": 9 * KIB},
+        {"sha256": "a" * 64},
+        {"hostname": "another"},
+        {"filepath": "/b"},
+        {"chunk_size": 2 * KIB},
+        {"total_chunks": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("digest", [{}, {"sha256": None}], ids=["digest", "no digest"])
+async def test_only_the_same_version_goes_on(client: Client, other: dict, digest: dict) -> None:
+    data = content(10 * KIB)
+    same = {"gen": 3, "chunk_size": ..., "max_chunk_size": 4 * KIB} | digest
+    begun = (await client.initiate("/a", data, **same)).json()
+    await client.put(begun["upload_id"], 0, data[: 4 * KIB])
+    another = await client.initiate("/a", data, **(same | other))
+    assert another.status_code == 201, another.text
+    assert another.json()["upload_id"] != begun["upload_id"]
+
+
+async def test_without_digest_and_generation_nothing_says_that_it_is_the_same(client: Client) -> None:
+    data = content(10 * KIB)
+    begun = (await client.initiate("/a", data, sha256=None)).json()
+    await client.put(begun["upload_id"], 0, data[:CHUNK])
+    assert (await client.initiate("/a", data, sha256=None)).json()["upload_id"] != begun["upload_id"]
+
+
+async def test_other_content_under_the_same_generation_is_never_mixed(client: Client) -> None:
+    """A client that gives no digest and breaks its word about the generation gets no receipt."""
+    data, other = content(2 * CHUNK), content(2 * CHUNK, seed=1)
+    begun = (await client.initiate("/a", data, sha256=None, gen=3)).json()
+    await client.put(begun["upload_id"], 0, data[:CHUNK])
+    again = (await client.initiate("/a", other, sha256=None, gen=3)).json()
+    assert again["upload_id"] == begun["upload_id"]
+    await client.put(again["upload_id"], 1, other[CHUNK:])
+    refused = await client.complete(again["upload_id"], sha256=sha(other))
+    assert (refused.status_code, refused.json()["code"]) == (400, "sha256_mismatch")
+
+
+async def test_an_upload_of_which_nothing_arrived_takes_the_new_proposal(client: Client) -> None:
+    data = content(10 * KIB)
+    begun = (await client.initiate("/a", data, chunk_size=..., max_chunk_size=4 * KIB)).json()
+    again = (await client.initiate("/a", data, chunk_size=..., max_chunk_size=2 * KIB)).json()
+    assert (again["chunk_size"], again["upload_id"] != begun["upload_id"]) == (2 * KIB, True)
+    same = (await client.initiate("/a", data, chunk_size=..., max_chunk_size=2 * KIB)).json()
+    assert same["upload_id"] == again["upload_id"]
 
 
 async def test_long_uploads_list_no_urls(client: Client) -> None:

@@ -14,7 +14,6 @@ from pp_server.wire.chunks import (
     chunk_span,
     missing_ranges,
     numbers_in,
-    smallest_chunk_bytes,
 )
 from pp_server.wire.digest import EMPTY, parse_digest
 from pp_server.wire.messages import DeletionsRequest, InitiateRequest
@@ -95,12 +94,6 @@ def test_the_server_names_a_chunk_size_that_fits(size: int, cap: int | None, exp
 def test_bad_fields_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError):
         InitiateRequest.model_validate(GOOD | {field: value})
-
-
-@pytest.mark.parametrize("size", [0, 1, 200_000 * MIB, 200_000 * MIB + 1, 10**13, 64 * 200_000 * MIB])
-def test_the_smallest_chunk_size_is_enough(size: int) -> None:
-    assert chunk_count(size, smallest_chunk_bytes(size)) <= MAX_CHUNKS
-    assert smallest_chunk_bytes(size) % MIB == 0
 
 
 def test_unknown_fields_are_ignored() -> None:
