@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pp_server.api import problems
-from pp_server.core.errors import ContentDamaged, UrlTooLong
-from pp_server.wire.errors import ErrorCode
+from pp_server.core.errors import ContentDamaged, ServerError, UnsupportedEncoding, UrlTooLong
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +44,9 @@ class RequestFrame:
             await send(message)
 
         request = Request(scope)
-        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
-            response = problems.answer(request, 414, ErrorCode.TOO_LARGE, str(UrlTooLong("The URL is too long")))
-            await response(scope, receive, framed_send)
+        refused = _refused(request)
+        if refused is not None:
+            await (await problems.on_server_error(request, refused))(scope, receive, framed_send)
             return
         try:
             await self._app(scope, receive, framed_send)
@@ -56,6 +55,15 @@ class RequestFrame:
             if started:
                 raise  # the answer is under way: only cutting it tells the client
             await problems.internal(request)(scope, receive, framed_send)
+
+
+def _refused(request: Request) -> ServerError | None:
+    """Return what is wrong with any request of that kind, whatever it asks for."""
+    if len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"]) > MAX_URL_BYTES:
+        return UrlTooLong("The URL is too long")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return UnsupportedEncoding("Bodies are taken as they are: send it without Content-Encoding")
+    return None
 
 
 def _log(request_id: str, scope: Scope, error: Exception) -> None:

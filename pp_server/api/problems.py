@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +24,7 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.MalformedDigest: (400, ErrorCode.INVALID_REQUEST),
     errors.BodyTooLarge: (413, ErrorCode.TOO_LARGE),
     errors.UrlTooLong: (414, ErrorCode.TOO_LARGE),
+    errors.UnsupportedEncoding: (415, ErrorCode.UNSUPPORTED_ENCODING),
     errors.BadGeometry: (422, ErrorCode.GEOMETRY),
     errors.TooLarge: (413, ErrorCode.TOO_LARGE),
     errors.UnsupportedKind: (422, ErrorCode.UNSUPPORTED_KIND),
@@ -98,7 +100,7 @@ async def on_server_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(_HEADERS.get(type(error), {}))
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size_bytes}"
-    return answer(request, status, code, str(error), headers, **_more(error))
+    return answer(request, status, code, str(error), headers, **_more(error), **_upload(error))
 
 
 def _more(error: errors.ServerError) -> dict[str, Any]:
@@ -110,6 +112,11 @@ def _more(error: errors.ServerError) -> dict[str, Any]:
         case errors.InvalidRequest():
             return {"errors": [{"field": field, "message": message} for field, message in error.problems]}
     return {}
+
+
+def _upload(error: errors.ServerError) -> dict[str, Any]:
+    """Return where the upload stands, with every answer that makes the client think again."""
+    return {} if error.upload is None else {"upload": asdict(error.upload)}
 
 
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:

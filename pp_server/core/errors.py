@@ -1,12 +1,26 @@
 """Everything the server refuses or fails to do. `api/problems.py` maps each class to a status and a stable code."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pp_server.wire.chunks import Range
 
 
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """Where an upload stands, for the client to go on from."""
+
+    status: str
+    missing: tuple[Range, ...]
+    uploaded_count: int
+    total_chunks: int
+
+
 class ServerError(Exception):
     """Base of all domain errors. The message is shown to the client: no paths, SQL or secrets in it."""
+
+    upload: UploadState | None = None
+    """The upload it is about, as it is when the error is answered; None where there is none."""
 
 
 class InvalidRequest(ServerError):
@@ -27,6 +41,10 @@ class MalformedDigest(ServerError):
 
 class BodyTooLarge(ServerError):
     """The body is larger than this request may have."""
+
+
+class UnsupportedEncoding(ServerError):
+    """The body is compressed."""
 
 
 class UrlTooLong(ServerError):

@@ -16,6 +16,7 @@ from pp_server.core.errors import (
     UploadAborted,
     UploadExpired,
     UploadNotFound,
+    UploadState,
 )
 from pp_server.core.model import SessionStatus, UploadSession
 from pp_server.staging import StagedFile
@@ -23,6 +24,10 @@ from pp_server.wire.chunks import Range, missing_ranges
 
 MAX_IDLE = 256
 """Uploads that nobody is using right now and that are kept in memory all the same."""
+
+
+MAX_RANGES = 1000
+"""Of what is missing, in an error; a client that needs more asks for the status."""
 
 
 class Slot:
@@ -86,6 +91,23 @@ class LiveUpload:
         if self.count == len(self.received):
             return []
         return missing_ranges(len(self.received), (n for n, got in enumerate(self.received) if got))
+
+    @property
+    def state(self) -> UploadState:
+        """Where it stands, in short; at most `MAX_RANGES` of what is missing."""
+        return UploadState(self.status, tuple(self.missing[:MAX_RANGES]), self.uploaded_count, len(self.received))
+
+    @property
+    def status(self) -> str:
+        """Its status as it shows on the wire."""
+        if self.session.status is SessionStatus.OPEN:
+            return "uploading" if self.count else "initiated"
+        return self.session.status.value
+
+    @property
+    def uploaded_count(self) -> int:
+        """How many chunks are there."""
+        return len(self.received) if self.session.status is SessionStatus.COMPLETED else self.count
 
     def mark(self, number: int) -> None:
         """The chunk is recorded."""
@@ -168,6 +190,9 @@ class LiveUploads:
         upload.users += 1
         try:
             yield upload
+        except ServerError as error:
+            error.upload = upload.state
+            raise
         finally:
             upload.users -= 1
             if not upload.users and upload.session.status is not SessionStatus.OPEN:

@@ -224,17 +224,15 @@ def _status_answer(
 ) -> UploadStatus:
     session = upload.session
     completed = session.status is SessionStatus.COMPLETED
-    count = session.total_chunks if completed else upload.count
-    open_status = "uploading" if count else "initiated"
     return UploadStatus.model_validate(
         {
             "upload_id": session.upload_id,
-            "status": open_status if session.status is SessionStatus.OPEN else session.status.value,
+            "status": upload.status,
             "chunk_size": session.chunk_bytes,
             "total_chunks": session.total_chunks,
             "missing": upload.missing,
             "uploaded_chunks": chunks,
-            "uploaded_count": count,
+            "uploaded_count": upload.uploaded_count,
             "storage_backend": backend,
             "storage_location": f"sha256:{session.sha256}" if completed else None,
             "expires_at": iso(promised_ms),

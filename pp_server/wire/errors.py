@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     GEOMETRY = "geometry"
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
     UNSUPPORTED_KIND = "unsupported_kind"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
@@ -46,7 +47,8 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """The body of every error answer. Some codes add fields: `missing` (ranges), `gen` (the server's generation)."""
+    """The body of every error answer. Some codes add fields: `missing` (ranges), `gen` (the server's generation),
+    `upload` (where the upload stands that this is about)."""
 
     detail: str
     code: str

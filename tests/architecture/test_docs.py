@@ -43,7 +43,7 @@ BASES = {"Message", "Named", "Metadata"}
 PARTS = {"Part", "UploadedChunk", "Deletion", "DeletionResult", "ListedFile"}
 """Shown inside others."""
 
-ADDED_TO_PROBLEMS = {"missing", "gen"}
+ADDED_TO_PROBLEMS = {"missing", "gen", "upload"}
 
 
 # -- protocol.md
