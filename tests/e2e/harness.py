@@ -81,6 +81,8 @@ class Program:
         self.starts = 0
         self.peak_rss_bytes = 0
         self.encryption: ssl.SSLContext | None = None
+        self.code: Path | None = None
+        """Where the program is taken from, if not from here."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *more: str) -> list[str]:
@@ -106,7 +108,7 @@ class Program:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.cwd,
-                env=clean_environment(**self.environment),
+                env=clean_environment(**self.environment, **self._code()),
                 start_new_session=True,
             )
 
@@ -177,9 +179,12 @@ class Program:
             text=True,
             timeout=timeout_s,
             cwd=self.cwd,
-            env=clean_environment(),
+            env=clean_environment(**self._code()),
             check=False,
         )
+
+    def _code(self) -> dict[str, str]:
+        return {} if self.code is None else {"PYTHONPATH": str(self.code)}
 
     def tail(self, lines: int = 60) -> str:
         """Return the end of its output."""
