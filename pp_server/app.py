@@ -21,6 +21,7 @@ from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.files import Files
 from pp_server.metadata.store import SqliteMetadata
+from pp_server.room import Room
 from pp_server.settings import Settings
 from pp_server.staging import Staging
 from pp_server.uploads.context import Context
@@ -92,8 +93,10 @@ async def _serving(
     if not metadata.was_clean:
         await asyncio.get_running_loop().run_in_executor(executor, content.recover)
     locks, staging = DigestLocks(), Staging(data.staging, durable)
-    budget = Budget(settings.limits.max_inflight_mb << 20)
-    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget))
+    limits = settings.limits
+    budget = Budget(limits.max_inflight_mb << 20)
+    room = Room(data.staging, limits.reserve_mb << 20, limits.reserve_percent)
+    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room))
     keys = Keys(metadata, clock)
     upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
     flushing = asyncio.create_task(_flush_keys(keys))

@@ -58,6 +58,13 @@ class LimitSettings(BaseModel):
     max_inflight_mb: int = Field(
         256, ge=64, le=1 << 20, description="MiB of memory for bodies being received, of all requests together."
     )
+    reserve_mb: int = Field(
+        1024,
+        ge=0,
+        le=1 << 30,
+        description="MiB of the disk that new content leaves free, or the percentage below if less.",
+    )
+    reserve_percent: float = Field(5, ge=0, le=100, description="Percent of the disk that new content leaves free.")
     min_rate_bytes: int = Field(
         1024, ge=1, le=1 << 30, description="Bytes per second that bodies, and the taking of answers, must keep."
     )

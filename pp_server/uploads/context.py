@@ -10,6 +10,7 @@ from pp_server.budget import Budget
 from pp_server.content.base import ContentStore, DigestLocks
 from pp_server.core.model import RecordedChunk, SessionStatus, UploadSession
 from pp_server.metadata.base import MetadataStore
+from pp_server.room import Room
 from pp_server.staging import Staging
 from pp_server.uploads.live import LiveUpload
 from pp_server.uploads.rules import UploadRules
@@ -30,10 +31,17 @@ class Context:
     now_ms: Callable[[], int]
     rules: UploadRules
     budget: Budget
+    room: Room
 
     async def blocking(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work in our threads."""
         return await asyncio.get_running_loop().run_in_executor(self.executor, work, *args)
+
+    async def check_room(self, needed_bytes: int = 0) -> None:
+        """Raise StorageFull where the disk has no room for *needed_bytes* of new content."""
+        if self.room.must_look(needed_bytes):
+            await self.blocking(self.room.look)
+        self.room.check(needed_bytes)
 
     def new_upload(self, session: UploadSession) -> LiveUpload:
         """Return a session as an upload of which nothing has arrived."""

@@ -76,6 +76,7 @@ class Receiver:
             ChunkSuperseded: a newer request for the same chunk took over.
             UploadExpired, UploadAborted, AlreadyCompleted: the upload is closed.
             Overloaded: no memory for it now.
+            StorageFull: no room on disk for it.
             SyncFailed: the disk failed; all chunks are missing again.
         """
         try:
@@ -107,6 +108,7 @@ class Receiver:
         return _answer(upload, number, digest, length)
 
     async def _write(self, upload: LiveUpload, number: int, incoming: Incoming) -> Digest:
+        await self._context.check_room(incoming.length)
         start, _ = chunk_span(upload.session.size_bytes, upload.session.chunk_bytes, number)
         fresh = upload.count == 0
 

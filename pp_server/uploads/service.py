@@ -4,7 +4,7 @@ import uuid
 from dataclasses import replace
 
 from pp_server.core import geometry
-from pp_server.core.errors import AlreadyCompleted, Forbidden, UnsupportedKind, UploadExpired
+from pp_server.core.errors import AlreadyCompleted, Forbidden, StorageFull, UnsupportedKind, UploadExpired
 from pp_server.core.model import Caller, Facts, SessionStatus, UploadRequest, UploadSession
 from pp_server.metadata.base import Opened
 from pp_server.uploads.complete import Completer
@@ -44,8 +44,10 @@ class Uploads:
         Raises:
             StaleGeneration: the path is at this generation or further.
             BadGeometry, TooLarge, UnsupportedKind, Forbidden: not like this.
+            StorageFull: no room on disk for it.
         """
         wanted = _settle(caller, request)
+        await self._context.check_room()
         context, now_ms = self._context, self._context.now_ms()
         opened = await finish(
             context.metadata.open_session(wanted, str(uuid.uuid4()), now_ms, context.rules.expiry(now_ms))
@@ -57,7 +59,18 @@ class Uploads:
         upload = self._context.new_upload(session)
         self._live.add(upload)
         await self._check_known(upload)
+        if upload.missing:
+            await self._check_room(upload)
         return upload.missing
+
+    async def _check_room(self, upload: LiveUpload) -> None:
+        """Refuse a file that cannot fit now, instead of taking as much of it as does."""
+        try:
+            await self._context.check_room(upload.session.size_bytes)
+        except StorageFull:
+            await finish(self._abort(upload))
+            self._live.forget(upload.session.upload_id)
+            raise
 
     async def _resumed(self, caller: Caller, opened: Opened) -> list[Range]:
         async with self._live.use(caller.owner_id, opened.session.upload_id) as upload:

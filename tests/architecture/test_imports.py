@@ -28,6 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.core": (WIRE,),
     "pp_server.posix": (),
     "pp_server.budget": ("pp_server.core",),
+    "pp_server.room": ("pp_server.core", "pp_server.durable"),
     "pp_server.durable": ("pp_server.core", "pp_server.posix", WIRE),
     "pp_server.content": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
     "pp_server.metadata": ("pp_server.core", "pp_server.durable", WIRE),
@@ -36,6 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.uploads": (
         "pp_server.core",
         "pp_server.budget",
+        "pp_server.room",
         "pp_server.content.base",
         "pp_server.metadata.base",
         "pp_server.staging",

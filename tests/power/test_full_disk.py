@@ -1,5 +1,7 @@
 """A disk that is filled to the last byte under a running server, and emptied again."""
 
+import asyncio
+import hashlib
 import os
 import random
 from collections.abc import Iterator
@@ -87,3 +89,49 @@ async def refused(http: httpx.AsyncClient) -> None:
         answer = await http.put(f"{url}/chunk/0", content=data)
         assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
         assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_below_the_reserve_what_has_arrived_is_completed_and_space_is_noticed(
+    tmp_path: Path, disk: LoopDisk
+) -> None:
+    """5 % of this disk are kept: nothing new may use them, everything else may."""
+    server = Server(tmp_path)
+    server.use_data(disk.mount / "data")
+    with closing(server):
+        server.start()
+        key = {"Authorization": f"Bearer {server.key}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=key, timeout=30, trust_env=False) as http:
+            arrived, data = await begun(http, "/arrived"), contents(2, MIB)
+            assert (await http.put(f"{arrived}/chunk/0", content=data)).status_code == 200
+            ballast = disk.mount / "ballast"
+            free = os.statvfs(disk.mount).f_bavail * os.statvfs(disk.mount).f_frsize
+            with open(ballast, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, free - MIB)
+            await eventually(http, 507)
+            assert (await http.post(f"{arrived}/complete")).status_code == 200
+            listed = (await http.get("/api/files")).json()["files"]
+            [digest] = [file["sha256"] for file in listed if file["filepath"] == "/arrived"]
+            assert (await http.get(f"/api/files/{digest}/content")).content == data
+            assert (await http.delete(f"/api/files/{digest}")).status_code == 200
+            ballast.unlink()
+            await eventually(http, 201)
+        assert server.stop() == 0
+
+
+async def begun(http: httpx.AsyncClient, path: str) -> str:
+    wanted = {"filepath": path, "hostname": "full", "sha256": hashlib.sha256(contents(2, MIB)).hexdigest()}
+    answer = await http.post("/api/uploads/initiate", json={**wanted, "file_size": MIB, "max_chunk_size": MIB})
+    assert answer.status_code == 201, answer.text
+    return f"/api/uploads/{answer.json()['upload_id']}"
+
+
+async def eventually(http: httpx.AsyncClient, status: int) -> None:
+    """Ask until that is the answer to something new: the disk is not looked at for every request."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await http.post(
+                "/api/uploads/initiate", json={"filepath": "/new", "hostname": "full", "file_size": 10}
+            )
+            if answer.status_code == status:
+                return
+            await asyncio.sleep(0.1)

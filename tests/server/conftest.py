@@ -10,7 +10,7 @@ from serving import Client, Clock, Server
 
 from pp_server.app import create_app
 from pp_server.durable import Durable
-from pp_server.settings import Settings, UploadSettings
+from pp_server.settings import LimitSettings, Settings, UploadSettings
 
 Running = Callable[..., Any]
 
@@ -25,8 +25,12 @@ def running(tmp_path: Path, clock: Clock) -> Running:
     """A function that starts the server on this test's data directory, any number of times in turn."""
 
     @asynccontextmanager
-    async def run(durable: Durable | None = None, **uploads: Any) -> AsyncIterator[Server]:
-        settings = Settings(data_dir=tmp_path / "data", uploads=UploadSettings(**uploads))
+    async def run(
+        durable: Durable | None = None, limits: dict[str, Any] | None = None, **uploads: Any
+    ) -> AsyncIterator[Server]:
+        settings = Settings(
+            data_dir=tmp_path / "data", uploads=UploadSettings(**uploads), limits=LimitSettings(**(limits or {}))
+        )
         app = create_app(settings, durable, clock)
         async with app.router.lifespan_context(app):
             server = Server(app, tmp_path / "data", clock)
