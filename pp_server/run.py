@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import socket
 import ssl
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -26,6 +28,9 @@ from pp_server.settings import LimitSettings, Settings
 from pp_server.tls import GOODBYE_SECONDS, server_context
 
 log = logging.getLogger(__name__)
+
+FORCE_SECONDS = 2.0
+"""So long after the time for running requests is over, a stop is forced."""
 
 OTHER_FILES = 400
 """Open files besides those of connections: the database, uploads kept in memory, what workers are reading."""
@@ -69,8 +74,36 @@ def run(settings: Settings, durable: Durable | None = None) -> None:
     posix.raise_open_files_limit()
     _configure_logs(settings.log_level)
     factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(settings, durable or Durable()))
+    patience = _patience(settings.shutdown_seconds + FORCE_SECONDS)
+    with patience as stopping, asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(settings, durable or Durable(), stopping))
+
+
+@contextlib.contextmanager
+def _patience(seconds: float) -> Iterator[Callable[[], None]]:
+    """Yield a function to call when the stop begins: if the block has not ended *seconds* later, the process ends.
+
+    Only work on the disk can take so long, such as reading a large file back before a receipt. Nothing is lost by
+    leaving it: the next start goes on as after a kill.
+    """
+    timers: list[threading.Timer] = []
+
+    def begin() -> None:
+        timer = threading.Timer(seconds, _give_up, (seconds,))
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+
+    try:
+        yield begin
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def _give_up(seconds: float) -> None:
+    log.error("the stop took longer than %.0f seconds: ending at once; what was promised is safe", seconds)
+    os._exit(1)
 
 
 def _configure_logs(level: str) -> None:
@@ -86,8 +119,8 @@ def _configure_logs(level: str) -> None:
         logging.getLogger(ours).setLevel(level.upper())
 
 
-async def serve(settings: Settings, durable: Durable) -> None:
-    """Serve until a signal comes."""
+async def serve(settings: Settings, durable: Durable, stopping: Callable[[], None]) -> None:
+    """Serve until a signal comes; *stopping* is called then."""
     encryption = server_context(settings.tls)
     app = create_app(settings, durable)
     data = DataDir.at(settings.data_dir)
@@ -99,11 +132,14 @@ async def serve(settings: Settings, durable: Durable) -> None:
                 admin = sockets.enter_context(contextlib.closing(posix.listen_unix(data.socket)))
                 sockets.callback(durable.unlink, data.socket)
                 servers.append((_server(create_admin_app(app.state.admin), settings), admin))
-            await _serve_all(servers, _url(public, encryption is not None), settings)
+            await _serve_all(servers, _url(public, encryption is not None), settings, stopping)
 
 
-async def _serve_all(servers: list[tuple[Server, socket.socket]], url: str, settings: Settings) -> None:
+async def _serve_all(
+    servers: list[tuple[Server, socket.socket]], url: str, settings: Settings, stopping: Callable[[], None]
+) -> None:
     def stop() -> None:
+        stopping()
         for server, _ in servers:
             server.should_exit = True
 

@@ -73,6 +73,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._body: Pace | None = None
         self._answer: Pace | None = None
         self._unsent_bytes = 0
+        self._last_moment: float | None = None
+        """The server is being stopped."""
 
     # connections
 
@@ -112,6 +114,12 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self.transport.abort()  # an answer is under way: only cutting it tells the client
 
+    def shutdown(self) -> None:
+        """The server is being stopped: what runs gets the time for that, less what we need to end it in good order."""
+        super().shutdown()
+        seconds = (self.config.timeout_graceful_shutdown or 0) - 2 * self._limits.tick_seconds
+        self._last_moment = self.loop.time() + max(0.0, seconds)
+
     def judge(self, now: float) -> None:
         """End if a deadline has passed."""
         if self.transport.is_closing() and self._answer is None:
@@ -125,6 +133,8 @@ class BoundedHttp(HttpToolsProtocol):
                 self._expect(self._limits.head_seconds)  # the rest of it may be there: we have not looked
             else:
                 self.transport.close()
+        elif self._last_moment is not None and now > self._last_moment:
+            self.end(Overloaded("The server is being stopped"))
         elif self._body is not None and self._body.is_too_slow(now):
             self.end(BodyStalled(f"The body must keep {self._limits.min_rate_bytes:.0f} bytes per second"))
 
