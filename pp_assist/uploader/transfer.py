@@ -50,7 +50,8 @@ class Transfer:
         hashed = claim.hashed
         assert hashed is not None
         sent = 0
-        wanted = proposal(way.rate.bytes_per_s, self.max_chunk_bytes, hashed.stat.size_bytes)
+        known = way.rate.bytes_per_s if way.capabilities.can("proposals") else None  # else another one begins anew
+        wanted = proposal(known, self.max_chunk_bytes, hashed.stat.size_bytes)
         largest = way.capabilities.limit("max_chunk_size", wanted)
         offer = await way.client.initiate(offer_of(claim) | way.host.fields() | {"max_chunk_size": largest})
         _check_geometry(offer, hashed.stat.size_bytes)

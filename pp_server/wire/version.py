@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 PROTOCOL = 1
 
-FEATURES: tuple[str, ...] = ("initiate", "deletions", "download", "list", "hosts")
+FEATURES: tuple[str, ...] = ("initiate", "deletions", "download", "list", "hosts", "proposals")
 
 
 def distribution_version() -> str:

@@ -3,7 +3,9 @@
 import pytest
 from pair import Pair, noise, write
 
+from pp_server.api import routes_health
 from pp_server.wire.chunks import KIB, MIB
+from pp_server.wire.version import FEATURES
 
 
 def largest_chunk(pair: Pair) -> int:
@@ -43,3 +45,17 @@ async def test_an_upload_goes_on_with_the_chunks_it_began_with(pair: Pair, then:
     await pair.assert_equal()
     assert largest_chunk(pair) == before
     assert pair.bytes_sent <= 4 * MIB  # a chunk whose answer was lost is not counted, and not sent again
+
+
+async def test_a_server_that_would_begin_anew_is_proposed_the_same_always(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pair.daemon
+    await pair.stop_daemon()
+    monkeypatch.setattr(routes_health, "FEATURES", [name for name in FEATURES if name != "proposals"])
+    await pair.start_daemon()
+    await pair.until(lambda _: pair.daemon.link.reason is None)  # type: ignore
+    pair.daemon.link._rate.bytes_per_s = 1.0  # type: ignore[union-attr]
+    write(pair.tree / "large", noise(4 * MIB, 1))
+    await pair.assert_equal()
+    assert largest_chunk(pair) == MIB
