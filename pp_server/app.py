@@ -17,6 +17,7 @@ from pp_server.auth import Keys
 from pp_server.budget import Budget
 from pp_server.content.base import DigestLocks
 from pp_server.content.filesystem import FilesystemContent
+from pp_server.core.failures import Failures
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.files import Files
@@ -97,7 +98,7 @@ async def _serving(
     budget = Budget(limits.max_inflight_mb << 20)
     room = Room(data.staging, limits.reserve_mb << 20, limits.reserve_percent)
     uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room))
-    keys = Keys(metadata, clock)
+    keys = Keys(metadata, clock, Failures(limits.auth_failures, limits.auth_window_seconds))
     upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
     flushing = asyncio.create_task(_flush_keys(keys))
     services = Services(

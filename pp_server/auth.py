@@ -1,12 +1,14 @@
 """API keys: issue, check, revoke."""
 
 import hmac
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
 
-from pp_server.core.errors import Forbidden, Unauthorized
-from pp_server.core.keys import format_key, hash_secret, parse_key
+from pp_server.core.errors import Forbidden, RateLimited, ServerError, Unauthorized
+from pp_server.core.failures import Failures
+from pp_server.core.keys import ParsedKey, format_key, hash_secret, parse_key
 from pp_server.core.model import Caller, KeyRecord, NewKey, Scope
 from pp_server.metadata.base import MetadataStore
 
@@ -20,9 +22,10 @@ _NOBODY = bytes(32)
 class Keys:
     """Checks keys against the records. Keys are kept hashed; the secret is shown once, when it is made."""
 
-    def __init__(self, metadata: MetadataStore, now_ms: Callable[[], int]) -> None:
+    def __init__(self, metadata: MetadataStore, now_ms: Callable[[], int], failures: Failures) -> None:
         self._metadata = metadata
         self._now_ms = now_ms
+        self._failures = failures
         self._known: dict[str, tuple[float, KeyRecord]] = {}
         self._used_ms: dict[str, int] = {}
 
@@ -45,11 +48,12 @@ class Keys:
         self._known.pop(key_id, None)
         return record
 
-    async def caller(self, text: str | None) -> Caller:
-        """Return whom the key *text* stands for.
+    async def caller(self, text: str | None, address: str = "") -> Caller:
+        """Return whom the key *text*, sent from *address*, stands for.
 
         Raises:
             Unauthorized: no key, no such key, or a revoked one; nothing tells which.
+            RateLimited: the same, once too often from there or for that key. A good key is always good.
         """
         parsed = parse_key(text) if text else None
         record = await self._record(parsed.id) if parsed else None
@@ -57,9 +61,18 @@ class Keys:
             record.secret_sha256 if record else _NOBODY, parsed.secret_sha256 if parsed else b"\1" * 32
         )
         if record is None or not good or record.revoked_ms is not None:
-            raise Unauthorized("A valid API key is needed")
+            raise self._failed(parsed, address)
         self._used_ms[record.id] = self._now_ms()
         return Caller(record.id, record.owner_id, record.owner, record.scopes, record.host_id)
+
+    def _failed(self, parsed: ParsedKey | None, address: str) -> ServerError:
+        now = time.monotonic()
+        wait_s = self._failures.note(f"address {address}", now)
+        if parsed is not None:
+            wait_s = max(wait_s, self._failures.note(f"key {parsed.id}", now))
+        if wait_s > 0:
+            return RateLimited("Too many requests without a valid API key", math.ceil(wait_s))
+        return Unauthorized("A valid API key is needed")
 
     async def _record(self, key_id: str) -> KeyRecord | None:
         now = time.monotonic()

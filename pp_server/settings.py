@@ -74,6 +74,13 @@ class LimitSettings(BaseModel):
     answer_window_seconds: float = Field(
         60, gt=0, le=3600, description="Seconds that the taking of an answer may fall behind before it is cut."
     )
+    auth_failures: int = Field(
+        60,
+        ge=1,
+        le=1_000_000,
+        description="Bad API keys, from one address or for one key, answered as such in a while.",
+    )
+    auth_window_seconds: float = Field(60, gt=0, le=86400, description="Seconds that this while lasts.")
 
 
 class TlsSettings(BaseModel):

@@ -58,7 +58,7 @@ def key_text(request: Request) -> str | None:
 
 
 async def _caller(request: Request) -> Caller:
-    return await services(request).keys.caller(key_text(request))
+    return await services(request).keys.caller(key_text(request), request.client.host if request.client else "")
 
 
 async def _uploader(request: Request) -> Caller:

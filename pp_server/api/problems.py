@@ -36,6 +36,7 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.AlreadyCompleted: (409, ErrorCode.ALREADY_COMPLETED),
     errors.ChunkOutOfRange: (400, ErrorCode.CHUNK_OUT_OF_RANGE),
     errors.ChunkWrongLength: (400, ErrorCode.CHUNK_WRONG_LENGTH),
+    errors.RateLimited: (429, ErrorCode.RATE_LIMITED),
     errors.ChunkConflict: (422, ErrorCode.CHUNK_CONFLICT),
     errors.ChunkSuperseded: (423, ErrorCode.CHUNK_SUPERSEDED),
     errors.ChunkDamaged: (422, ErrorCode.SHA256_MISMATCH),
@@ -100,6 +101,8 @@ async def on_server_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(_HEADERS.get(type(error), {}))
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size_bytes}"
+    if isinstance(error, errors.RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     return answer(request, status, code, str(error), headers, **_more(error), **_upload(error))
 
 

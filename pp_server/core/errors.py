@@ -95,6 +95,14 @@ class ChunkWrongLength(ServerError):
     """The body is not as long as this chunk."""
 
 
+class RateLimited(ServerError):
+    """Asked for more than is given in a while; *retry_after_s* says when to ask again."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class ChunkConflict(ServerError):
     """Other bytes are recorded for this chunk."""
 
