@@ -20,7 +20,7 @@ from pp_server.core.ranges import Span
 from pp_server.metadata.base import MetadataStore
 from pp_server.wire.digest import Digest
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,3 +64,26 @@ async def test_every_body_is_held_to_the_rate(far: Far, method: str, path: str) 
 async def test_whoever_is_refused_reads_why_although_much_was_to_come(far: Far) -> None:
     answer = await Far(far.address, "none").ask("PUT", "/api/uploads/none/chunk/0", 8 << 20, bytes(8 << 20))
     assert answer.status_code == 401
+
+
+HUGE = 10 << 30
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/uploads/initiate", 413),
+        ("PUT", "/api/uploads/{upload_id}/chunk/0", 400),
+        ("POST", "/api/uploads/{upload_id}/complete", 413),
+        ("POST", "/api/files/deletions", 413),
+        ("DELETE", "/api/files/" + "0" * 64, 413),
+        ("POST", "/api/no/such/route", 404),
+    ],
+)
+async def test_a_body_that_is_announced_too_large_is_not_read(
+    client: Client, far: Far, method: str, path: str, status: int
+) -> None:
+    """Nothing of it is sent, and the answer comes all the same."""
+    upload_id = await client.begin("/a", content(CHUNK))
+    answer = await far.ask(method, path.format(upload_id=upload_id), HUGE, b"")
+    assert answer.status_code == status
