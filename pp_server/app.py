@@ -17,17 +17,23 @@ from pp_server.auth import Keys
 from pp_server.budget import Budget
 from pp_server.content.base import DigestLocks
 from pp_server.content.filesystem import FilesystemContent
+from pp_server.core.errors import StartRefused
 from pp_server.core.failures import Failures
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.files import Files
 from pp_server.metadata.store import SqliteMetadata
+from pp_server.receipts.issuer import Issuer
+from pp_server.receipts.log import ReceiptsLog
+from pp_server.receipts.signer import Signer
 from pp_server.room import Room
 from pp_server.settings import Settings
 from pp_server.staging import Staging
+from pp_server.uploads.batch import Batches
 from pp_server.uploads.context import Context
 from pp_server.uploads.rules import UploadRules
 from pp_server.uploads.service import Uploads
+from pp_server.verify import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -90,20 +96,40 @@ async def _serving(
     durable: Durable,
     clock: Clock,
 ) -> AsyncIterator[tuple[Services, Admin]]:
-    content = FilesystemContent(data.blobs, data.quarantine, durable, executor)
+    packing = settings.storage
+    content = FilesystemContent(
+        data.blobs,
+        data.packs,
+        data.quarantine,
+        durable,
+        executor,
+        packing.pack_up_to_kb << 10,
+        packing.pack_size_mb << 20,
+    )
     if not metadata.was_clean:
         await asyncio.get_running_loop().run_in_executor(executor, content.recover)
+    receipts_log = ReceiptsLog(data.receipts, durable)
+    receipts = Issuer(signer_of(data, receipts_log, durable), receipts_log, metadata, executor)
+    caught = await receipts.catch_up()
+    if caught:
+        log.info("completed the receipts log with %d versions", caught)
     locks, staging = DigestLocks(), Staging(data.staging, durable)
     limits = settings.limits
     budget = Budget(limits.max_inflight_mb << 20)
     room = Room(data.staging, limits.reserve_mb << 20, limits.reserve_percent)
-    uploads = Uploads(Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room))
+    context = Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room, receipts)
+    uploads = Uploads(context)
     keys = Keys(metadata, clock, Failures(limits.auth_failures, limits.auth_window_seconds))
+    await _clean(uploads)
     upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
     flushing = asyncio.create_task(_flush_keys(keys))
+    files = Files(metadata, content, locks, executor, clock, receipts)
     services = Services(
         uploads,
-        Files(metadata, content, locks, executor, clock),
+        Batches(context),
+        files,
+        Verifier(metadata, files, executor),
+        receipts,
         keys,
         budget,
         metadata.server_id,
@@ -119,6 +145,25 @@ async def _serving(
                 await task
         await keys.flush()
         uploads.close()
+        content.close()
+        receipts_log.close()
+
+
+def signer_of(data: DataDir, receipts_log: ReceiptsLog, durable: Durable) -> Signer:
+    """Return the server's signer, with a new key at the first start.
+
+    Raises:
+        StartRefused: the key is gone, but receipts were given.
+    """
+    try:
+        return Signer.load(data.receipts_key)
+    except FileNotFoundError:
+        if not receipts_log.is_empty():
+            raise StartRefused(
+                f"{data.receipts_key} is missing, and clients know it: restore it from a copy, or make a new one,"
+                " which they will notice, with: pp_server receipts new-key"
+            ) from None
+        return Signer.create(data.receipts_key, durable)
 
 
 def _rules(settings: Settings) -> UploadRules:
@@ -127,15 +172,20 @@ def _rules(settings: Settings) -> UploadRules:
 
 
 async def _upkeep(uploads: Uploads, interval_s: float) -> None:
-    """Remove expired uploads now and then; a failed round is logged, and the next one comes."""
+    """Remove expired uploads now and then; the first round was before anybody was served."""
     while True:
-        try:
-            closed = await uploads.clean()
-            if closed:
-                log.info("removed %d expired uploads", closed)
-        except Exception:
-            log.exception("cleaning up failed")
         await asyncio.sleep(interval_s)
+        await _clean(uploads)
+
+
+async def _clean(uploads: Uploads) -> None:
+    """Remove expired uploads; a failure is logged, and the next round comes."""
+    try:
+        closed = await uploads.clean()
+        if closed:
+            log.info("removed %d expired uploads", closed)
+    except Exception:
+        log.exception("cleaning up failed")
 
 
 async def _flush_keys(keys: Keys) -> None:

@@ -35,6 +35,21 @@ class DataDir:
         return os.path.join(self.root, "blobs")
 
     @property
+    def packs(self) -> str:
+        """Small content, many in a file."""
+        return os.path.join(self.root, "packs")
+
+    @property
+    def receipts(self) -> str:
+        """The receipts log."""
+        return os.path.join(self.root, "receipts")
+
+    @property
+    def receipts_key(self) -> str:
+        """The key that signs receipts."""
+        return os.path.join(self.meta, "receipts.key")
+
+    @property
     def staging(self) -> str:
         """Half-received uploads."""
         return os.path.join(self.root, "staging")
@@ -64,13 +79,16 @@ class DataDir:
         posix.private_umask()
         try:
             os.makedirs(self.root, 0o700, exist_ok=True)
-            for path in (self.root, self.blobs, self.staging, self.quarantine, self.meta):
+            for path in (self.root, *self._directories()):
                 os.makedirs(path, 0o700, exist_ok=True)
                 os.chmod(path, 0o700)
             with open(os.path.join(self.root, os.fsdecode(SERVER_DATA_MARK)), "w", encoding="ascii") as mark:
                 mark.write(_MARK_TEXT)
         except OSError as error:
             raise StartRefused(f"The data directory {self.root} cannot be used: {error.strerror}") from error
+
+    def _directories(self) -> tuple[str, ...]:
+        return self.blobs, self.packs, self.staging, self.quarantine, self.meta, self.receipts
 
     def lock(self) -> int:
         """Take the directory for this process; return the descriptor to close at the end.
@@ -91,8 +109,11 @@ class DataDir:
             StartRefused: the message says what is wrong.
         """
         self._sweep_probes(durable)
-        if not os.path.exists(self.database) and os.listdir(self.blobs):
-            raise StartRefused(f"{self.database} is missing, but there is stored content: restore the database first")
+        if not os.path.exists(self.database) and any(os.listdir(each) for each in (self.blobs, self.packs)):
+            raise StartRefused(
+                f"{self.database} is missing, but there is stored content: restore the database from a copy first,"
+                " or have it made again with: pp_server rebuild"
+            )
         try:
             self._probe(durable)
         except (OSError, ServerError) as error:

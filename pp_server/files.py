@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pp_server.content.base import BlobReader, ContentStore, DigestLocks
 from pp_server.core.errors import ContentDamaged, FileNotFound, Forbidden, HostNotFound
+from pp_server.core.extents import Blob
 from pp_server.core.model import (
     Caller,
     DeletionOrder,
@@ -17,7 +18,10 @@ from pp_server.core.model import (
     Page,
 )
 from pp_server.core.ranges import Span
+from pp_server.core.versions import Recorded
 from pp_server.metadata.base import MetadataStore
+from pp_server.receipts.issuer import Issuer
+from pp_server.waiting import finish
 from pp_server.wire.digest import Digest
 
 BLOCK_BYTES = 1 << 18
@@ -27,8 +31,7 @@ BLOCK_BYTES = 1 << 18
 class Stored:
     """Content that is open for reading."""
 
-    digest: Digest
-    size_bytes: int
+    blob: Blob
     reader: BlobReader
 
 
@@ -42,12 +45,14 @@ class Files:
         locks: DigestLocks,
         executor: Executor,
         now_ms: Callable[[], int],
+        receipts: Issuer,
     ) -> None:
         self._metadata = metadata
         self._content = content
         self._locks = locks
         self._executor = executor
         self._now_ms = now_ms
+        self._receipts = receipts
 
     async def list(self, query: ListingQuery) -> Page:
         """Return one page of live files."""
@@ -69,7 +74,21 @@ class Files:
         for order in orders:
             if caller.host_id is not None and (order.path is None or order.host_id != caller.host_id):
                 raise Forbidden("This key speaks for another host")
-        return await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
+        return await finish(self._delete(caller, orders))
+
+    async def _delete(self, caller: Caller, orders: Sequence[DeletionOrder]) -> "Sequence[DeletionOutcome]":
+        outcomes, new = await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
+        await self._receipts.log(new)
+        return outcomes
+
+    async def recorded(self, caller: Caller, sequence: int) -> Recorded | None:
+        """Return one recorded version of the caller."""
+        return await self._metadata.find_recorded(caller.owner_id, sequence)
+
+    async def held(self, caller: Caller, digests: "Sequence[Digest]") -> "Sequence[Digest]":
+        """Return those contents that some version of the caller has, in the order asked."""
+        found = await self._metadata.held(caller.owner_id, set(digests))
+        return [digest for digest in dict.fromkeys(digests) if digest in found]
 
     async def open(self, caller: Caller, digest: Digest) -> Stored:
         """Open content that some version of the caller has. Whoever opens it closes the reader.
@@ -79,15 +98,21 @@ class Files:
             ContentDamaged: it was there, and is gone.
         """
         version = await self._metadata.find_content(caller.owner_id, digest)
-        if version is None:
+        blob = (await self._metadata.find_blobs([digest])).get(digest)
+        if version is None or blob is None:
             raise FileNotFound("File not found on server")
-        reader = await self._content.open(digest)
-        if reader is None or reader.size_bytes != version.size_bytes:
-            if reader is not None:
-                await reader.close()
-            await self._set_aside(digest)
+        reader = await self._content.open(blob.location)
+        if reader is None:
+            blob = await self._moved(blob)
+            reader = await self._content.open(blob.location)
+        if reader is None:
+            await self._set_aside(blob)
             raise ContentDamaged("The stored content is damaged; send the file again")
-        return Stored(digest, version.size_bytes, reader)
+        return Stored(blob, reader)
+
+    async def _moved(self, blob: Blob) -> Blob:
+        """Return where the blob lies by now: its pack may have been rewritten since we asked."""
+        return (await self._metadata.find_blobs([blob.sha256])).get(blob.sha256, blob)
 
     async def read(self, stored: Stored, span: Span | None) -> AsyncIterator[bytes]:
         """Yield the bytes; the whole content is checked on the way and cut before its last block if it is damaged."""
@@ -101,26 +126,51 @@ class Files:
         finally:
             await stored.reader.close()
 
+    async def check(self, blob: Blob, also: "hashlib._Hash | None" = None) -> bool:
+        """Read and hash a blob; put it aside if it is damaged. *also* is fed the same bytes."""
+        reader = await self._content.open(blob.location)
+        hasher = hashlib.sha256()
+
+        def feed(block: bytes) -> None:
+            hasher.update(block)
+            if also is not None:
+                also.update(block)
+
+        if reader is not None:
+            try:
+                async for block in _blocks(reader, 0, blob.size_bytes):
+                    await get_running_loop().run_in_executor(self._executor, feed, block)
+            except ContentDamaged:
+                hasher.update(b"it is shorter")
+            finally:
+                await reader.close()
+        if reader is not None and hasher.hexdigest() == blob.sha256:
+            return True
+        await self._set_aside(blob)
+        return False
+
     async def _read_checked(self, stored: Stored) -> AsyncIterator[bytes]:
         hasher = hashlib.sha256()
         held: bytes | None = None
-        async for block in _blocks(stored.reader, 0, stored.size_bytes):
+        async for block in _blocks(stored.reader, 0, stored.blob.size_bytes):
             await get_running_loop().run_in_executor(self._executor, hasher.update, block)
             if held is not None:
                 yield held
             held = block
-        if hasher.hexdigest() != stored.digest:
-            await self._set_aside(stored.digest)
+        if hasher.hexdigest() != stored.blob.sha256:
+            await self._set_aside(stored.blob)
             raise ContentDamaged("The stored content is damaged; send the file again")
         if held is not None:
             yield held
 
-    async def _set_aside(self, digest: Digest) -> None:
+    async def _set_aside(self, blob: Blob) -> None:
         """Take damaged content out, so that the next upload of it is stored afresh."""
-        async with self._locks.alone_with(digest):
-            if not await self._content.verify(digest):
-                await self._metadata.distrust_content(digest)
-                await self._content.put_aside(digest)
+        async with self._locks.alone_with(blob.sha256):
+            blob = await self._moved(blob)
+            if not await self._content.verify(blob.sha256, blob.location) and await self._metadata.distrust_content(
+                blob.sha256, blob.location
+            ):
+                await self._content.put_aside(blob.sha256, blob.location)
 
 
 async def _blocks(reader: BlobReader, first: int, end: int) -> AsyncIterator[bytes]:

@@ -100,6 +100,20 @@ class TlsSettings(BaseModel):
         return self
 
 
+class StorageSettings(BaseModel):
+    """How content lies on the disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pack_up_to_kb: int = Field(
+        256, ge=0, le=256, description="Content up to so many KiB shares packs; larger content is a file each."
+    )
+    pack_size_mb: int = Field(64, ge=1, le=4096, description="MiB at which a pack is full and takes nothing more.")
+    compact_dead_percent: int = Field(
+        50, ge=1, le=100, description="A full pack of which so much is of no use any more is rewritten."
+    )
+
+
 class Settings(BaseSettings):
     """All settings of the server."""
 
@@ -128,6 +142,7 @@ class Settings(BaseSettings):
     uploads: UploadSettings = Field(default_factory=UploadSettings, description="Uploads.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Encryption.")
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="Content on the disk.")
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -18,12 +18,18 @@ from pp_server.budget import Budget
 from pp_server.core.errors import BodyTooLarge, ChunkWrongLength, InvalidRequest
 from pp_server.core.model import Caller, Scope
 from pp_server.files import Files
+from pp_server.receipts.issuer import Issuer
+from pp_server.uploads.batch import Batches
 from pp_server.uploads.service import Uploads
+from pp_server.verify import Verifier
 from pp_server.wire.digest import Digest
 
 M = TypeVar("M", bound=BaseModel)
 
 JSON_BYTES = 256 * 1024
+HASHES_JSON_BYTES = 512 * 1024
+"""For 4,096 digests."""
+
 LONG_JSON_BYTES = 32 * 1024 * 1024
 """For `complete`, which may list 200,000 parts, and for 1,000 deletions of long paths."""
 
@@ -35,7 +41,10 @@ class Services:
     """What the routes use."""
 
     uploads: Uploads
+    batches: Batches
     files: Files
+    verifier: Verifier
+    receipts: Issuer
     keys: Keys
     budget: Budget
     server_id: str
@@ -81,9 +90,7 @@ Deleter = Annotated[Caller, Depends(_deleter)]
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Return the whole body, which may not be longer than *limit_bytes*, whether it is announced or not."""
-    length = content_length(request)
-    if length is not None and length > limit_bytes:
-        raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
+    check_length(request, limit_bytes)
     body = bytearray()
     try:
         async with services(request).budget.reserve(0) as held:  # what is announced takes no memory before it comes
@@ -97,21 +104,33 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
+def check_length(request: Request, limit_bytes: int) -> None:
+    """Refuse a body that is announced to be too long, before anything of it is read."""
+    length = content_length(request)
+    if length is not None and length > limit_bytes:
+        raise BodyTooLarge(f"The body may have {limit_bytes} bytes")
+
+
 async def parse(request: Request, model: type[M], limit_bytes: int = JSON_BYTES) -> M:
     """Return the JSON body, whatever its Content-Type says.
 
     Raises:
         InvalidRequest: it is not what *model* wants.
     """
-    return _validate(model, await read_body(request, limit_bytes))
+    return validate(model, await read_body(request, limit_bytes))
 
 
 async def parse_optional(request: Request, model: type[M], limit_bytes: int = JSON_BYTES) -> M:
     """Return the JSON body; no body counts as an empty object."""
-    return _validate(model, await read_body(request, limit_bytes) or b"{}")
+    return validate(model, await read_body(request, limit_bytes) or b"{}")
 
 
-def _validate(model: type[M], body: bytes) -> M:
+def validate(model: type[M], body: bytes) -> M:
+    """Return JSON as a message.
+
+    Raises:
+        InvalidRequest: it is not what *model* wants.
+    """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -142,7 +161,7 @@ def content_digest(request: Request) -> Digest | None:
     return Digest(raw.hex())
 
 
-async def body_pieces(request: Request) -> AsyncIterator[bytes]:
+async def body_pieces(request: Request) -> AsyncGenerator[bytes, None]:
     """Yield the body as it arrives; a client that goes away ended it too early."""
     try:
         async for piece in request.stream():

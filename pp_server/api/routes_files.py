@@ -16,6 +16,7 @@ from pp_server.core.model import (
     ListingQuery,
 )
 from pp_server.core.ranges import parse_range
+from pp_server.wire.batch import HeldAnswer, HeldRequest, VerifyAnswer, VerifyRequest
 from pp_server.wire.digest import Digest, parse_digest
 from pp_server.wire.messages import (
     MAX_INT,
@@ -99,7 +100,7 @@ async def content(request: Request, sha256: str, caller: deps.Reader) -> Respons
     try:
         if_range = request.headers.get("if-range")
         wanted = request.headers.get("range") if if_range in (None, f'"{digest}"') else None
-        span = parse_range(wanted, stored.size_bytes)
+        span = parse_range(wanted, stored.blob.size_bytes)
     except BaseException:
         await stored.reader.close()
         raise
@@ -107,10 +108,10 @@ async def content(request: Request, sha256: str, caller: deps.Reader) -> Respons
         "ETag": f'"{digest}"',
         "Accept-Ranges": "bytes",
         "Content-Disposition": "attachment",
-        "Content-Length": str(stored.size_bytes if span is None else span.last - span.first + 1),
+        "Content-Length": str(stored.blob.size_bytes if span is None else span.last - span.first + 1),
     }
     if span is not None:
-        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{stored.size_bytes}"
+        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{stored.blob.size_bytes}"
     return StreamingResponse(
         files.read(stored, span), 200 if span is None else 206, headers, media_type="application/octet-stream"
     )
@@ -180,6 +181,23 @@ def _result(asked: Deletion, outcome: DeletionOutcome) -> DeletionResult:
         deleted_at=iso_or_none(outcome.deleted_ms),
         gen=outcome.gen,
     )
+
+
+@router.post("/files/held")
+async def held(request: Request, caller: deps.Uploader) -> Response:
+    """Say which contents need not be sent."""
+    wanted = await deps.parse(request, HeldRequest, deps.HASHES_JSON_BYTES)
+    found = await deps.services(request).files.held(caller, [Digest(each) for each in wanted.sha256])
+    return deps.json_answer(HeldAnswer(held=list(found)))
+
+
+@router.post("/files/verify")
+async def verify(request: Request, caller: deps.Reader) -> Response:
+    """Read and hash content again, now."""
+    wanted = await deps.parse(request, VerifyRequest)
+    nonce = bytes.fromhex(wanted.nonce) if wanted.nonce is not None else None
+    checked = await deps.services(request).verifier.verify(caller, [Digest(each) for each in wanted.sha256], nonce)
+    return deps.json_answer(VerifyAnswer(results=checked))
 
 
 @router.get("/hosts/{host_id}")

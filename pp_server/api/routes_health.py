@@ -4,6 +4,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from pp_server.api import deps
+from pp_server.wire.batch import (
+    MAX_BATCH_BYTES,
+    MAX_HASHES,
+    MAX_HEAD_BYTES,
+    MAX_INLINE_BYTES,
+    MAX_OPERATIONS,
+    MAX_VERIFIED,
+)
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES
 from pp_server.wire.messages import MAX_DELETIONS, MAX_LISTED, VersionAnswer
 from pp_server.wire.version import FEATURES, PROTOCOL, distribution_version
@@ -15,6 +23,12 @@ LIMITS = {
     "max_chunk_size": MAX_CHUNK_BYTES,
     "max_chunks": MAX_CHUNKS,
     "max_deletions": MAX_DELETIONS,
+    "max_operations": MAX_OPERATIONS,
+    "max_inline_size": MAX_INLINE_BYTES,
+    "max_batch_size": MAX_BATCH_BYTES,
+    "max_batch_head": MAX_HEAD_BYTES,
+    "max_hashes": MAX_HASHES,
+    "max_verified": MAX_VERIFIED,
     "max_listed": MAX_LISTED,
 }
 

@@ -1,19 +1,33 @@
 """What the server needs from a place that keeps blobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from enum import Enum
+from dataclasses import dataclass
 from typing import Protocol
 
+from pp_server.core.extents import Blob, Location
+from pp_server.wire.batch import MAX_INLINE_BYTES
 from pp_server.wire.digest import Digest
 
+SMALL_BYTES = MAX_INLINE_BYTES
+"""Blobs up to this size share packs; larger ones are a file each."""
 
-class Placed(Enum):
-    """What `put_file` found."""
 
-    NEW = "new"
-    EXISTED = "existed"
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a blob lies now. *existed*: it was there already, and its bytes were not looked at."""
+
+    location: Location
+    existed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One stored thing, as it is found without any records: *intact* where its bytes are what its name says."""
+
+    blob: Blob
+    intact: bool
 
 
 class BlobReader(Protocol):
@@ -22,44 +36,58 @@ class BlobReader(Protocol):
     size_bytes: int
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Return the bytes at *offset*; fewer than *length* only at the end."""
+        """Return the bytes at *offset*; fewer than *length* only where there are no more."""
 
     async def close(self) -> None:
         """Let go of it."""
 
 
 class ContentStore(Protocol):
-    """Immutable blobs addressed by the SHA-256 of their bytes.
+    """Immutable blobs. Which blob lies where is kept in the records (`Location`), not here.
 
-    A blob is wholly there or not there. An existing blob is never written to: storing the same digest twice is a
-    successful no-op. Nothing here decides who may see a blob.
+    What is placed is durable and never written to again. Nothing here decides who may see a blob.
     """
 
     name: str
     """Such as ``local``; shown as `storage_backend`."""
 
     async def put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
-        """Store the finished local file at *path*, durable when this returns; the file itself stays where it is.
+        """Store the finished local file at *path*; the file itself stays where it is.
 
-        The caller has checked the digest and writes to the file no more. EXISTED means: a blob of that name and size
-        was there; its bytes were not looked at. One of another size is put aside and replaced (NEW).
+        The caller has checked the digest and writes to the file no more.
 
         Raises:
             SyncFailed: the file's bytes on disk are unknown now.
             StorageFull, StorageFailed: nothing was stored.
         """
 
-    async def size(self, digest: Digest) -> int | None:
-        """Return the blob's size, or None where there is none."""
+    async def put_many(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+        """Store contents of up to `SMALL_BYTES` each, together with whatever others store at this moment.
 
-    async def open(self, digest: Digest) -> BlobReader | None:
-        """Return the blob for reading, or None where there is none."""
+        Raises:
+            SyncFailed, StorageFull, StorageFailed: nothing of it counts as stored.
+        """
 
-    async def verify(self, digest: Digest) -> bool:
-        """Hash the whole blob and say whether it is what its name says; False also where there is none."""
+    async def holds(self, location: Location) -> bool:
+        """Say whether there is something as long as it should be; its bytes are not looked at."""
 
-    async def put_aside(self, digest: Digest) -> None:
-        """Take a bad blob out of the store without destroying it. None there is fine."""
+    async def open(self, location: Location) -> BlobReader | None:
+        """Return the blob for reading, or None where it is not there."""
+
+    async def verify(self, digest: Digest, location: Location) -> bool:
+        """Read and hash the whole blob and say whether it is what its name says; False also where it is not there."""
+
+    async def put_aside(self, digest: Digest, location: Location) -> None:
+        """Keep a copy of a bad blob for a person to look at, and have its place not used again. None there is fine."""
+
+    def scan(self) -> AsyncIterator[Found]:
+        """Read and hash everything that is stored, records or not."""
+
+    async def pack_sizes(self, settled_for_ms: int = 0) -> Mapping[str, int]:
+        """Return the packs that take nothing more and have not changed for so long, and the bytes of each."""
+
+    async def drop_pack(self, name: str) -> None:
+        """Remove a pack in which no blob lies any more. None there is fine."""
 
 
 class DigestLocks:

@@ -1,6 +1,9 @@
 """Blobs in memory, for tests and demonstrations."""
 
-from pp_server.content.base import BlobReader, Placed
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from pp_server.content.base import BlobReader, Found, Placed
+from pp_server.core.extents import Blob, Location, whole_file
 from pp_server.wire.digest import Digest, digest_of
 
 
@@ -20,42 +23,70 @@ class MemoryReader:
 
 
 class MemoryContent:
-    """See `ContentStore`. Keeps everything until the process ends."""
+    """See `ContentStore`. Keeps everything until the process ends; every blob is a container of its own."""
 
     name = "memory"
 
     def __init__(self) -> None:
-        self.blobs: dict[Digest, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
         self.aside: list[bytes] = []
 
     async def put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
-        """Store a copy of the file."""
+        """See `ContentStore`."""
         known = self.blobs.get(digest)
         if known is not None and len(known) == size_bytes:
-            return Placed.EXISTED
+            return Placed(whole_file(digest, size_bytes), existed=True)
         if known is not None:
-            await self.put_aside(digest)
+            self.aside.append(known)
         with open(path, "rb") as file:  # noqa: ASYNC230 - a test double
             self.blobs[digest] = file.read()
-        return Placed.NEW
+        return Placed(whole_file(digest, size_bytes))
 
-    async def size(self, digest: Digest) -> int | None:
-        """Return the blob's size."""
-        data = self.blobs.get(digest)
-        return None if data is None else len(data)
+    async def put_many(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+        """See `ContentStore`."""
+        self.blobs.update(contents)
+        return [whole_file(digest, len(data)) if data else () for digest, data in contents]
 
-    async def open(self, digest: Digest) -> BlobReader | None:
-        """Return the blob for reading."""
-        data = self.blobs.get(digest)
-        return None if data is None else MemoryReader(data)
+    def _parts(self, location: Location) -> list[bytes] | None:
+        """Return the bytes of each extent; None where one is not there."""
+        parts = []
+        for extent in location:
+            part = self.blobs.get(extent.name, b"")[extent.offset : extent.offset + extent.stored_bytes]
+            if len(part) != extent.size_bytes:
+                return None
+            parts.append(part)
+        return parts
 
-    async def verify(self, digest: Digest) -> bool:
-        """Hash the blob."""
-        data = self.blobs.get(digest)
-        return data is not None and digest_of(data) == digest
+    async def holds(self, location: Location) -> bool:
+        """See `ContentStore`."""
+        return self._parts(location) is not None
 
-    async def put_aside(self, digest: Digest) -> None:
-        """Move the blob out of sight."""
-        data = self.blobs.pop(digest, None)
-        if data is not None:
-            self.aside.append(data)
+    async def open(self, location: Location) -> BlobReader | None:
+        """See `ContentStore`."""
+        parts = self._parts(location)
+        return None if parts is None else MemoryReader(b"".join(parts))
+
+    async def verify(self, digest: Digest, location: Location) -> bool:
+        """See `ContentStore`."""
+        parts = self._parts(location)
+        return parts is not None and digest_of(b"".join(parts)) == digest
+
+    async def put_aside(self, digest: Digest, location: Location) -> None:
+        """See `ContentStore`."""
+        for extent in location:
+            data = self.blobs.pop(extent.name, None)
+            if data is not None:
+                self.aside.append(data)
+
+    async def scan(self) -> AsyncIterator[Found]:
+        """See `ContentStore`."""
+        for name, data in list(self.blobs.items()):
+            blob = Blob(Digest(name), len(data), whole_file(Digest(name), len(data)))
+            yield Found(blob, digest_of(data) == name)
+
+    async def pack_sizes(self, settled_for_ms: int = 0) -> Mapping[str, int]:
+        """There are no packs here."""
+        return {}
+
+    async def drop_pack(self, name: str) -> None:
+        """There are no packs here."""

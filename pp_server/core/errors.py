@@ -95,6 +95,10 @@ class ChunkWrongLength(ServerError):
     """The body is not as long as this chunk."""
 
 
+class BodyWrongLength(ServerError):
+    """More or fewer bytes came than the request itself says."""
+
+
 class RateLimited(ServerError):
     """Asked for more than is given in a while; *retry_after_s* says when to ask again."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pp_server.wire.digest import Digest
+from pp_server.wire.messages import Kind
 from pp_server.wire.receipts import Receipt
 
 
@@ -80,7 +81,7 @@ class VersionStatus(StrEnum):
 class Facts:
     """What a restore needs besides the bytes."""
 
-    kind: str = "file"
+    kind: Kind = "file"
     mtime_ns: int | None = None
     mode: int | None = None
     uid: int | None = None

@@ -1,9 +1,10 @@
 """What the server needs from a place that keeps facts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pp_server.core.extents import Blob, Extent, Location
 from pp_server.core.model import (
     DeletionOrder,
     DeletionOutcome,
@@ -18,6 +19,7 @@ from pp_server.core.model import (
     UploadRequest,
     UploadSession,
 )
+from pp_server.core.versions import Operation, Outcome, Recorded, Whose
 from pp_server.wire.digest import Digest
 from pp_server.wire.receipts import Receipt
 
@@ -32,9 +34,39 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A version that is recorded."""
+    """A version that is recorded. *new*: what the receipts log does not have yet."""
 
     receipt: Receipt
+    new: tuple[Recorded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentGone:
+    """Nothing is recorded: the content the upload counted on is not held any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operations on one host's paths.
+
+    *stored*: blobs that are durable now; *arrived*: digests of all bytes that came along.
+    """
+
+    owner_id: int
+    host_id: str
+    hostname: str
+    operations: Sequence[Operation]
+    stored: Sequence[Blob]
+    arrived: Collection[Digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of each operation of a batch, and the versions the receipts log does not have yet."""
+
+    outcomes: list[Outcome]
+    new: list[Recorded]
+    whose: Whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +133,16 @@ class MetadataStore(Protocol):
     async def vouch_chunks(self, session_id: int) -> None:
         """The session's chunks were looked at in this epoch and are intact."""
 
-    async def distrust_content(self, sha256: Digest, session_id: int | None = None) -> None:
-        """The blob is gone or bad: no upload may skip its chunks because of it, this session least of all."""
+    async def forget_known_content(self, session_id: int) -> None:
+        """This session needs its chunks after all."""
 
-    async def has_blob(self, sha256: Digest) -> bool:
-        """Say whether a good blob is recorded, whoever's it is."""
-
-    async def complete_session(self, session_id: int, sha256: Digest, now_ms: int) -> Committed | Outdated:
+    async def complete_session(
+        self, session_id: int, sha256: Digest, location: Location | None, now_ms: int
+    ) -> Committed | Outdated | ContentGone:
         """Record blob and version and close the session; asked again it answers the same receipt.
 
-        Outdated: the blob is recorded, the version is not, the session is aborted.
+        Without *location* the content must be one that the owner has. Outdated: the blob is recorded, the version is
+        not, the session is aborted.
 
         Raises:
             UploadExpired, UploadAborted: the session was closed meanwhile.
@@ -128,15 +160,65 @@ class MetadataStore(Protocol):
     async def open_upload_ids(self) -> set[str]:
         """Return the ids of all open sessions."""
 
+    # blobs
+
+    async def find_blobs(self, digests: Collection[Digest]) -> dict[Digest, Blob]:
+        """Return those that are recorded as good, whoever's they are."""
+
+    async def distrust_content(self, sha256: Digest, location: Location) -> bool:
+        """What lies at *location* is not this content: nothing may build on it. False: it lies elsewhere by now."""
+
+    async def held(self, owner_id: int, digests: Collection[Digest]) -> set[Digest]:
+        """Return those that some version of the owner has, kept in a good blob."""
+
+    async def record_blobs(self, blobs: Sequence[Blob], now_ms: int) -> None:
+        """These are durable in the content store; one that was recorded as good stays where it was."""
+
+    async def page_of_blobs(self, after: Digest | None, limit: int) -> list[Blob]:
+        """Return good blobs in order of their digests, those beyond *after*."""
+
+    async def live_in_packs(self) -> dict[str, tuple[int, int]]:
+        """Return, per pack, how many extents of good blobs lie in it, and their stored bytes."""
+
+    async def blobs_in_pack(self, name: str, after: Digest | None, limit: int) -> list[Blob]:
+        """Return good blobs of which a part lies in this pack, in order of their digests, those beyond *after*."""
+
+    async def move_extents(self, moves: Sequence[tuple[Extent, Extent]]) -> None:
+        """Extents lie elsewhere now, for whichever blobs they are part of: (from, to), all in one transaction."""
+
+    async def retire_pack(self, name: str, now_ms: int) -> bool:
+        """Record that nothing is read from this pack any more; False where good blobs still lie in it."""
+
+    async def retired_packs(self) -> dict[str, int]:
+        """Return the packs that are on their way out, and since when."""
+
+    async def forget_pack(self, name: str) -> None:
+        """The pack is removed."""
+
     # files
+
+    async def apply_batch(self, batch: Batch, now_ms: int) -> Applied:
+        """Apply a batch, in order and in one transaction."""
+
+    async def find_recorded(self, owner_id: int, sequence: int) -> Recorded | None:
+        """Return one version of the owner, as it was recorded."""
+
+    async def recorded_after(self, sequence: int, limit: int) -> list[Recorded]:
+        """Return versions beyond *sequence*, in order, whoever's they are."""
+
+    async def receipts_logged(self) -> int:
+        """Return the sequence through which all versions certainly are in the receipts log."""
+
+    async def note_logged(self, sequence: int) -> None:
+        """All versions up to *sequence* are in the receipts log; durable with the next transaction at the latest."""
 
     async def list_files(self, query: ListingQuery) -> Page:
         """Return live files in order of (host, path bytes)."""
 
     async def apply_deletions(
         self, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int
-    ) -> list[DeletionOutcome]:
-        """Apply deletions in order, all in one transaction."""
+    ) -> tuple[list[DeletionOutcome], list[Recorded]]:
+        """Apply deletions, those of one host in order, all in one transaction; return also what is new for the log."""
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:
         """Return some version of the owner with this content, kept in a good blob."""

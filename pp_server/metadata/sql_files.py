@@ -1,4 +1,4 @@
-"""Statements about hosts, blobs and file versions."""
+"""Statements about hosts, deletions and listings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,23 +9,20 @@ from pp_server.core.model import (
     DeletionOrder,
     DeletionOutcome,
     DeletionStatus,
-    Facts,
     FileVersion,
     Host,
     ListingQuery,
     Page,
     Position,
-    UploadRequest,
     VersionStatus,
 )
-from pp_server.metadata.base import Committed, Outdated
+from pp_server.core.versions import Delete, Outcome, Recorded
+from pp_server.metadata import sql_blobs, sql_versions
+from pp_server.metadata.base import Applied, Batch
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.sql_state import upsert
-from pp_server.metadata.tables import IS_HEAD, IS_LIVE, IS_OPEN, blobs, file_versions, hosts, upload_sessions
+from pp_server.metadata.tables import IS_LIVE, blobs, file_versions, hosts
 from pp_server.wire.digest import Digest
-from pp_server.wire.names import below, to_json
-from pp_server.wire.receipts import Receipt
-from pp_server.wire.times import iso
+from pp_server.wire.names import below
 
 SEEN_EVERY_MS = 60_000
 """A host's `seen_ms` is no more exact than this: it would cost a write per upload."""
@@ -33,50 +30,22 @@ SEEN_EVERY_MS = 60_000
 v = file_versions.c
 h = hosts.c
 _HOST = sa.select(hosts).where(h.owner_id == sa.bindparam("owner_id"), h.host_id == sa.bindparam("host_id"))
-_HEAD = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path == sa.bindparam("path"))
-_OWNED = (
-    sa.select(sa.literal(1))
-    .select_from(file_versions.join(blobs, blobs.c.sha256 == v.sha256))
-    .where(
-        v.owner_id == sa.bindparam("owner_id"),
-        v.sha256 == sa.bindparam("sha256"),
-        blobs.c.state == "present",
-        blobs.c.size_bytes == sa.bindparam("size_bytes"),
-    )
-    .limit(1)
-)
-_RAISE_GEN = (
-    sa.update(hosts)
-    .where(h.id == sa.bindparam("host_key"), h.highest_gen < sa.bindparam("gen"))
-    .values(highest_gen=sa.bindparam("gen"))
-)
-_STEP_DOWN = (
-    sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
-)
-_INSERT = sa.insert(file_versions)
-_OPEN_UPLOAD = sa.select(upload_sessions.c.id).where(
-    IS_OPEN, upload_sessions.c.host_key == sa.bindparam("host_key"), upload_sessions.c.path == sa.bindparam("path")
-)
-_FACT_NAMES = tuple(Facts.__dataclass_fields__)
 
 
-def fact_values(facts: Facts) -> dict[str, Any]:
-    """Return the facts by column."""
-    return {name: getattr(facts, name) for name in _FACT_NAMES}
-
-
-def ensure_host(tx: Transaction, request: UploadRequest, now_ms: int) -> int:
-    """Return the host's row id, creating or refreshing the row."""
-    row = tx.conn.execute(_HOST, {"owner_id": request.owner_id, "host_id": request.host_id}).one_or_none()
-    seen = {"hostname": request.hostname, "ip_address": request.ip_address, "seen_ms": now_ms}
+def ensure_host(
+    tx: Transaction, owner_id: int, host_id: str, hostname: str, ip_address: str | None, now_ms: int
+) -> sa.Row[Any]:
+    """Return the host's row, creating or refreshing it."""
+    asked = {"owner_id": owner_id, "host_id": host_id}
+    row = tx.conn.execute(_HOST, asked).one_or_none()
+    seen = {"hostname": hostname, "ip_address": ip_address, "seen_ms": now_ms}
     if row is None:
-        new = {"owner_id": request.owner_id, "host_id": request.host_id, "highest_gen": 0, "created_ms": now_ms, **seen}
-        created = tx.conn.execute(sa.insert(hosts), new).inserted_primary_key
-        assert created is not None
-        return int(created[0])
-    if row.hostname != request.hostname or row.seen_ms < now_ms - SEEN_EVERY_MS:
+        tx.conn.execute(sa.insert(hosts), {"highest_gen": 0, "created_ms": now_ms, **asked, **seen})
+    elif row.hostname != hostname or row.seen_ms < now_ms - SEEN_EVERY_MS:
         tx.conn.execute(sa.update(hosts).where(h.id == row.id).values(seen))
-    return int(row.id)
+    else:
+        return row
+    return tx.conn.execute(_HOST, asked).one()
 
 
 def find_host(conn: sa.Connection, owner_id: int, host_id: str) -> Host | None:
@@ -85,161 +54,49 @@ def find_host(conn: sa.Connection, owner_id: int, host_id: str) -> Host | None:
     return None if row is None else Host(row.host_id, row.hostname, row.highest_gen)
 
 
-def head(conn: sa.Connection, host_key: int, path: bytes) -> sa.Row[Any] | None:
-    """Return the newest version of a path, tombstones included."""
-    return conn.execute(_HEAD, {"host_key": host_key, "path": path}).one_or_none()
-
-
-def owner_has(conn: sa.Connection, owner_id: int, sha256: Digest | None, size_bytes: int) -> bool:
-    """Say whether some version of this owner is kept in a good blob of that digest and size."""
-    if sha256 is None:
-        return False
-    asked = {"owner_id": owner_id, "sha256": sha256, "size_bytes": size_bytes}
-    return conn.execute(_OWNED, asked).first() is not None
-
-
-def has_blob(conn: sa.Connection, sha256: Digest) -> bool:
-    """Say whether a good blob is recorded."""
-    good = sa.select(blobs.c.size_bytes).where(blobs.c.sha256 == sha256, blobs.c.state == "present")
-    return conn.execute(good).first() is not None
-
-
-def record_blob(tx: Transaction, sha256: Digest, size_bytes: int, now_ms: int) -> None:
-    """The blob is durable in the content store, whatever was known of it before."""
-    row = {"sha256": sha256, "size_bytes": size_bytes, "state": "present", "created_ms": now_ms}
-    tx.conn.execute(_RECORD_BLOB(tx.conn), row)
-
-
-_RECORD_BLOB = upsert(
-    blobs,
-    lambda new: new.on_conflict_do_update(
-        index_elements=["sha256"], set_={"state": new.excluded.state, "size_bytes": new.excluded.size_bytes}
-    ),
-)
-
-
-def record_version(
-    tx: Transaction, session: sa.Row[Any], sha256: Digest, now_ms: int, server_id: str
-) -> Committed | Outdated:
-    """Make the uploaded version the path's head, unless the path is further already."""
-    whose = {"owner": session.owner, "host_id": session.host_id}
-    known = head(tx.conn, session.host_key, session.path)
-    gen = session.gen
-    if gen is None:
-        gen = session.highest_gen + 1
-    elif known is not None and known.gen >= gen:
-        same = known.gen == gen and known.status == VersionStatus.ACTIVE and known.sha256 == sha256
-        if not same:
-            return Outdated(known.gen)
-        return Committed(_receipt({**known._mapping, **whose}, known.id, server_id))
-    row = {
-        "owner_id": session.owner_id,
-        "host_key": session.host_key,
-        "path": session.path,
-        "gen": gen,
-        **{name: getattr(session, name) for name in _FACT_NAMES},
-        "sha256": sha256,
-        "size_bytes": session.size_bytes,
-        "stored_ms": now_ms,
-    }
-    sequence = _become_head(tx, known, row | {"status": VersionStatus.ACTIVE, "deleted_ms": None})
-    return Committed(_receipt({**row, **whose}, sequence, server_id))
-
-
-def _next_gen(conn: sa.Connection, host_key: int) -> int:
-    return int(conn.execute(sa.select(h.highest_gen).where(h.id == host_key)).scalar_one()) + 1
-
-
-def _become_head(tx: Transaction, known: sa.Row[Any] | None, row: dict[str, Any]) -> int:
-    """Record a version as its path's newest; return its sequence."""
-    if known is not None:
-        to = VersionStatus.SUPERSEDED if known.status == VersionStatus.ACTIVE else known.status
-        tx.conn.execute(_STEP_DOWN, {"version": known.id, "to": to})
-    created = tx.conn.execute(_INSERT, row | {"is_head": 1}).inserted_primary_key
-    tx.conn.execute(_RAISE_GEN, {"host_key": row["host_key"], "gen": row["gen"]})
-    assert created is not None
-    return int(created[0])
-
-
-def _receipt(version: dict[str, Any], sequence: int, server_id: str) -> Receipt:
-    plain, encoded = to_json(version["path"])
-    return Receipt(
-        server_id=server_id,
-        owner=version["owner"],
-        host_id=version["host_id"],
-        filepath=plain,
-        filepath_b64=encoded,
-        gen=version["gen"],
-        sha256=version["sha256"],
-        size=version["size_bytes"],
-        stored_at=iso(version["stored_ms"]),
-        sequence=sequence,
-    )
+def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> Applied:
+    """Record what is stored and apply the operations, in order."""
+    host = ensure_host(tx, batch.owner_id, batch.host_id, batch.hostname, None, now_ms)
+    sql_blobs.record(tx, batch.stored, now_ms)
+    outcomes, new = sql_versions.apply(tx, batch.owner_id, host, batch.operations, batch.arrived, now_ms, server_id)
+    return Applied(outcomes, new, sql_versions.whose(tx.conn, batch.owner_id, host, server_id))
 
 
 # deletions
 
 
 def apply_deletions(
-    tx: Transaction, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int
-) -> list[DeletionOutcome]:
-    """Apply deletions in order."""
-    return [_delete(tx, owner_id, order, now_ms) for order in orders]
+    tx: Transaction, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int, server_id: str
+) -> tuple[list[DeletionOutcome], list[Recorded]]:
+    """Apply deletions; those of one host in order, all of them in this transaction. Return new tombstones, too."""
+    known: dict[str | None, sa.Row[Any] | None] = {}
+    targets = [_target(tx.conn, owner_id, order, known) for order in orders]
+    outcomes: list[DeletionOutcome] = [DeletionOutcome(DeletionStatus.NOT_FOUND)] * len(orders)
+    new: list[Recorded] = []
+    for host in {target[0].id: target[0] for target in targets if target is not None}.values():
+        numbers = [n for n, target in enumerate(targets) if target is not None and target[0].id == host.id]
+        asked = [Delete(targets[n][1], orders[n].gen, orders[n].sha256) for n in numbers]  # type: ignore[index]
+        found, added = sql_versions.apply(tx, owner_id, host, asked, (), now_ms, server_id)
+        new += added
+        for number, outcome in zip(numbers, found, strict=True):
+            outcomes[number] = _outcome(outcome, host)
+    return outcomes, new
 
 
-def _delete(tx: Transaction, owner_id: int, order: DeletionOrder, now_ms: int) -> DeletionOutcome:
-    found = _target(tx.conn, owner_id, order)
-    if found is None:
-        _fence_open_uploads(tx, owner_id, order, now_ms)
-        return DeletionOutcome(DeletionStatus.NOT_FOUND)
-    host, known = found
-    done = known.status == VersionStatus.DELETED and known.sha256 == order.sha256
-    if order.gen is None:
-        if done:
-            return _deleted(known, host)
-        if known.status != VersionStatus.ACTIVE or known.sha256 != order.sha256:
-            return DeletionOutcome(DeletionStatus.NOT_FOUND, known.path, host.host_id, host.hostname)
-        gen = _next_gen(tx.conn, host.id)
-    elif order.gen > known.gen:
-        gen = order.gen
-    elif order.gen == known.gen and done:
-        return _deleted(known, host)
-    elif order.gen == known.gen and known.sha256 is None:  # the same order again, about what was never here
-        return DeletionOutcome(DeletionStatus.NOT_FOUND)
-    else:
-        return DeletionOutcome(DeletionStatus.STALE, known.path, host.host_id, host.hostname, gen=known.gen)
-    _become_head(tx, known, _tombstone(known, gen, now_ms))
-    tx.counts["deletions"] += 1
-    return DeletionOutcome(DeletionStatus.DELETED, known.path, host.host_id, host.hostname, now_ms, gen)
-
-
-def _target(conn: sa.Connection, owner_id: int, order: DeletionOrder) -> tuple[sa.Row[Any], sa.Row[Any]] | None:
-    """Return (host, head) the order means, or None."""
+def _target(
+    conn: sa.Connection, owner_id: int, order: DeletionOrder, known: dict[str | None, sa.Row[Any] | None]
+) -> tuple[sa.Row[Any], bytes] | None:
+    """Return the (host, path) the order means, or None; *known* remembers hosts that were looked up."""
     if order.path is None:
         return _only_holder(conn, owner_id, order.sha256)
-    host = conn.execute(_HOST, {"owner_id": owner_id, "host_id": order.host_id}).one_or_none()
-    known = None if host is None else head(conn, host.id, order.path)
-    return None if host is None or known is None else (host, known)
+    if order.host_id not in known:
+        asked = {"owner_id": owner_id, "host_id": order.host_id}
+        known[order.host_id] = conn.execute(_HOST, asked).one_or_none()
+    host = known[order.host_id]
+    return None if host is None else (host, order.path)
 
 
-def _fence_open_uploads(tx: Transaction, owner_id: int, order: DeletionOrder, now_ms: int) -> None:
-    """Let an upload of this path that is still under way find its version outdated when it completes.
-
-    The path is unknown so far, so what is put on it is a tombstone of nothing: it names no content, because a digest
-    in a version is what says that the owner has that content.
-    """
-    if order.path is None or order.gen is None:
-        return
-    host = tx.conn.execute(_HOST, {"owner_id": owner_id, "host_id": order.host_id}).one_or_none()
-    if host is None or tx.conn.execute(_OPEN_UPLOAD, {"host_key": host.id, "path": order.path}).first() is None:
-        return
-    nothing: dict[str, Any] = dict.fromkeys(_FACT_NAMES) | {"kind": "file", "sha256": None, "size_bytes": 0}
-    where = {"owner_id": owner_id, "host_key": host.id, "path": order.path, "gen": order.gen}
-    when = {"stored_ms": now_ms, "deleted_ms": now_ms, "status": VersionStatus.DELETED}
-    _become_head(tx, None, nothing | where | when)
-
-
-def _only_holder(conn: sa.Connection, owner_id: int, sha256: Digest) -> tuple[sa.Row[Any], sa.Row[Any]] | None:
+def _only_holder(conn: sa.Connection, owner_id: int, sha256: Digest) -> tuple[sa.Row[Any], bytes] | None:
     """Return the one live path with this content; where none is live, the one deleted last with it."""
     mine = sa.select(file_versions).where(v.owner_id == owner_id, v.sha256 == sha256, v.is_head == 1)
     live = conn.execute(mine.where(v.status == VersionStatus.ACTIVE).limit(2)).all()
@@ -247,24 +104,15 @@ def _only_holder(conn: sa.Connection, owner_id: int, sha256: Digest) -> tuple[sa
         live = conn.execute(mine.where(v.status == VersionStatus.DELETED).limit(2)).all()
     if len(live) != 1:
         return None
-    return conn.execute(sa.select(hosts).where(h.id == live[0].host_key)).one(), live[0]
+    return conn.execute(sa.select(hosts).where(h.id == live[0].host_key)).one(), live[0].path
 
 
-def _tombstone(known: sa.Row[Any], gen: int, now_ms: int) -> dict[str, Any]:
-    kept = {name: getattr(known, name) for name in ("owner_id", "host_key", "path", "sha256", "size_bytes")}
-    facts = {name: getattr(known, name) for name in _FACT_NAMES}
-    return {
-        **kept,
-        **facts,
-        "gen": gen,
-        "status": VersionStatus.DELETED,
-        "stored_ms": known.stored_ms,
-        "deleted_ms": now_ms,
-    }
-
-
-def _deleted(known: sa.Row[Any], host: sa.Row[Any]) -> DeletionOutcome:
-    return DeletionOutcome(DeletionStatus.DELETED, known.path, host.host_id, host.hostname, known.deleted_ms, known.gen)
+def _outcome(outcome: Outcome, host: sa.Row[Any]) -> DeletionOutcome:
+    status, known = DeletionStatus(outcome.verdict.value), outcome.version
+    if known is None:
+        return DeletionOutcome(status)
+    deleted_ms = known.deleted_ms if status is DeletionStatus.DELETED else None
+    return DeletionOutcome(status, known.path, host.host_id, host.hostname, deleted_ms, outcome.gen)
 
 
 # listings

@@ -16,14 +16,9 @@ _OWNER = sa.select(owners.c.id).where(owners.c.name == sa.bindparam("name"))
 
 def create_key(tx: Transaction, key: NewKey, now_ms: int) -> KeyRecord:
     """Keep a new key; create its owner where that is a new name."""
-    owner_id = tx.conn.execute(_OWNER, {"name": key.owner}).scalar()
-    if owner_id is None:
-        created = tx.conn.execute(sa.insert(owners), {"name": key.owner, "created_ms": now_ms})
-        assert created.inserted_primary_key is not None
-        owner_id = created.inserted_primary_key[0]
     row = {
         "id": key.id,
-        "owner_id": owner_id,
+        "owner_id": ensure_owner(tx, key.owner, now_ms),
         "name": key.name,
         "scopes": " ".join(sorted(key.scopes)),
         "host_id": key.host_id,
@@ -32,6 +27,16 @@ def create_key(tx: Transaction, key: NewKey, now_ms: int) -> KeyRecord:
     }
     tx.conn.execute(sa.insert(api_keys), row)
     return _one(tx.conn, key.id)
+
+
+def ensure_owner(tx: Transaction, name: str, now_ms: int) -> int:
+    """Return the owner's row id, creating the row."""
+    owner_id = tx.conn.execute(_OWNER, {"name": name}).scalar()
+    if owner_id is None:
+        created = tx.conn.execute(sa.insert(owners), {"name": name, "created_ms": now_ms})
+        assert created.inserted_primary_key is not None
+        owner_id = created.inserted_primary_key[0]
+    return int(owner_id)
 
 
 def list_keys(conn: sa.Connection) -> list[KeyRecord]:

@@ -7,19 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from pp_server.core.errors import StaleGeneration, UploadAborted, UploadExpired
-from pp_server.core.model import (
-    Expired,
-    RecordedChunk,
-    SessionStatus,
-    UploadRequest,
-    UploadSession,
-    VersionStatus,
-)
-from pp_server.metadata import sql_files
-from pp_server.metadata.base import Committed, Opened, Outdated
+from pp_server.core.extents import Blob, Location
+from pp_server.core.model import Expired, Facts, RecordedChunk, SessionStatus, UploadRequest, UploadSession
+from pp_server.core.versions import Put, Verdict, Whose, receipt_of
+from pp_server.metadata import sql_blobs, sql_files, sql_versions
+from pp_server.metadata.base import Committed, ContentGone, Opened, Outdated
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.sql_state import upsert
-from pp_server.metadata.tables import IS_OPEN, blobs, hosts, owners, upload_chunks, upload_sessions
+from pp_server.metadata.tables import IS_OPEN, hosts, owners, upload_chunks, upload_sessions
 from pp_server.wire.digest import Digest
 from pp_server.wire.receipts import Receipt
 
@@ -33,6 +28,7 @@ _SESSIONS = (
     .join(hosts, hosts.c.id == s.host_key)
     .join(owners, owners.c.id == s.owner_id)
 )
+_HOST = sa.select(hosts).where(hosts.c.id == sa.bindparam("id"))
 _BY_ID = _SESSIONS.where(s.id == sa.bindparam("id"))
 _BY_UPLOAD_ID = _SESSIONS.where(s.upload_id == sa.bindparam("upload_id"), s.owner_id == sa.bindparam("owner_id"))
 _OPEN_OF_PATH = _SESSIONS.where(
@@ -59,29 +55,35 @@ _CLOSE = (
 
 def open_session(tx: Transaction, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int) -> Opened:
     """Return the open session of the same upload, else a new one."""
-    host = sql_files.ensure_host(tx, request, now_ms)
-    repeat = _is_repeat(tx.conn, host, request)
-    known = repeat or sql_files.owner_has(tx.conn, request.owner_id, request.sha256, request.size_bytes)
+    host = sql_files.ensure_host(tx, request.owner_id, request.host_id, request.hostname, request.ip_address, now_ms).id
+    _refuse_stale(tx.conn, host, request)
+    known = _owner_has(tx.conn, request)
     found = _same_upload(tx.conn, host, request, known, now_ms)
     if found is None:
         session = _insert_session(tx, host, request, _new_session(request, upload_id, now_ms, expires_ms, known))
         return Opened(session, resumed=False)
-    facts = sql_files.fact_values(request.facts)
+    facts = sql_versions.fact_values(request.facts)
     changed = {"expires_ms": expires_ms, "content_known": int(known), "key_id": request.key_id, **facts}
     tx.conn.execute(_RENEW.values(changed), {"session": found})
     return Opened(_session(tx.conn.execute(_BY_ID, {"id": found}).one()), resumed=True)
 
 
-def _is_repeat(conn: sa.Connection, host: int, request: UploadRequest) -> bool:
-    """Say whether exactly this version is the path's head already; raise where the head is newer or another."""
+def _refuse_stale(conn: sa.Connection, host: int, request: UploadRequest) -> None:
+    """Raise where the path's head is newer, or another one of this generation."""
     if request.gen is None:
-        return False
-    head = sql_files.head(conn, host, request.path)
+        return
+    head = sql_versions.heads(conn, host, [request.path]).get(request.path)
     if head is None or head.gen < request.gen:
+        return
+    if head.gen > request.gen or not head.is_live or head.sha256 != request.sha256:
+        raise StaleGeneration(head.gen)
+
+
+def _owner_has(conn: sa.Connection, request: UploadRequest) -> bool:
+    """Say whether some version of the owner has this content, kept in a good blob."""
+    if request.sha256 is None:
         return False
-    if head.gen == request.gen and head.status == VersionStatus.ACTIVE and head.sha256 == request.sha256:
-        return True
-    raise StaleGeneration(head.gen)
+    return sql_blobs.sizes(conn, [request.sha256], request.owner_id).get(request.sha256) == request.size_bytes
 
 
 def _same_upload(conn: sa.Connection, host: int, request: UploadRequest, known: bool, now_ms: int) -> int | None:
@@ -127,7 +129,7 @@ def _new_session(request: UploadRequest, upload_id: str, now_ms: int, expires_ms
 def _insert_session(tx: Transaction, host: int, request: UploadRequest, session: UploadSession) -> UploadSession:
     row = {name: getattr(session, name) for name in _SESSION_COLUMNS}
     row |= {"key_id": request.key_id, "host_key": host, "content_known": int(session.content_known)}
-    created = tx.conn.execute(_INSERT, row | sql_files.fact_values(request.facts)).inserted_primary_key
+    created = tx.conn.execute(_INSERT, row | sql_versions.fact_values(request.facts)).inserted_primary_key
     assert created is not None
     return replace(session, id=created[0])
 
@@ -195,17 +197,14 @@ def vouch_chunks(tx: Transaction, session_id: int, epoch: int) -> None:
     tx.conn.execute(sa.update(upload_chunks).where(upload_chunks.c.session_id == session_id).values(epoch=epoch))
 
 
-def distrust_content(tx: Transaction, sha256: Digest, session_id: int | None) -> None:
-    """No upload may skip its chunks because of this blob."""
-    tx.conn.execute(sa.update(blobs).where(blobs.c.sha256 == sha256).values(state="bad"))
-    tx.conn.execute(sa.update(upload_sessions).where(IS_OPEN, s.sha256 == sha256).values(content_known=0))
-    if session_id is not None:
-        tx.conn.execute(_RENEW.values(content_known=0), {"session": session_id})
+def forget_known_content(tx: Transaction, session_id: int) -> None:
+    """The session needs its chunks after all."""
+    tx.conn.execute(_RENEW.values(content_known=0), {"session": session_id})
 
 
 def complete_session(
-    tx: Transaction, session_id: int, sha256: Digest, now_ms: int, server_id: str
-) -> Committed | Outdated:
+    tx: Transaction, session_id: int, sha256: Digest, location: Location | None, now_ms: int, server_id: str
+) -> Committed | Outdated | ContentGone:
     """Record blob and version and close the session."""
     row = tx.conn.execute(_BY_ID, {"id": session_id}).one()
     if row.receipt is not None:
@@ -214,15 +213,26 @@ def complete_session(
         raise UploadAborted("The upload was aborted")
     if row.status != SessionStatus.OPEN:
         raise UploadExpired("The upload has expired")
-    sql_files.record_blob(tx, sha256, row.size_bytes, now_ms)
-    outcome = sql_files.record_version(tx, row, sha256, now_ms, server_id)
+    if location is not None:
+        sql_blobs.record(tx, [Blob(sha256, row.size_bytes, location)], now_ms)
+    put = Put(row.path, row.gen, _facts(row), sha256, row.size_bytes)
+    arrived = () if location is None else (sha256,)
+    host = tx.conn.execute(_HOST, {"id": row.host_key}).one()
+    [outcome], new = sql_versions.apply(tx, row.owner_id, host, [put], arrived, now_ms, server_id)
+    if outcome.verdict is Verdict.MISSING:
+        return ContentGone()
     tx.conn.execute(_DROP_CHUNKS, {"session": session_id})
-    if isinstance(outcome, Outdated):
+    if outcome.version is None:
         _close(tx, session_id, SessionStatus.ABORTED, now_ms)
-        return outcome
-    _close(tx, session_id, SessionStatus.COMPLETED, now_ms, outcome.receipt)
+        return Outdated(outcome.gen or 0)
+    receipt = receipt_of(outcome.version, Whose(server_id, row.owner, row.host_id))
+    _close(tx, session_id, SessionStatus.COMPLETED, now_ms, receipt)
     tx.counts["uploads_completed"] += 1
-    return outcome
+    return Committed(receipt, tuple(new))
+
+
+def _facts(row: sa.Row[Any]) -> Facts:
+    return Facts(**{name: getattr(row, name) for name in Facts.__dataclass_fields__})
 
 
 def _close(tx: Transaction, session_id: int, to: SessionStatus, now_ms: int, receipt: Receipt | None = None) -> None:

@@ -49,6 +49,22 @@ def _set(conn: sa.Connection, **values: str) -> None:
         conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
 
 
+def receipts_logged(conn: sa.Connection) -> int:
+    """Return the sequence through which all versions certainly are in the receipts log."""
+    found = conn.execute(sa.select(server_state.c.value).where(server_state.c.name == "receipts_logged")).scalar()
+    return int(found or 0)
+
+
+def set_server_id(conn: sa.Connection, server_id: str) -> None:
+    """Be this server, as its receipts say."""
+    _set(conn, server_id=server_id)
+
+
+def save_receipts_logged(conn: sa.Connection, sequence: int) -> None:
+    """Record how far the receipts log is complete."""
+    _set(conn, receipts_logged=str(sequence))
+
+
 def save_counts(conn: sa.Connection, counts: Counter[str]) -> None:
     """Add *counts* to the counters, in one statement."""
     rows = [{"name": name, "value": value} for name, value in counts.items() if value]

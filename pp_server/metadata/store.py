@@ -5,12 +5,13 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
 
 from pp_server.core.errors import ServerError, StartRefused
+from pp_server.core.extents import Blob, Extent, Location
 from pp_server.core.model import (
     DeletionOrder,
     DeletionOutcome,
@@ -25,9 +26,10 @@ from pp_server.core.model import (
     UploadRequest,
     UploadSession,
 )
+from pp_server.core.versions import Recorded
 from pp_server.durable import Durable
-from pp_server.metadata import sql_files, sql_keys, sql_sessions, sql_state
-from pp_server.metadata.base import Committed, Opened, Outdated
+from pp_server.metadata import sql_blobs, sql_files, sql_keys, sql_restore, sql_sessions, sql_state, sql_versions
+from pp_server.metadata.base import Applied, Batch, Committed, ContentGone, Opened, Outdated
 from pp_server.metadata.engine import Readers, Writer, writing_engine
 from pp_server.metadata.migrate import migrate
 from pp_server.metadata.sql_state import Start
@@ -76,6 +78,7 @@ class SqliteMetadata:
         self.was_clean = start.was_clean
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._logged = self._saved_logged = 0
         self._writer = Writer(writing_engine(path), durable, self._save_counts)
         self._readers = Readers(path)
 
@@ -96,7 +99,11 @@ class SqliteMetadata:
         with self._counting:
             counts.update(self._counts)
             self._counts.clear()
+            logged = self._logged
         sql_state.save_counts(conn, counts)
+        if logged != self._saved_logged:
+            sql_state.save_receipts_logged(conn, logged)
+            self._saved_logged = logged
 
     async def create_key(self, key: NewKey, now_ms: int) -> KeyRecord:
         """See `MetadataStore`."""
@@ -146,18 +153,16 @@ class SqliteMetadata:
         """See `MetadataStore`."""
         await self._writer.run(lambda tx: sql_sessions.vouch_chunks(tx, session_id, self.epoch))
 
-    async def distrust_content(self, sha256: Digest, session_id: int | None = None) -> None:
+    async def forget_known_content(self, session_id: int) -> None:
         """See `MetadataStore`."""
-        await self._writer.run(lambda tx: sql_sessions.distrust_content(tx, sha256, session_id))
+        await self._writer.run(lambda tx: sql_sessions.forget_known_content(tx, session_id))
 
-    async def has_blob(self, sha256: Digest) -> bool:
-        """See `MetadataStore`."""
-        return await self._readers.run(lambda conn: sql_files.has_blob(conn, sha256))
-
-    async def complete_session(self, session_id: int, sha256: Digest, now_ms: int) -> Committed | Outdated:
+    async def complete_session(
+        self, session_id: int, sha256: Digest, location: Location | None, now_ms: int
+    ) -> Committed | Outdated | ContentGone:
         """See `MetadataStore`."""
         return await self._writer.run(
-            lambda tx: sql_sessions.complete_session(tx, session_id, sha256, now_ms, self.server_id)
+            lambda tx: sql_sessions.complete_session(tx, session_id, sha256, location, now_ms, self.server_id)
         )
 
     async def abort_session(self, session_id: int, now_ms: int) -> int:
@@ -176,15 +181,96 @@ class SqliteMetadata:
         """See `MetadataStore`."""
         return await self._readers.run(sql_sessions.open_upload_ids)
 
+    async def find_blobs(self, digests: Collection[Digest]) -> dict[Digest, Blob]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_blobs.find(conn, digests)) if digests else {}
+
+    async def distrust_content(self, sha256: Digest, location: Location) -> bool:
+        """See `MetadataStore`."""
+        return await self._writer.run(lambda tx: sql_blobs.distrust(tx, sha256, location))
+
+    async def held(self, owner_id: int, digests: Collection[Digest]) -> set[Digest]:
+        """See `MetadataStore`."""
+        return set(await self._readers.run(lambda conn: sql_blobs.sizes(conn, digests, owner_id)))
+
+    async def record_blobs(self, blobs: Sequence[Blob], now_ms: int) -> None:
+        """See `MetadataStore`."""
+        await self._writer.run(lambda tx: sql_blobs.record(tx, blobs, now_ms))
+
+    async def page_of_blobs(self, after: Digest | None, limit: int) -> list[Blob]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_blobs.page(conn, after, limit))
+
+    async def live_in_packs(self) -> dict[str, tuple[int, int]]:
+        """See `MetadataStore`."""
+        return await self._readers.run(sql_blobs.live_bytes)
+
+    async def blobs_in_pack(self, name: str, after: Digest | None, limit: int) -> list[Blob]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_blobs.in_pack(conn, name, after, limit))
+
+    async def move_extents(self, moves: Sequence[tuple[Extent, Extent]]) -> None:
+        """See `MetadataStore`."""
+        await self._writer.run(lambda tx: sql_blobs.move(tx, moves))
+
+    async def retire_pack(self, name: str, now_ms: int) -> bool:
+        """See `MetadataStore`."""
+        return await self._writer.run(lambda tx: sql_blobs.retire(tx, name, now_ms))
+
+    async def retired_packs(self) -> dict[str, int]:
+        """See `MetadataStore`."""
+        return await self._readers.run(sql_blobs.retired)
+
+    async def forget_pack(self, name: str) -> None:
+        """See `MetadataStore`."""
+        await self._writer.run(lambda tx: sql_blobs.dropped(tx, name))
+
+    async def apply_batch(self, batch: Batch, now_ms: int) -> Applied:
+        """See `MetadataStore`."""
+        return await self._writer.run(lambda tx: sql_files.apply_batch(tx, batch, now_ms, self.server_id))
+
+    async def find_recorded(self, owner_id: int, sequence: int) -> Recorded | None:
+        """See `MetadataStore`."""
+        return await self._readers.run(
+            lambda conn: sql_versions.find_recorded(conn, owner_id, sequence, self.server_id)
+        )
+
+    async def recorded_after(self, sequence: int, limit: int) -> list[Recorded]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_versions.recorded_after(conn, sequence, limit, self.server_id))
+
+    async def receipts_logged(self) -> int:
+        """See `MetadataStore`."""
+        return max(self._logged, await self._readers.run(sql_state.receipts_logged))
+
+    async def note_logged(self, sequence: int) -> None:
+        """See `MetadataStore`."""
+        with self._counting:
+            self._logged = max(self._logged, sequence)
+
+    async def restore(self, entries: Sequence[Recorded], now_ms: int) -> int:
+        """Take versions from the receipts log into an empty database; `finish_restore` ends it.
+
+        Return how many were new.
+        """
+        self.server_id = entries[0].receipt.server_id
+        return await self._writer.run(lambda tx: sql_restore.restore(tx, entries, now_ms))
+
+    async def finish_restore(self) -> int:
+        """Work out which versions are heads; return how many live files lack their content."""
+        return await self._writer.run(sql_restore.finish)
+
     async def list_files(self, query: ListingQuery) -> Page:
         """See `MetadataStore`."""
         return await self._readers.run(lambda conn: sql_files.list_files(conn, query))
 
     async def apply_deletions(
         self, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int
-    ) -> list[DeletionOutcome]:
+    ) -> tuple[list[DeletionOutcome], list[Recorded]]:
         """See `MetadataStore`."""
-        return await self._writer.run(lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms))
+        return await self._writer.run(
+            lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms, self.server_id)
+        )
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:
         """See `MetadataStore`."""

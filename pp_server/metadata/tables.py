@@ -5,7 +5,7 @@ Times are milliseconds since 1970, sizes bytes, paths and link targets BLOBs (fi
 
 import sqlalchemy as sa
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 metadata = sa.MetaData()
@@ -19,7 +19,7 @@ server_state = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
-    comment="server_id, epoch, clean_epoch, verify_below",
+    comment="server_id, epoch, clean_epoch, verify_below, receipts_logged",
 )
 
 counters = sa.Table(
@@ -78,6 +78,40 @@ blobs = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.CheckConstraint("state IN ('present', 'bad')", name="ck_blobs_state"),
     comment="content that is durable in the content store; bad: do not build on it, store it afresh",
+)
+
+blob_extents = sa.Table(
+    "blob_extents",
+    metadata,
+    sa.Column("blob", sa.ForeignKey("blobs.sha256"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("container", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("byte_offset", sa.BigInteger, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("encoding", sa.Text, nullable=False),
+    sa.CheckConstraint("container IN ('file', 'pack')", name="ck_blob_extents_container"),
+    sa.Index("ix_blob_extents_container", "container", "name", "byte_offset"),
+    sqlite_with_rowid=False,
+    comment="where a blob lies, in order: nearly always one extent, none where it is empty; extents may be shared",
+)
+
+retired_packs = sa.Table(
+    "retired_packs",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("retired_ms", sa.BigInteger, nullable=False),
+    comment="packs whose blobs were moved elsewhere; removed once nobody can be reading them any more",
+)
+
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    comment="the last number given: version is that of file_versions, without gaps and in order of the commits",
 )
 
 _FACTS = (

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from pp_server.content.base import Placed
 from pp_server.core.errors import (
     DigestMismatch,
     EtagMismatch,
@@ -13,8 +12,9 @@ from pp_server.core.errors import (
     SyncFailed,
     UnknownPart,
 )
+from pp_server.core.extents import Location
 from pp_server.core.model import SessionStatus
-from pp_server.metadata.base import Outdated
+from pp_server.metadata.base import Committed, ContentGone, Outdated
 from pp_server.uploads.context import Context
 from pp_server.uploads.live import LiveUpload
 from pp_server.wire.chunks import missing_ranges
@@ -39,21 +39,31 @@ class Completer:
             UnknownPart, EtagMismatch, InvalidRequest: the request does not fit the upload; nothing changed.
             SyncFailed: the disk failed; all chunks are missing again.
         """
-        session = upload.session
+        session, receipts = upload.session, self._context.receipts
         if session.status is SessionStatus.COMPLETED and session.receipt is not None:
-            return session.receipt
+            return (await receipts.issue([session.receipt], ()))[0]
         upload.check_open(self._context.now_ms())
         digest = _announced(upload, request)
         await self._check_parts(upload, request.parts)
-        if not session.content_known:
+        await self._context.check_known(upload)
+        if not upload.session.content_known:
             await self._check_all(upload, digest)
         async with self._context.locks.alone_with(digest):  # until it is recorded: else it could be put aside between
-            if upload.session.content_known and not await self._still_there(upload, digest):
-                await self._context.distrust(upload)
-                await self._check_all(upload, digest)
-            if not upload.session.content_known:
-                await self._publish(upload, digest)
-            return await self._record(upload, digest)
+            committed = await self._keep(upload, digest)
+        return (await receipts.issue([committed.receipt], committed.new))[0]
+
+    async def _keep(self, upload: LiveUpload, digest: Digest) -> Committed:
+        """Publish the content, where the server does not have it for this owner, and record the version."""
+        if upload.session.content_known:
+            committed = await self._record(upload, digest, None)
+            if committed is not None:
+                return committed
+            await self._context.need_chunks(upload)
+            await self._check_all(upload, digest)
+        committed = await self._record(upload, digest, await self._publish(upload, digest))
+        if committed is None:
+            raise StorageFailed("The content was lost while it was being recorded")
+        return committed
 
     async def _check_all(self, upload: LiveUpload, digest: Digest) -> None:
         if upload.missing:
@@ -69,9 +79,6 @@ class Completer:
                 raise UnknownPart(f"Chunk {part.chunk_num} was not uploaded")
             if part.etag.strip('"') != recorded[part.chunk_num]:
                 raise EtagMismatch(f"The etag of chunk {part.chunk_num} is another one")
-
-    async def _still_there(self, upload: LiveUpload, digest: Digest) -> bool:
-        return await self._context.content.size(digest) == upload.session.size_bytes
 
     async def _check_content(self, upload: LiveUpload, digest: Digest) -> None:
         """Hash the staged bytes; where they are wrong, find out whether it was us."""
@@ -91,40 +98,48 @@ class Completer:
         upload.session = replace(upload.session, status=SessionStatus.ABORTED)
         await self._context.blocking(upload.file.discard)
 
-    async def _publish(self, upload: LiveUpload, digest: Digest) -> None:
+    async def _publish(self, upload: LiveUpload, digest: Digest) -> Location:
         """Have the content store keep the staged file. The caller is alone with the digest."""
         upload.file.close()  # nobody writes to what is about to be a blob
         try:
-            await self._put(upload, digest)
+            return await self._put(upload, digest)
         except SyncFailed:
             await self._context.begin_anew(upload)
             raise
         except FileNotFoundError as error:
             raise StorageFailed("The staged content is gone") from error
 
-    async def _put(self, upload: LiveUpload, digest: Digest) -> None:
-        content, session = self._context.content, upload.session
+    async def _put(self, upload: LiveUpload, digest: Digest) -> Location:
+        """Return where the content lies. What is there already counts only once its bytes were read and are right."""
+        content, metadata, session = self._context.content, self._context.metadata, upload.session
+        known = (await metadata.find_blobs([digest])).get(digest)
+        if known is not None:
+            if await content.verify(digest, known.location):
+                return known.location
+            await metadata.distrust_content(digest, known.location)
+            await content.put_aside(digest, known.location)
         path = self._context.staging.path_of(session.upload_id)
         placed = await content.put_file(digest, session.size_bytes, path)
-        if placed is Placed.NEW or await self._context.metadata.has_blob(digest):
-            return
-        if not await content.verify(digest):
-            await content.put_aside(digest)
-            await content.put_file(digest, session.size_bytes, path)
+        if placed.existed and not await content.verify(digest, placed.location):
+            await content.put_aside(digest, placed.location)
+            placed = await content.put_file(digest, session.size_bytes, path)
+        return placed.location
 
-    async def _record(self, upload: LiveUpload, digest: Digest) -> Receipt:
+    async def _record(self, upload: LiveUpload, digest: Digest, location: Location | None) -> Committed | None:
+        """Record the version; None where the content it counts on is not held any more."""
         context, now_ms = self._context, self._context.now_ms()
-        outcome = await context.metadata.complete_session(upload.session.id, digest, now_ms)
+        outcome = await context.metadata.complete_session(upload.session.id, digest, location, now_ms)
+        if isinstance(outcome, ContentGone):
+            return None
         if isinstance(outcome, Outdated):
             upload.session = replace(upload.session, status=SessionStatus.ABORTED)
             await self._discard(upload)
             raise StaleGeneration(outcome.gen)
-        closed = replace(
+        upload.session = replace(
             upload.session, status=SessionStatus.COMPLETED, completed_ms=now_ms, receipt=outcome.receipt, sha256=digest
         )
-        upload.session = closed
         await self._discard(upload)
-        return outcome.receipt
+        return outcome
 
     async def _discard(self, upload: LiveUpload) -> None:
         """Remove the staged bytes of an upload that is closed, and those of chunks that nobody needed any more."""

@@ -10,6 +10,7 @@ from pp_server.budget import Budget
 from pp_server.content.base import ContentStore, DigestLocks
 from pp_server.core.model import RecordedChunk, SessionStatus, UploadSession
 from pp_server.metadata.base import MetadataStore
+from pp_server.receipts.issuer import Issuer
 from pp_server.room import Room
 from pp_server.staging import Staging
 from pp_server.uploads.live import LiveUpload
@@ -32,6 +33,7 @@ class Context:
     rules: UploadRules
     budget: Budget
     room: Room
+    receipts: Issuer
 
     async def blocking(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work in our threads."""
@@ -85,8 +87,19 @@ class Context:
         await self.metadata.forget_chunks(upload.session.id, None)
         upload.unmark(None)
 
-    async def distrust(self, upload: LiveUpload) -> None:
+    async def check_known(self, upload: LiveUpload) -> None:
+        """Let the upload skip its chunks only where the content really is there."""
+        session = upload.session
+        if not session.content_known or session.sha256 is None:
+            return
+        blob = (await self.metadata.find_blobs([session.sha256])).get(session.sha256)
+        if blob is not None and not await self.content.holds(blob.location):
+            await self.metadata.distrust_content(blob.sha256, blob.location)
+            blob = None
+        if blob is None:
+            await self.need_chunks(upload)
+
+    async def need_chunks(self, upload: LiveUpload) -> None:
         """The content the owner had is gone: this upload needs its chunks after all."""
-        if upload.session.sha256 is not None:
-            await self.metadata.distrust_content(upload.session.sha256, upload.session.id)
+        await self.metadata.forget_known_content(upload.session.id)
         upload.session = replace(upload.session, content_known=False)

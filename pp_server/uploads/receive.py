@@ -20,7 +20,7 @@ from pp_server.core.errors import (
 from pp_server.core.model import RecordedChunk
 from pp_server.uploads.context import Context
 from pp_server.uploads.live import LiveUpload
-from pp_server.uploads.waiting import finish
+from pp_server.waiting import finish
 from pp_server.wire.chunks import chunk_span
 from pp_server.wire.digest import Digest
 from pp_server.wire.messages import ChunkAnswer

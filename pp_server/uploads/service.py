@@ -11,7 +11,7 @@ from pp_server.uploads.complete import Completer
 from pp_server.uploads.context import Context
 from pp_server.uploads.live import LiveUpload, LiveUploads
 from pp_server.uploads.receive import ChunkBody, Receiver
-from pp_server.uploads.waiting import finish
+from pp_server.waiting import finish
 from pp_server.wire.chunks import Range
 from pp_server.wire.digest import Digest
 from pp_server.wire.messages import (
@@ -58,7 +58,7 @@ class Uploads:
     async def _begun(self, session: UploadSession) -> list[Range]:
         upload = self._context.new_upload(session)
         self._live.add(upload)
-        await self._check_known(upload)
+        await self._context.check_known(upload)
         if upload.missing:
             await self._check_room(upload)
         return upload.missing
@@ -76,16 +76,8 @@ class Uploads:
         async with self._live.use(caller.owner_id, opened.session.upload_id) as upload:
             if upload.session.status is SessionStatus.OPEN:
                 upload.session = opened.session
-            await self._check_known(upload)
+            await self._context.check_known(upload)
             return upload.missing
-
-    async def _check_known(self, upload: LiveUpload) -> None:
-        """Promise to need no chunk only where the content really is there."""
-        session = upload.session
-        if session.content_known and session.sha256 is not None:
-            size = await self._context.content.size(session.sha256)
-            if size != session.size_bytes:
-                await self._context.distrust(upload)
 
     async def put_chunk(self, caller: Caller, upload_id: str, number: int, body: ChunkBody) -> ChunkAnswer:
         """Take one chunk; see `Receiver.receive`."""

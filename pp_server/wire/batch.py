@@ -65,7 +65,8 @@ class Put(OnPath, Metadata):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        if (self.kind == "file") != (self.sha256 is not None and self.content is not None):
+        of_files = {self.sha256 is not None, self.content is not None}
+        if of_files != {self.kind == "file"}:
             raise ValueError("a file needs sha256 and content, anything else has neither")
         if self.kind != "file" and self.file_size:
             raise ValueError("only files have a size")

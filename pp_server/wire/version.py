@@ -7,7 +7,16 @@ from importlib.metadata import version
 
 PROTOCOL = 1
 
-FEATURES: tuple[str, ...] = ("initiate", "deletions", "download", "list", "hosts", "proposals")
+FEATURES: tuple[str, ...] = (
+    "initiate",
+    "deletions",
+    "download",
+    "list",
+    "hosts",
+    "proposals",
+    "verify",
+    "receipts",
+)
 
 
 def distribution_version() -> str:

@@ -24,7 +24,7 @@ from pp_assist.settings import load_settings
 from pp_server import cli as server_cli
 from pp_server.api import application, problems
 from pp_server.settings import Settings as ServerSettings
-from pp_server.wire import messages
+from pp_server.wire import batch, messages
 from pp_server.wire.errors import ErrorCode, Problem
 
 ROOT = Path(__file__).parents[2]
@@ -36,11 +36,13 @@ CONFIGURATION = (DOCS / "configuration.md").read_text()
 
 MESSAGES = {
     name: model
-    for name, model in inspect.getmembers(messages, inspect.isclass)
-    if issubclass(model, messages.Message) and model.__module__ == messages.__name__
+    for module in (messages, batch)
+    for name, model in inspect.getmembers(module, inspect.isclass)
+    if issubclass(model, messages.Message) and model.__module__ == module.__name__
 } | {"Problem": Problem}
-BASES = {"Message", "Named", "Metadata"}
+BASES = {"Message", "Named", "Metadata", "OnPath"}
 PARTS = {"Part", "UploadedChunk", "Deletion", "DeletionResult", "ListedFile"}
+PARTS |= {"Put", "Delete", "Move", "Attributes", "OperationResult", "VerifyResult"}
 """Shown inside others."""
 
 ADDED_TO_PROBLEMS = {"missing", "gen", "upload"}

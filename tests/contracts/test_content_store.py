@@ -10,6 +10,7 @@ import pytest
 from pp_server.content.base import ContentStore, Placed
 from pp_server.content.filesystem import FilesystemContent
 from pp_server.content.memory import MemoryContent
+from pp_server.core.extents import Container, Extent, Location, whole_file
 from pp_server.durable import Durable
 from pp_server.wire.digest import EMPTY, Digest, digest_of
 
@@ -17,15 +18,19 @@ DATA = b"some content" * 1000
 DIGEST = digest_of(DATA)
 
 
-@pytest.fixture(params=["filesystem", "memory"])
+@pytest.fixture(params=["packs", "files", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ContentStore]:
     if request.param == "memory":
         yield MemoryContent()
         return
-    for name in ("blobs", "quarantine"):
-        (tmp_path / name).mkdir()
+    folders = [str(tmp_path / name) for name in ("blobs", "packs", "quarantine")]
+    for folder in folders:
+        Path(folder).mkdir()
+    small = 0 if request.param == "files" else 1 << 18
     with ThreadPoolExecutor(4) as executor:
-        yield FilesystemContent(str(tmp_path / "blobs"), str(tmp_path / "quarantine"), Durable(), executor)
+        made = FilesystemContent(*folders, Durable(), executor, small_bytes=small)
+        yield made
+        made.close()
 
 
 @pytest.fixture
@@ -39,82 +44,142 @@ def staged(tmp_path: Path) -> Callable[[bytes], str]:
     return stage
 
 
-async def read(store: ContentStore, digest: Digest) -> bytes:
-    reader = await store.open(digest)
+@pytest.fixture
+async def placed(store: ContentStore, staged) -> Location:
+    return (await store.put_file(DIGEST, len(DATA), staged(DATA))).location
+
+
+async def read(store: ContentStore, location: Location) -> bytes:
+    reader = await store.open(location)
     assert reader is not None
     try:
-        return await reader.read(0, reader.size_bytes)
+        return await reader.read(0, reader.size_bytes + 1)
     finally:
         await reader.close()
 
 
-async def test_what_is_put_comes_back(store: ContentStore, staged) -> None:
-    assert await store.put_file(DIGEST, len(DATA), staged(DATA)) is Placed.NEW
-    assert await store.size(DIGEST) == len(DATA)
-    assert await read(store, DIGEST) == DATA
-    assert await store.verify(DIGEST)
+async def test_what_is_put_comes_back(store: ContentStore, placed: Location) -> None:
+    assert await store.holds(placed)
+    assert await read(store, placed) == DATA
+    assert await store.verify(DIGEST, placed)
 
 
-async def test_a_part_can_be_read(store: ContentStore, staged) -> None:
-    await store.put_file(DIGEST, len(DATA), staged(DATA))
-    reader = await store.open(DIGEST)
+async def test_a_part_can_be_read(store: ContentStore, placed: Location) -> None:
+    reader = await store.open(placed)
     assert reader is not None
+    assert reader.size_bytes == len(DATA)
     assert await reader.read(5, 7) == DATA[5:12]
     assert await reader.read(len(DATA) - 3, 100) == DATA[-3:]
     await reader.close()
 
 
-async def test_what_was_never_put_is_not_there(store: ContentStore) -> None:
-    assert await store.size(DIGEST) is None
-    assert await store.open(DIGEST) is None
-    assert not await store.verify(DIGEST)
-    await store.put_aside(DIGEST)
+@pytest.mark.parametrize("container", list(Container))
+async def test_what_was_never_put_is_not_there(store: ContentStore, container: Container) -> None:
+    nowhere = (Extent(container, DIGEST, 0, len(DATA), len(DATA), DIGEST),)
+    assert not await store.holds(nowhere)
+    assert await store.open(nowhere) is None
+    assert not await store.verify(DIGEST, nowhere)
+    await store.put_aside(DIGEST, nowhere)
 
 
-async def test_putting_it_again_changes_nothing(store: ContentStore, staged) -> None:
-    await store.put_file(DIGEST, len(DATA), staged(DATA))
-    assert await store.put_file(DIGEST, len(DATA), staged(DATA)) is Placed.EXISTED
-    assert await read(store, DIGEST) == DATA
+async def test_putting_it_again_changes_nothing(store: ContentStore, staged, placed: Location) -> None:
+    again = await store.put_file(DIGEST, len(DATA), staged(DATA))
+    assert again == Placed(placed, existed=True) or not again.existed
+    assert await read(store, placed) == await read(store, again.location) == DATA
 
 
-async def test_the_staged_file_stays_where_it_is(store: ContentStore, staged) -> None:
-    path = staged(DATA)
-    await store.put_file(DIGEST, len(DATA), path)
-    assert Path(path).read_bytes() == DATA
-    Path(path).unlink()
-    assert await read(store, DIGEST) == DATA
+async def test_the_staged_file_stays_where_it_is(store: ContentStore, staged, placed: Location) -> None:
+    path = Path(staged(DATA))
+    assert path.read_bytes() == DATA
+    path.unlink()
+    assert await read(store, placed) == DATA
 
 
 async def test_an_empty_blob_is_a_blob(store: ContentStore, staged) -> None:
-    await store.put_file(EMPTY, 0, staged(b""))
-    assert await store.size(EMPTY) == 0
-    assert await read(store, EMPTY) == b""
+    location = (await store.put_file(EMPTY, 0, staged(b""))).location
+    assert await store.holds(location)
+    assert await read(store, location) == b""
+    assert await store.verify(EMPTY, location)
 
 
-async def test_what_is_put_aside_is_gone_and_can_come_again(store: ContentStore, staged) -> None:
-    await store.put_file(DIGEST, len(DATA), staged(DATA))
-    await store.put_aside(DIGEST)
-    assert await store.open(DIGEST) is None
-    assert await store.put_file(DIGEST, len(DATA), staged(DATA)) is Placed.NEW
-    assert await read(store, DIGEST) == DATA
+async def test_many_are_put_at_once(store: ContentStore) -> None:
+    contents = [b"%d" % n * (n + 1) for n in range(50)] + [b""]
+    locations = await store.put_many([(digest_of(data), data) for data in contents])
+    for data, location in zip(contents, locations, strict=True):
+        assert await read(store, location) == data
+        assert await store.verify(digest_of(data), location)
+    assert locations[-1] == ()
 
 
-async def test_a_blob_that_is_not_what_its_name_says_is_found(store: ContentStore, staged) -> None:
-    """Nobody checks while putting: that is the caller's duty. Checking later finds it."""
-    await store.put_file(DIGEST, 4, staged(b"junk"))
-    assert not await store.verify(DIGEST)
-
-
-async def test_a_blob_of_another_size_is_replaced(store: ContentStore, staged) -> None:
-    await store.put_file(DIGEST, 4, staged(b"junk"))
-    assert await store.put_file(DIGEST, len(DATA), staged(DATA)) is Placed.NEW
-    assert await read(store, DIGEST) == DATA
-
-
-async def test_an_open_reader_outlives_putting_aside(store: ContentStore, staged) -> None:
-    await store.put_file(DIGEST, len(DATA), staged(DATA))
-    reader = await store.open(DIGEST)
+async def test_content_may_be_put_together_from_parts_of_others(store: ContentStore, placed: Location) -> None:
+    """As a later version of a large file is, of which only a little changed."""
+    (changed,) = (await store.put_many([(digest_of(b"changed"), b"changed")]))[0]
+    whole = placed[0]
+    head = Extent(whole.container, whole.name, whole.offset, 100, 100, digest_of(DATA[:100]))
+    rest = Extent(whole.container, whole.name, whole.offset + 107, len(DATA) - 107, len(DATA) - 107, DIGEST)
+    new = DATA[:100] + b"changed" + DATA[107:]
+    location = (head, changed, rest)
+    assert await store.holds(location)
+    assert await read(store, location) == new
+    assert await store.verify(digest_of(new), location)
+    assert not await store.verify(DIGEST, location)
+    reader = await store.open(location)
     assert reader is not None
-    await store.put_aside(DIGEST)
+    assert await reader.read(98, 12) == new[98:110]
+    await reader.close()
+
+
+async def test_what_is_put_aside_can_come_again(store: ContentStore, staged, placed: Location) -> None:
+    await store.put_aside(DIGEST, placed)
+    again = await store.put_file(DIGEST, len(DATA), staged(DATA))
+    assert not again.existed
+    assert await read(store, again.location) == DATA
+
+
+async def test_an_open_reader_outlives_putting_aside(store: ContentStore, placed: Location) -> None:
+    reader = await store.open(placed)
+    assert reader is not None
+    await store.put_aside(DIGEST, placed)
     assert await reader.read(0, len(DATA)) == DATA
     await reader.close()
+
+
+async def test_everything_is_found_without_records(store: ContentStore, staged, placed: Location) -> None:
+    (other,) = await store.put_many([(digest_of(b"other"), b"other")])
+    found = {each.blob.sha256: each async for each in store.scan()}
+    assert found.keys() == {DIGEST, digest_of(b"other")}
+    assert all(each.intact for each in found.values())
+    assert found[DIGEST].blob.location == placed
+    assert found[digest_of(b"other")].blob.location == other
+    assert [each.blob.size_bytes for each in found.values()] in ([len(DATA), 5], [5, len(DATA)])
+
+
+async def test_a_file_that_is_not_what_its_name_says_is_found(tmp_path: Path, staged) -> None:
+    """Nobody checks a large file while it is put: that is the caller's duty. Checking later finds it."""
+    with ThreadPoolExecutor(1) as executor:
+        store = files_only(tmp_path, executor)
+        location = (await store.put_file(DIGEST, 4, staged(b"junk"))).location
+        assert not await store.verify(DIGEST, location)
+        assert [each.intact async for each in store.scan()] == [False]
+
+
+async def test_a_file_of_another_size_is_replaced(tmp_path: Path, staged) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        store = files_only(tmp_path, executor)
+        await store.put_file(DIGEST, 4, staged(b"junk"))
+        again = await store.put_file(DIGEST, len(DATA), staged(DATA))
+        assert again == Placed(whole_file(DIGEST, len(DATA)))
+        assert await read(store, again.location) == DATA
+
+
+def files_only(tmp_path: Path, executor: ThreadPoolExecutor) -> FilesystemContent:
+    folders = [tmp_path / name for name in ("blobs", "packs", "quarantine")]
+    for folder in folders:
+        folder.mkdir()
+    return FilesystemContent(*map(str, folders), Durable(), executor, small_bytes=0)
+
+
+def test_a_digest_is_a_name(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        path = files_only(tmp_path, executor).path_of(Digest("ab" * 32))
+    assert path.endswith(f"/blobs/ab/ab/{'ab' * 32}")

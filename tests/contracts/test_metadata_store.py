@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pp_server.core.errors import StaleGeneration, UploadAborted, UploadExpired
+from pp_server.core.extents import Container, Extent, Location, whole_file
 from pp_server.core.model import (
     DEFAULT_SCOPES,
     DeletionOrder,
@@ -23,7 +24,7 @@ from pp_server.core.model import (
 from pp_server.durable import Durable
 from pp_server.metadata.base import Committed, MetadataStore, Outdated
 from pp_server.metadata.store import SqliteMetadata
-from pp_server.wire.digest import digest_of
+from pp_server.wire.digest import Digest, digest_of
 
 NOW = 1_800_000_000_000
 LATER = NOW + 3_600_000
@@ -68,7 +69,11 @@ def asked(owner: int, path: bytes = b"/a", data: bytes = b"data", gen: int | Non
 async def stored(store: MetadataStore, request: UploadRequest, name: str) -> Committed | Outdated:
     opened = await store.open_session(request, name, NOW, LATER)
     assert request.sha256 is not None
-    return await store.complete_session(opened.session.id, request.sha256, NOW)
+    return await store.complete_session(opened.session.id, request.sha256, at(request.sha256), NOW)
+
+
+def at(digest: Digest, size: int = 4) -> Location:
+    return whole_file(digest, size)
 
 
 def chunk(number: int, data: bytes = b"x") -> RecordedChunk:
@@ -153,7 +158,8 @@ async def test_completing_twice_gives_the_same_receipt(store: MetadataStore, own
     session = await store.find_session(owner, "one")
     assert session is not None
     assert (session.status, session.receipt) == (SessionStatus.COMPLETED, first.receipt)
-    assert await store.complete_session(session.id, digest_of(b"data"), NOW + 5) == first
+    again = await store.complete_session(session.id, digest_of(b"data"), at(digest_of(b"data")), NOW + 5)
+    assert again == Committed(first.receipt)
 
 
 async def test_sequences_grow_and_are_never_used_again(store: MetadataStore, owner: int) -> None:
@@ -170,17 +176,18 @@ async def test_generations_never_go_back(store: MetadataStore, owner: int, gen: 
     with pytest.raises(StaleGeneration) as caught:
         await store.open_session(asked(owner, gen=gen, data=data), "late", NOW, LATER)
     assert caught.value.gen == 5
-    assert await store.complete_session(early.id, digest_of(data), NOW) == Outdated(5)
-    assert await store.has_blob(digest_of(data))
+    place = at(digest_of(data), len(data))
+    assert await store.complete_session(early.id, digest_of(data), place, NOW) == Outdated(5)
+    assert await store.find_blobs([digest_of(data)])
     with pytest.raises(UploadAborted):
-        await store.complete_session(early.id, digest_of(data), NOW)
+        await store.complete_session(early.id, digest_of(data), place, NOW)
 
 
 async def test_an_equal_generation_with_equal_content_is_a_repeat(store: MetadataStore, owner: int) -> None:
     first = await stored(store, asked(owner, gen=5), "one")
     again = await store.open_session(asked(owner, gen=5), "two", NOW, LATER)
     assert again.session.content_known
-    assert await store.complete_session(again.session.id, digest_of(b"data"), NOW) == first
+    assert await store.complete_session(again.session.id, digest_of(b"data"), None, NOW) == Committed(first.receipt)
 
 
 async def test_content_is_known_to_its_owner_only_and_only_while_it_is_good(store: MetadataStore, owner: int) -> None:
@@ -190,8 +197,13 @@ async def test_content_is_known_to_its_owner_only_and_only_while_it_is_good(stor
     assert not (await store.open_session(asked(other), "three", NOW, LATER)).session.content_known
     assert await store.find_content(owner, digest_of(b"data"))
     assert await store.find_content(other, digest_of(b"data")) is None
-    await store.distrust_content(digest_of(b"data"))
-    assert not await store.has_blob(digest_of(b"data"))
+    assert await store.held(owner, [digest_of(b"data")]) == {digest_of(b"data")}
+    assert await store.held(other, [digest_of(b"data")]) == set()
+    elsewhere = (Extent(Container.PACK, "x", 8, 4, 4, digest_of(b"data")),)
+    assert not await store.distrust_content(digest_of(b"data"), elsewhere)
+    assert await store.find_blobs([digest_of(b"data")])
+    assert await store.distrust_content(digest_of(b"data"), at(digest_of(b"data")))
+    assert not await store.find_blobs([digest_of(b"data")])
     assert await store.find_content(owner, digest_of(b"data")) is None
     two = await store.find_session(owner, "two")
     assert two is not None
@@ -204,7 +216,7 @@ async def test_a_closed_session_stays_closed(store: MetadataStore, owner: int) -
     assert await store.abort_session(session.id, NOW) == 1
     assert await store.abort_session(session.id, NOW) == 0
     with pytest.raises(UploadAborted):
-        await store.complete_session(session.id, digest_of(b"data"), NOW)
+        await store.complete_session(session.id, digest_of(b"data"), None, NOW)
     assert await store.find_content(owner, digest_of(b"data")) is None
 
 
@@ -218,7 +230,7 @@ async def test_expired_sessions_close_except_busy_ones(store: MetadataStore, own
     over = await store.find_session(owner, "over")
     assert over is not None
     with pytest.raises(UploadExpired):
-        await store.complete_session(over.id, digest_of(b"data"), NOW)
+        await store.complete_session(over.id, digest_of(b"data"), None, NOW)
     assert await store.expire_session("busy", NOW)
     assert not await store.expire_session("busy", NOW)
     assert not await store.expire_session("unknown", NOW)
@@ -227,8 +239,9 @@ async def test_expired_sessions_close_except_busy_ones(store: MetadataStore, own
 async def test_a_deletion_hides_and_a_new_version_returns(store: MetadataStore, owner: int) -> None:
     await stored(store, asked(owner, gen=1), "one")
     order = DeletionOrder(digest_of(b"data"), b"/a", "host", 2)
-    for _ in range(2):
-        [outcome] = await store.apply_deletions(owner, [order], NOW + 5)
+    for n in range(2):
+        [outcome], new = await store.apply_deletions(owner, [order], NOW + 5)
+        assert len(new) == (1 if n == 0 else 0)
         assert (outcome.status, outcome.gen, outcome.deleted_ms) == (DeletionStatus.DELETED, 2, NOW + 5)
     assert (await store.list_files(ListingQuery(owner))).total == 0
     host = await store.find_host(owner, "host")
@@ -243,7 +256,7 @@ async def test_deletions_of_another_owner_find_nothing(store: MetadataStore, own
     await stored(store, asked(owner), "one")
     for path in (b"/a", None):
         order = DeletionOrder(digest_of(b"data"), path, "host", None)
-        [outcome] = await store.apply_deletions(other, [order], NOW)
+        [outcome], _ = await store.apply_deletions(other, [order], NOW)
         assert outcome.status is DeletionStatus.NOT_FOUND
     assert (await store.list_files(ListingQuery(owner))).total == 1
 

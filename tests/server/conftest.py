@@ -10,7 +10,7 @@ from serving import Client, Clock, Server
 
 from pp_server.app import create_app
 from pp_server.durable import Durable
-from pp_server.settings import LimitSettings, Settings, UploadSettings
+from pp_server.settings import LimitSettings, Settings, StorageSettings, UploadSettings
 
 Running = Callable[..., Any]
 
@@ -26,10 +26,16 @@ def running(tmp_path: Path, clock: Clock) -> Running:
 
     @asynccontextmanager
     async def run(
-        durable: Durable | None = None, limits: dict[str, Any] | None = None, **uploads: Any
+        durable: Durable | None = None,
+        limits: dict[str, Any] | None = None,
+        storage: dict[str, Any] | None = None,
+        **uploads: Any,
     ) -> AsyncIterator[Server]:
         settings = Settings(
-            data_dir=tmp_path / "data", uploads=UploadSettings(**uploads), limits=LimitSettings(**(limits or {}))
+            data_dir=tmp_path / "data",
+            uploads=UploadSettings(**uploads),
+            limits=LimitSettings(**(limits or {})),
+            storage=StorageSettings(**(storage or {})),
         )
         app = create_app(settings, durable, clock)
         async with app.router.lifespan_context(app):
@@ -46,6 +52,13 @@ def running(tmp_path: Path, clock: Clock) -> Running:
 @pytest.fixture
 async def server(running: Running) -> AsyncIterator[Server]:
     async with running() as started:
+        yield started
+
+
+@pytest.fixture
+async def server_of_files(running: Running) -> AsyncIterator[Server]:
+    """One that keeps even the smallest content in a file of its own."""
+    async with running(storage={"pack_up_to_kb": 0}) as started:
         yield started
 
 

@@ -1,7 +1,7 @@
 """Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
 
-A script, so that the killed process is not the test's: `python killing.py DIRECTORY [SEED]`. It imports everything once
-and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
+A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|pack|batch`. It imports
+everything once and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
 """
 
 import asyncio
@@ -11,13 +11,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from serving import CHUNK, Client, Clock, Server, content, sha
+from serving import CHUNK, Client, Clock, Server, client_put, content, sha
 
 from pp_server.app import create_app
 from pp_server.durable import Durable
-from pp_server.settings import Settings
+from pp_server.receipts.log import ReceiptsLog
+from pp_server.settings import Settings, StorageSettings
 
+WHAT = sys.argv[2]
+STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT == "file" else 256)
 DATA = content(2 * CHUNK + 100)
+SMALL = {f"/small/{n}": content(50 * n, n) for n in range(5)}
 FINISHED, SURVIVED = 0, 3
 
 
@@ -43,7 +47,7 @@ class Killing(Durable):
 
 
 async def with_client(data_dir: Path, durable: Durable, api_key: str | None, work) -> object:
-    app = create_app(Settings(data_dir=data_dir), durable, Clock())
+    app = create_app(Settings(data_dir=data_dir, storage=STORAGE), durable, Clock())
     async with app.router.lifespan_context(app):
         server = Server(app, data_dir, Clock())
         if api_key is None:
@@ -62,10 +66,44 @@ async def prepare(server: Server, client: Client) -> str:
 
 
 async def upload_until_killed(server: Server, client: Client, durable: Killing) -> None:
-    await asyncio.sleep(0.05)  # the cleaning at start has operations of its own
     durable.arm()
-    await client.upload("/a", DATA, gen=1)
+    if WHAT == "batch":
+        assert (await client.batch(*operations())).status_code == 200
+    else:
+        await client.upload("/a", DATA, gen=1)
     durable.steps = -1
+
+
+def operations() -> list[dict]:
+    puts = [client_put(path, data, gen=1) for path, data in SMALL.items()]
+    return [*puts, {"op": "move", "filepath": "/small/9", "source": "/small/4", "gen": 2}]
+
+
+async def finish_and_compare_batch(server: Server, client: Client) -> None:
+    answers = [await client.batch(*operations()) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+    first, again = (answer.json()["results"] for answer in answers)
+    # what was moved away is gone from its path: putting it there again under the old generation is stale
+    assert {result["status"] for result in first} <= {"stored", "stale"}
+    assert first[-1] | {"receipt": 0, "source_receipt": 0} == again[-1] | {"receipt": 0, "source_receipt": 0}
+    for n in (0, 1, 2, 3, 5):
+        a, b = first[n]["receipt"], again[n]["receipt"]
+        assert a | {"proof": 0} == b | {"proof": 0}, "a repeat gets the same receipt"
+    moved = dict(SMALL)
+    moved["/small/9"] = moved.pop("/small/4")
+    assert await client.listed() == sorted(moved)
+    for data in moved.values():
+        assert (await client.download(sha(data))).content == data
+    stats = await server.stats()
+    assert (stats["blobs"], stats["files"]) == (5, 5)
+    assert first[-1]["receipt"]["sequence"] == 7, "no version was recorded twice"
+    assert not list((server.data_dir / "quarantine").iterdir())
+    logged = {entry.receipt.sequence for batch in read_log(server) for entry in batch.entries}
+    assert logged == set(range(1, 8))
+
+
+def read_log(server: Server) -> list:
+    return [batch for batch in ReceiptsLog(str(server.data_dir / "receipts"), Durable()).read() if batch is not None]
 
 
 async def finish_and_compare(server: Server, client: Client) -> None:
@@ -110,7 +148,8 @@ def round_of(at: int, template: Path, place: Path, api_key: str) -> str | None:
         await with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
 
     async def recover() -> None:
-        await with_client(place, Durable(), api_key, finish_and_compare)
+        work = finish_and_compare_batch if WHAT == "batch" else finish_and_compare
+        await with_client(place, Durable(), api_key, work)
 
     ended = forked(kill)
     assert ended in (FINISHED, 9), ended

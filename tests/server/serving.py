@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -84,6 +85,13 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()["receipt"]
 
+    async def batch(self, *operations: dict[str, Any], **head: Any) -> httpx.Response:
+        """Send operations; `data` of each is its content."""
+        asked = [{name: value for name, value in each.items() if name != "data"} for each in operations]
+        line = json.dumps({"hostname": self.host, "operations": asked} | head).encode()
+        contents = b"".join(each.get("data", b"") for each in operations if each.get("content") == "inline")
+        return await self.http.post("/api/batch", content=line + b"\n" + contents)
+
     async def listed(self, **params: Any) -> list[str]:
         answer = await self.http.get("/api/files", params=params)
         assert answer.status_code == 200, answer.text
@@ -91,6 +99,12 @@ class Client:
 
     async def download(self, digest: str, **headers: str) -> httpx.Response:
         return await self.http.get(f"/api/files/{digest}/content", headers=headers)
+
+
+def client_put(path: str, data: bytes, gen: int | None = None, **more: Any) -> dict[str, Any]:
+    """A `put` operation with its content, which `Client.batch` takes out again."""
+    put = {"op": "put", "filepath": path, "gen": gen, "sha256": sha(data), "file_size": len(data), "content": "inline"}
+    return put | {"data": data} | more
 
 
 @dataclass
@@ -118,7 +132,29 @@ class Server:
         return await self.app.state.admin.run("stats", {})
 
     def blob(self, digest: str) -> Path:
+        """Where content lies that has a file of its own."""
         return self.data_dir / "blobs" / digest[:2] / digest[2:4] / digest
+
+    async def place(self, digest: str) -> tuple[Path, int]:
+        """The file in which content lies, and where its bytes begin there."""
+        [extent] = (await self.app.state.services.files._metadata.find_blobs([digest]))[digest].location
+        if extent.container == "file":
+            return self.blob(digest), 0
+        return self.data_dir / "packs" / f"{extent.name}.pack", extent.offset
+
+    async def holds(self, digest: str) -> bool:
+        """Is it recorded as good?"""
+        return digest in await self.app.state.services.files._metadata.find_blobs([digest])
+
+    async def damage(self, digest: str, at: int = 0) -> None:
+        """Flip a bit of stored content."""
+        path, start = await self.place(digest)
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            file.seek(start + at)
+            byte = file.read(1)
+            file.seek(start + at)
+            file.write(bytes([byte[0] ^ 1]))
 
     def staged(self) -> list[Path]:
         return sorted((self.data_dir / "staging").iterdir())

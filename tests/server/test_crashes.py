@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from serving import CHUNK, Clock, content, sha
 
 from pp_server.durable import Durable
@@ -13,9 +14,22 @@ from pp_server.durable import Durable
 HERE = Path(__file__).parent
 
 
-def test_killed_at_any_durable_step_an_upload_can_be_finished(tmp_path: Path) -> None:
+UPLOAD = ("write", "commit", "unlink", "datasync")  # datasync: of the receipts log, and of packs
+
+
+@pytest.mark.parametrize(
+    ("what", "operations", "commits"),
+    [
+        ("file", (*UPLOAD, "sync", "link", "mkdir", "sync_dir"), 5),
+        ("pack", (*UPLOAD, "sync", "sync_dir"), 5),
+        ("batch", ("write", "commit", "datasync", "sync", "sync_dir"), 1),
+    ],
+)
+def test_killed_at_any_durable_step_an_upload_can_be_finished(
+    tmp_path: Path, what: str, operations: tuple[str, ...], commits: int
+) -> None:
     done = subprocess.run(
-        [sys.executable, str(HERE / "killing.py"), str(tmp_path)],
+        [sys.executable, str(HERE / "killing.py"), str(tmp_path), what],
         capture_output=True,
         text=True,
         timeout=150,
@@ -24,10 +38,10 @@ def test_killed_at_any_durable_step_an_upload_can_be_finished(tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)
-    for operation in ("write", "sync", "link", "mkdir", "sync_dir", "commit", "unlink"):
+    for operation in operations:
         assert f"before {operation}" in steps
         assert f"after {operation}" in steps
-    assert steps.count("after commit") == 5
+    assert steps.count("after commit") == commits
 
 
 class Unclean(Durable):

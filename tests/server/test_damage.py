@@ -54,13 +54,13 @@ async def test_lost_staging_bytes_become_missing(client: Client, server: Server)
     assert (await client.complete(upload_id)).status_code == 200
 
 
-@pytest.mark.parametrize("size", [100, 3 * 1024 * 1024])
+@pytest.mark.parametrize("size", [100, 3 * 1024 * 1024])  # in a pack, in a file of its own
 async def test_a_damaged_blob_is_never_served_whole_and_the_next_upload_heals_it(
     client: Client, server: Server, size: int
 ) -> None:
     data = content(size)
     await client.upload("/a", data, chunk_size=4 * 1024 * 1024) if size <= CHUNK else await big(client, data)
-    damage(server.blob(sha(data)), size - 1)
+    await server.damage(sha(data), size - 1)
     received = b""
     try:
         async with client.http.stream("GET", f"/api/files/{sha(data)}/content") as answer:
@@ -69,7 +69,7 @@ async def test_a_damaged_blob_is_never_served_whole_and_the_next_upload_heals_it
     except httpx.HTTPError:
         pass
     assert len(received) < size
-    assert not server.blob(sha(data)).exists()
+    assert not await server.holds(sha(data))
     assert len(list((server.data_dir / "quarantine").iterdir())) == 1
     assert (await client.download(sha(data))).status_code == 404
     again = (await client.initiate("/b", data)).json()
@@ -85,18 +85,33 @@ async def big(client: Client, data: bytes) -> None:
     assert (await client.complete(upload_id)).status_code == 200
 
 
-async def test_a_truncated_blob_is_not_served(client: Client, server: Server) -> None:
+async def test_a_blob_of_its_own_can_be_read_only(server_of_files: Server) -> None:
+    client = await server_of_files.client()
+    await client.upload("/a", b"data")
+    assert server_of_files.blob(sha(b"data")).stat().st_mode & 0o777 == 0o440
+
+
+@pytest.mark.parametrize("storage", [{"pack_up_to_kb": 0}, {}])
+async def test_a_truncated_blob_is_not_served(running, storage: dict[str, int]) -> None:
+    async with running(storage=storage) as server:
+        await truncated_blob(await server.client(), server)
+
+
+async def truncated_blob(client: Client, server: Server) -> None:
     data = content(100)
     await client.upload("/a", data)
-    blob = server.blob(sha(data))
+    blob, start = await server.place(sha(data))
     blob.chmod(0o600)
-    blob.write_bytes(data[:50])
+    with blob.open("r+b") as file:
+        file.truncate(start + 50)
     assert (await client.download(sha(data))).status_code == 503
     assert (await client.download(sha(data))).status_code == 404
 
 
-async def test_junk_under_a_digest_is_put_aside(client: Client, server: Server) -> None:
+async def test_junk_under_a_digest_is_put_aside(server_of_files: Server) -> None:
     """A name without a row: another size, or the same size and other bytes."""
+    server = server_of_files
+    client = await server.client()
     for n, junk in enumerate((b"junk", content(100, 9))):
         data = content(100, n)
         blob = server.blob(sha(data))
@@ -107,13 +122,16 @@ async def test_junk_under_a_digest_is_put_aside(client: Client, server: Server) 
     assert len(list((server.data_dir / "quarantine").iterdir())) == 2
 
 
-@pytest.mark.parametrize("operation", ["write", "sync", "link", "sync_dir", "mkdir"])
-@pytest.mark.parametrize(("error", "status"), [(errno.EIO, 503), (errno.ENOSPC, 507)])
+@pytest.mark.parametrize(
+    ("operation", "kb"),
+    [("write", 0), ("sync", 0), ("link", 0), ("sync_dir", 0), ("mkdir", 0), ("write", 256), ("datasync", 256)],
+)
+@pytest.mark.parametrize(("error", "status"), [(errno.EIO, 503), (errno.ENOSPC, 507), (errno.EDQUOT, 507)])
 async def test_a_failing_disk_acknowledges_nothing_and_recovers(
-    running, operation: str, error: int, status: int
+    running, operation: str, kb: int, error: int, status: int
 ) -> None:
     durable = Failing()
-    async with running(durable) as server:
+    async with running(durable, storage={"pack_up_to_kb": kb}) as server:
         client = await server.client()
         data = content(2 * CHUNK)
         upload_id = await client.begin("/a", data)
@@ -159,7 +177,7 @@ async def test_after_a_failed_sync_all_chunks_are_sent_again(running) -> None:
             super().sync(fd)
 
     durable = SyncFails()
-    async with running(durable) as server:
+    async with running(durable, storage={"pack_up_to_kb": 0}) as server:
         client = await server.client()
         data = content(3 * CHUNK)
         upload_id = await client.begin("/a", data)

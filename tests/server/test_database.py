@@ -13,7 +13,7 @@ from serving import CHUNK, Server, content
 from pp_server.core.errors import StartRefused, StorageFailed
 from pp_server.core.model import ListingQuery
 from pp_server.durable import Durable
-from pp_server.metadata import sql_files, sql_sessions, store, tables
+from pp_server.metadata import sql_blobs, sql_files, sql_sessions, sql_versions, store, tables
 from pp_server.metadata.engine import writing_engine
 from pp_server.metadata.store import SqliteMetadata
 
@@ -87,10 +87,9 @@ async def test_content_without_its_database_is_refused(running) -> None:
 
 
 def _plan(conn: sa.Connection, statement: sa.Executable, **values: object) -> str:
-    compiled = statement.compile(conn, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-    parameters = compiled.construct_params(values)
-    text = "EXPLAIN QUERY PLAN " + str(compiled)
-    rows = conn.exec_driver_sql(text, tuple(parameters[name] for name in compiled.positiontup)).all()
+    compiled = statement.compile(conn)  # type: ignore[attr-defined]
+    expanded = compiled.construct_expanded_state(values)
+    rows = conn.exec_driver_sql("EXPLAIN QUERY PLAN " + expanded.statement, tuple(expanded.positional_parameters)).all()
     return "\n".join(str(row[-1]) for row in rows)
 
 
@@ -110,8 +109,18 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
         assert "ix_upload_sessions_expires" in plan(sa.select(s.id).where(s.expires_ms < 5))
         assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(s.status == "completed"))
         assert "ix_file_versions_status" in plan(sa.select(v.id).where(v.status == "deleted"))
-        assert "uq_file_versions_head" in plan(sql_files._HEAD, host_key=1, path=b"/a")
-        assert "ix_file_versions_content" in plan(sql_files._OWNED, owner_id=1, sha256="x", size_bytes=1)
+        assert "uq_file_versions_head" in plan(sql_versions._HEADS, host_key=1, paths=[b"/a", b"/b"])
+        assert "ix_upload_sessions_open" in plan(sql_versions._UPLOADING["sqlite"], host_key=1, paths=[b"/a", b"/b"])
+        assert "ix_file_versions_content" in plan(sql_blobs._OWNED, owner_id=1, digests=["x", "y"])
+        assert "ix_blob_extents_container" in plan(
+            sql_blobs._MOVE,
+            from_container="pack",
+            from_name="x",
+            from_offset=1,
+            to_container="pack",
+            to_name="y",
+            to_offset=1,
+        )
         listing = sql_files._VERSIONS.where(*sql_files._wanted(ListingQuery(1))).order_by(v.host_key, v.path).limit(10)
         found = plan(listing)
         assert "ix_file_versions_live" in found
@@ -132,6 +141,7 @@ async def test_the_database_syncs_every_commit(server: Server) -> None:
 
 async def test_a_small_file_costs_few_syncs(server: Server) -> None:
     client = await server.client()
+    await client.upload("/first", b"makes the pack and the log")
     before = (await server.stats())["fsyncs"]
     await client.upload("/a", b"data")
     await server.stats()

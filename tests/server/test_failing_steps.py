@@ -133,10 +133,13 @@ async def one_round(server: Server, client: Client, durable: FailsAt, at: int) -
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
-async def test_whatever_fails_nothing_acknowledged_is_missing(running, error: int, lasting: bool, after: bool) -> None:
+@pytest.mark.parametrize("kb", [0, 256], ids=["files", "packs"])
+async def test_whatever_fails_nothing_acknowledged_is_missing(
+    running, kb: int, error: int, lasting: bool, after: bool
+) -> None:
     durable = FailsAt()
     met: set[str] = set()
-    async with running(durable) as server:
+    async with running(durable, storage={"pack_up_to_kb": kb}) as server:
         client = await server.client()
         for at in itertools.count(1):
             assert at < MOST_OPERATIONS
@@ -148,4 +151,7 @@ async def test_whatever_fails_nothing_acknowledged_is_missing(running, error: in
         await server.app.state.services.uploads.clean()  # what could not be removed when it was time
         assert server.staged() == []
         assert not list((server.data_dir / "quarantine").iterdir())
-    assert {"write", "sync", "link", "sync_dir", "commit", "unlink"} <= met
+    if kb == 0:
+        assert {"write", "sync", "link", "sync_dir", "commit", "unlink", "datasync"} <= met
+    else:
+        assert {"write", "datasync", "commit", "unlink"} <= met

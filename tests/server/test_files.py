@@ -29,7 +29,7 @@ async def test_an_older_generation_is_stale_at_complete_and_its_content_stays(cl
     answer = await client.complete(late)
     assert (answer.status_code, answer.json()["code"], answer.json()["gen"]) == (412, "stale", 2)
     assert (await client.complete(late)).status_code == 410
-    assert server.blob(sha(b"late")).exists()
+    assert await server.holds(sha(b"late"))
     [file] = (await client.http.get("/api/files")).json()["files"]
     assert file["sha256"] == sha(b"new")
 

@@ -109,8 +109,10 @@ async def test_a_chunk_sent_again_while_its_upload_completes_is_no_conflict(serv
 
 
 async def test_damaged_content_is_not_put_aside_between_publishing_and_recording(
-    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+    server_of_files: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server = server_of_files
+    client = await server.client()
     data = content(2 * CHUNK)
     digest = sha(data)
     await client.upload("/a", data)
@@ -132,5 +134,5 @@ async def test_damaged_content_is_not_put_aside_between_publishing_and_recording
     monkeypatch.setattr(metadata, "complete_session", slowly)
     assert (await other.complete(upload_id)).status_code == 200
     await asyncio.gather(*reading, return_exceptions=True)
-    known = await metadata.has_blob(digest)
+    known = await server.holds(digest)
     assert known == blob.exists(), "what is recorded as present is there"

@@ -1,0 +1,53 @@
+"""Batches over HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from pp_server.api import deps
+from pp_server.core.errors import BodyTooLarge
+from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchRequest
+
+MESSAGE_FACTOR = 4
+"""Memory that a parsed line takes, as a multiple of its length."""
+
+CONTENT_COPIES = 3
+"""The body, its parts, and what is written."""
+
+router = APIRouter(prefix="/api")
+
+
+@router.post("/batch")
+async def batch(request: Request, caller: deps.Uploader) -> Response:
+    """Apply many small operations."""
+    deps.check_length(request, MAX_HEAD_BYTES + MAX_BATCH_BYTES)
+    services = deps.services(request)
+    async with aclosing(deps.body_pieces(request)) as pieces, services.budget.reserve(0) as held:
+        line, rest = await _head(pieces)
+        await held.grow(len(line) * MESSAGE_FACTOR)
+        wanted = deps.validate(BatchRequest, line)
+        await held.grow(services.batches.check(caller, wanted) * CONTENT_COPIES)
+        answer = await services.batches.apply(caller, wanted, _after(rest, pieces))
+    return deps.json_answer(answer)
+
+
+async def _head(pieces: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
+    """Return the first line, and what of the contents came with it."""
+    line = bytearray()
+    async for piece in pieces:
+        end = piece.find(b"\n")
+        line += piece if end < 0 else piece[:end]
+        if len(line) > MAX_HEAD_BYTES:
+            raise BodyTooLarge(f"The first line may have {MAX_HEAD_BYTES} bytes")
+        if end >= 0:
+            return bytes(line), piece[end + 1 :]
+    return bytes(line), b""
+
+
+async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for piece in pieces:
+        yield piece

@@ -1,0 +1,176 @@
+"""Packs: files of many small blobs, so that a thousand of them cost one sync and not a thousand.
+
+A pack begins with ``PPACK001``. Then come entries, each a head of 52 bytes and the stored bytes:
+
+| bytes | field |
+|---|---|
+| 4 | ``PPE1`` |
+| 4 | encoding: 0 is plain (little-endian, as all numbers) |
+| 4 | length of the stored bytes |
+| 4 | length of the content |
+| 32 | SHA-256 of the content |
+| 4 | CRC-32 of the 48 bytes before |
+
+So a pack can be read without any records, and past a damaged place: the next head that checks out is found by its
+magic and CRC. A pack is appended to by the process that made it, until it is full; after that never.
+"""
+
+import os
+import struct
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from pp_server import posix
+from pp_server.appended import AppendedFile, TakesNoMore
+from pp_server.core.extents import Container, Extent, Location
+from pp_server.durable import Durable
+from pp_server.wire.digest import Digest, digest_of
+
+MAGIC = b"PPACK001"
+SEAL_BYTES = 64 * 1024 * 1024
+"""A pack of this size is full."""
+
+_ENTRY_MAGIC = b"PPE1"
+_HEAD = struct.Struct("<4sIII32s")
+_CRC = struct.Struct("<I")
+HEAD_BYTES = _HEAD.size + _CRC.size
+_SUFFIX = ".pack"
+_STEP_BYTES = 1 << 20
+
+
+def entry_head(digest: Digest, length: int) -> bytes:
+    """Return what stands before a plain entry of *length* bytes."""
+    fields = _HEAD.pack(_ENTRY_MAGIC, 0, length, length, bytes.fromhex(digest))
+    return fields + _CRC.pack(zlib.crc32(fields))
+
+
+class Packs:
+    """The packs in *directory*. All methods block."""
+
+    def __init__(self, directory: str, durable: Durable, seal_bytes: int = SEAL_BYTES) -> None:
+        self._directory = directory
+        self._durable = durable
+        self._seal_bytes = seal_bytes
+        self._choosing = threading.Lock()
+        self._current: tuple[str, AppendedFile] | None = None
+
+    def append(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+        """Store all of *contents*; durable when this returns. Empty content has no extent.
+
+        Raises:
+            StorageFull, StorageFailed: nothing was stored.
+            SyncFailed: nothing counts as stored, and the pack takes nothing more.
+        """
+        pieces: list[bytes] = []
+        for digest, data in contents:
+            if data:
+                pieces += (entry_head(digest, len(data)), data)
+        if not pieces:
+            return [() for _ in contents]
+        name, offset = self._append(pieces)
+        locations: list[Location] = []
+        for digest, data in contents:
+            if not data:
+                locations.append(())
+                continue
+            offset += HEAD_BYTES
+            locations.append((Extent(Container.PACK, name, offset, len(data), len(data), digest),))
+            offset += len(data)
+        return locations
+
+    def _append(self, pieces: Sequence[bytes]) -> tuple[str, int]:
+        while True:
+            name, file = self._open_pack()
+            with suppress(TakesNoMore):  # filled or broken by somebody else since we chose it
+                return name, file.append(pieces)
+
+    def _open_pack(self) -> tuple[str, AppendedFile]:
+        """Return the pack to append to, a new one where there is none or it is full."""
+        with self._choosing:
+            if self._current is not None:
+                _, file = self._current
+                if file.is_usable and file.size_bytes < self._seal_bytes:
+                    return self._current
+                file.close()
+                self._current = None
+            name = uuid.uuid4().hex
+            self._current = name, AppendedFile(self.path_of(name), self._durable, MAGIC)
+            return self._current
+
+    def path_of(self, name: str) -> str:
+        """Return where a pack lies, whether it is there or not."""
+        return os.path.join(self._directory, name + _SUFFIX)
+
+    def sizes(self, settled_for_ms: int = 0) -> dict[str, int]:
+        """Return the packs that take nothing more and have not changed for so long, with their bytes."""
+        with self._choosing:
+            current = None if self._current is None else self._current[0]
+        found = {}
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                name = entry.name.removesuffix(_SUFFIX)
+                status = entry.stat()
+                if name not in (current, entry.name) and time.time() - status.st_mtime >= settled_for_ms / 1000:
+                    found[name] = status.st_size
+        return found
+
+    def names(self) -> list[str]:
+        """Return all packs."""
+        return sorted(entry.removesuffix(_SUFFIX) for entry in os.listdir(self._directory) if entry.endswith(_SUFFIX))
+
+    def drop(self, name: str) -> None:
+        """Remove a pack."""
+        self._durable.unlink(self.path_of(name))
+        self._durable.sync_dir(self._directory)
+
+    def close(self) -> None:
+        """Append nothing more."""
+        with self._choosing:
+            if self._current is not None:
+                self._current[1].close()
+                self._current = None
+
+    def read(self, name: str) -> Iterator[tuple[Extent, bool]]:
+        """Yield every entry of a pack, in order, and whether its bytes are what its head says."""
+        with open(self.path_of(name), "rb", buffering=0) as file:
+            yield from _entries(name, file.fileno(), os.fstat(file.fileno()).st_size)
+
+
+def _entries(name: str, fd: int, size_bytes: int) -> Iterator[tuple[Extent, bool]]:
+    offset = len(MAGIC)
+    while (found := _next_entry(name, fd, offset, size_bytes)) is not None:
+        data = posix.read_at(fd, found.stored_bytes, found.offset)
+        intact = len(data) == found.stored_bytes and digest_of(data) == found.sha256
+        yield found, intact
+        # a damaged entry may have a damaged length that happens to pass: look for the next head right after this one's
+        offset = found.offset + (found.stored_bytes if intact else 0)
+
+
+def _next_entry(name: str, fd: int, offset: int, size_bytes: int) -> Extent | None:
+    """Return the first entry whose head begins at *offset* or later and checks out."""
+    found = _entry_at(name, fd, offset)
+    while found is None and offset < size_bytes:
+        window = posix.read_at(fd, _STEP_BYTES, offset + 1)
+        place = window.find(_ENTRY_MAGIC)
+        if place >= 0:
+            offset += 1 + place
+            found = _entry_at(name, fd, offset)
+        elif len(window) < _STEP_BYTES:
+            return None
+        else:
+            offset += _STEP_BYTES - len(_ENTRY_MAGIC)
+    return found
+
+
+def _entry_at(name: str, fd: int, offset: int) -> Extent | None:
+    head = posix.read_at(fd, HEAD_BYTES, offset)
+    if len(head) < HEAD_BYTES or _CRC.unpack(head[_HEAD.size :])[0] != zlib.crc32(head[: _HEAD.size]):
+        return None
+    magic, encoding, stored, size, digest = _HEAD.unpack(head[: _HEAD.size])
+    if magic != _ENTRY_MAGIC or encoding != 0:
+        return None
+    return Extent(Container.PACK, name, offset + HEAD_BYTES, stored, size, Digest(digest.hex()))

@@ -1,0 +1,318 @@
+"""What becomes of operations on paths: pure, from the newest version of each path to rows and outcomes.
+
+A *plan* takes operations in order, each seeing what those before it did, and collects the rows that make them true.
+One rule decides every case: a version is applied only if its generation is newer than its path's newest one; an equal
+one with equal content is a repeat, and gets what the first got.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pp_server.core.model import Facts, VersionStatus
+from pp_server.wire.digest import Digest
+from pp_server.wire.names import to_json
+from pp_server.wire.receipts import Receipt
+from pp_server.wire.times import iso
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one path of one host. *sequence* numbers all versions of the server."""
+
+    sequence: int
+    path: bytes
+    gen: int
+    status: VersionStatus
+    is_head: bool
+    facts: Facts
+    sha256: Digest | None
+    size_bytes: int
+    stored_ms: int
+    deleted_ms: int | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether the path exists in this version."""
+        return self.status is VersionStatus.ACTIVE
+
+    @property
+    def is_nothing(self) -> bool:
+        """Say whether it is a tombstone of what was never here."""
+        return not self.is_live and self.facts.kind == "file" and self.sha256 is None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A new version of a path. *gen* None: newer than everything of its host."""
+
+    path: bytes
+    gen: int | None
+    facts: Facts
+    sha256: Digest | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A path that is gone. Without *gen* it must hold *sha256* now; without *sha256*, whatever it holds."""
+
+    path: bytes
+    gen: int | None
+    sha256: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """*source* is at *path* now. Facts that are not None replace those of the source."""
+
+    path: bytes
+    source: bytes
+    gen: int
+    facts: Facts
+    sha256: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The content of *path* stays. Facts that are not None replace the old ones."""
+
+    path: bytes
+    gen: int
+    facts: Facts
+    sha256: Digest | None
+
+
+Operation = Put | Delete | Move | Attributes
+
+
+class Verdict(StrEnum):
+    """What became of an operation."""
+
+    STORED = "stored"
+    DELETED = "deleted"
+    MISSING = "missing"
+    """The content is not there."""
+    STALE = "stale"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, the version it is about, and for a move the tombstone at its source."""
+
+    verdict: Verdict
+    version: Version | None = None
+    source: Version | None = None
+    gen: int | None = None
+
+
+class Plan:
+    """Operations on the paths of one host, and what they come to.
+
+    *heads* are the newest versions of all paths concerned; *contents* the sizes of the contents that may be used;
+    *uploading* the paths for which an upload is under way.
+    """
+
+    def __init__(
+        self,
+        heads: Mapping[bytes, Version],
+        contents: Mapping[Digest, int],
+        uploading: Collection[bytes],
+        highest_gen: int,
+        next_sequence: int,
+        now_ms: int,
+    ) -> None:
+        self._heads = dict(heads)
+        self._contents = contents
+        self._uploading = uploading
+        self._next_sequence = next_sequence
+        self._now_ms = now_ms
+        self._added: dict[int, Version] = {}
+        self.recorded: list[Version] = []
+        """The new versions, each as it was when it was new."""
+        self.highest_gen = highest_gen
+        self.stepped_down: dict[int, VersionStatus] = {}
+        """Versions that were heads before, and what they are from now on."""
+        self.deletions = 0
+
+    @property
+    def added(self) -> list[Version]:
+        """The new versions, in order of their sequence, as they stand after all operations."""
+        return list(self._added.values())
+
+    def apply(self, operation: Operation) -> Outcome:
+        """Apply one operation after those before it."""
+        match operation:
+            case Put():
+                return self._put(operation)
+            case Delete():
+                return self._delete(operation)
+            case Move():
+                return self._move(operation)
+            case Attributes():
+                return self._change(operation)
+
+    def _put(self, put: Put) -> Outcome:
+        known = self._heads.get(put.path)
+        gen = self.highest_gen + 1 if put.gen is None else put.gen
+        if known is not None and known.gen >= gen:
+            same = (known.gen, known.facts.kind, known.sha256) == (gen, put.facts.kind, put.sha256)
+            if not same or not known.is_live or known.facts.link_target != put.facts.link_target:
+                return Outcome(Verdict.STALE, gen=known.gen)
+            return self._confirm(known)
+        if put.sha256 is not None and self._contents.get(put.sha256) != put.size_bytes:
+            return Outcome(Verdict.MISSING)
+        return Outcome(Verdict.STORED, self._add(put.path, gen, put.facts, put.sha256, put.size_bytes))
+
+    def _confirm(self, known: Version) -> Outcome:
+        """A repeat of what is recorded, if the content is still good."""
+        if known.sha256 is not None and known.sha256 not in self._contents:
+            return Outcome(Verdict.MISSING)
+        return Outcome(Verdict.STORED, known)
+
+    def _delete(self, order: Delete) -> Outcome:
+        known = self._heads.get(order.path)
+        if known is None:
+            if order.gen is not None and order.path in self._uploading:
+                self._add_tombstone_of_nothing(order.path, order.gen)
+            return Outcome(Verdict.NOT_FOUND)
+        done = not known.is_live and not known.is_nothing and order.sha256 in (None, known.sha256)
+        if order.gen is None:
+            if done:
+                return Outcome(Verdict.DELETED, known, gen=known.gen)
+            if not known.is_live or known.sha256 != order.sha256:
+                return Outcome(Verdict.NOT_FOUND, known)
+            gen = self.highest_gen + 1
+        elif order.gen > known.gen:
+            gen = order.gen
+        elif order.gen == known.gen and done:
+            return Outcome(Verdict.DELETED, known, gen=known.gen)
+        elif order.gen == known.gen and known.is_nothing:  # the same order again, about what was never here
+            return Outcome(Verdict.NOT_FOUND)
+        else:
+            return Outcome(Verdict.STALE, known, gen=known.gen)
+        return Outcome(Verdict.DELETED, self._add_tombstone(known, gen), gen=gen)
+
+    def _move(self, move: Move) -> Outcome:
+        source, target = self._heads.get(move.source), self._heads.get(move.path)
+        if source is None:
+            return Outcome(Verdict.NOT_FOUND)
+        if target is not None and target.gen >= move.gen:
+            repeat = target.gen == move.gen == source.gen and target.is_live and not source.is_live
+            if not repeat or target.sha256 != source.sha256:
+                return Outcome(Verdict.STALE, gen=target.gen)
+            return replace(self._confirm(target), source=source)
+        if source.gen >= move.gen:
+            return Outcome(Verdict.STALE, gen=source.gen)
+        if not source.is_live or move.sha256 not in (None, source.sha256):
+            return Outcome(Verdict.NOT_FOUND)
+        if source.sha256 is not None and source.sha256 not in self._contents:
+            return Outcome(Verdict.MISSING)
+        gone = self._add_tombstone(source, move.gen)
+        facts = _merged(source.facts, move.facts)
+        here = self._add(move.path, move.gen, facts, source.sha256, source.size_bytes)
+        return Outcome(Verdict.STORED, here, gone)
+
+    def _change(self, change: Attributes) -> Outcome:
+        known = self._heads.get(change.path)
+        if known is None:
+            return Outcome(Verdict.NOT_FOUND)
+        facts = _merged(known.facts, change.facts)
+        if known.gen >= change.gen:
+            if known.gen > change.gen or not known.is_live or known.facts != facts:
+                return Outcome(Verdict.STALE, gen=known.gen)
+            return self._confirm(known)
+        if not known.is_live or change.sha256 not in (None, known.sha256):
+            return Outcome(Verdict.NOT_FOUND)
+        if known.sha256 is not None and known.sha256 not in self._contents:
+            return Outcome(Verdict.MISSING)
+        return Outcome(Verdict.STORED, self._add(change.path, change.gen, facts, known.sha256, known.size_bytes))
+
+    def _add_tombstone(self, known: Version, gen: int) -> Version:
+        self.deletions += 1
+        gone = replace(known, gen=gen, status=VersionStatus.DELETED, deleted_ms=self._now_ms)
+        return self._become_head(gone)
+
+    def _add_tombstone_of_nothing(self, path: bytes, gen: int) -> None:
+        """Let an upload of this path that is under way find its version outdated when it completes.
+
+        It names no content, because a digest in a version is what says that the owner has that content.
+        """
+        now_ms = self._now_ms
+        self._become_head(Version(0, path, gen, VersionStatus.DELETED, True, Facts(), None, 0, now_ms, now_ms))
+
+    def _add(self, path: bytes, gen: int, facts: Facts, sha256: Digest | None, size_bytes: int) -> Version:
+        return self._become_head(
+            Version(0, path, gen, VersionStatus.ACTIVE, True, facts, sha256, size_bytes, self._now_ms)
+        )
+
+    def _become_head(self, version: Version) -> Version:
+        version = replace(version, sequence=self._next_sequence, is_head=True)
+        self._next_sequence += 1
+        before = self._heads.get(version.path)
+        if before is not None:
+            status = VersionStatus.SUPERSEDED if before.is_live else before.status
+            if before.sequence in self._added:
+                self._added[before.sequence] = replace(before, is_head=False, status=status)
+            else:
+                self.stepped_down[before.sequence] = status
+        self._heads[version.path] = self._added[version.sequence] = version
+        self.recorded.append(version)
+        self.highest_gen = max(self.highest_gen, version.gen)
+        return version
+
+
+def _merged(old: Facts, new: Facts) -> Facts:
+    """Return *old* with what *new* says; neither kind nor target can change this way."""
+    said = {name: value for name in _CHANGEABLE if (value := getattr(new, name)) is not None}
+    return replace(old, **said)
+
+
+_CHANGEABLE = ("mtime_ns", "mode", "uid", "gid", "user_name", "group_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """What a receipt says besides the version."""
+
+    server_id: str
+    owner: str
+    host_id: str
+
+
+def receipt_of(version: Version, whose: Whose) -> Receipt:
+    """Return the receipt for a version as it was recorded; without a proof yet."""
+    plain, encoded = to_json(version.path)
+    when_ms = version.stored_ms if version.deleted_ms is None else version.deleted_ms
+    return Receipt.model_construct(
+        server_id=whose.server_id,
+        owner=whose.owner,
+        host_id=whose.host_id,
+        filepath=plain,
+        filepath_b64=encoded,
+        gen=version.gen,
+        kind=version.facts.kind,
+        status="deleted" if version.status is VersionStatus.DELETED else "active",
+        sha256=version.sha256,
+        size=version.size_bytes,
+        stored_at=iso(when_ms),
+        sequence=version.sequence,
+        proof=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A version that is recorded, as the receipts log keeps it: enough to make its row again."""
+
+    receipt: Receipt
+    facts: Facts
+    hostname: str
+    stored_ms: int
+    deleted_ms: int | None
+
+
+def recorded(version: Version, whose: Whose, hostname: str) -> Recorded:
+    """Return a version as the receipts log keeps it."""
+    return Recorded(receipt_of(version, whose), version.facts, hostname, version.stored_ms, version.deleted_ms)

@@ -1,0 +1,69 @@
+"""Statements that fill an empty database from the receipts log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pp_server.core.versions import Recorded
+from pp_server.metadata import sql_files, sql_state, sql_versions
+from pp_server.metadata.engine import Transaction
+from pp_server.metadata.sql_keys import ensure_owner
+from pp_server.metadata.sql_state import upsert
+from pp_server.metadata.tables import IS_LIVE, blobs, file_versions, hosts, sequences
+from pp_server.wire.names import from_json
+
+v = file_versions.c
+_ADD = upsert(file_versions, lambda new: new.on_conflict_do_nothing())
+_COUNT = sa.select(sa.func.count()).select_from(file_versions)
+
+
+def restore(tx: Transaction, entries: Sequence[Recorded], now_ms: int) -> int:
+    """Add versions; the first record of each wins."""
+    sql_state.set_server_id(tx.conn, entries[0].receipt.server_id)
+    before = tx.conn.execute(_COUNT).scalar_one()
+    known: dict[tuple[str, str], tuple[int, int]] = {}
+    rows = []
+    for entry in entries:
+        whose = (entry.receipt.owner, entry.receipt.host_id)
+        if whose not in known:
+            owner = ensure_owner(tx, entry.receipt.owner, now_ms)
+            host = sql_files.ensure_host(tx, owner, entry.receipt.host_id, entry.hostname, None, now_ms)
+            known[whose] = owner, host.id
+        rows.append(_row(entry, *known[whose]))
+    tx.conn.execute(_ADD(tx.conn), rows)
+    return int(tx.conn.execute(_COUNT).scalar_one() - before)
+
+
+def _row(entry: Recorded, owner_id: int, host_key: int) -> dict[str, Any]:
+    receipt = entry.receipt
+    return {
+        "id": receipt.sequence,
+        "owner_id": owner_id,
+        "host_key": host_key,
+        "path": from_json(receipt.filepath, receipt.filepath_b64),
+        "gen": receipt.gen,
+        "status": receipt.status,
+        "is_head": 0,
+        **sql_versions.fact_values(entry.facts),
+        "sha256": receipt.sha256,
+        "size_bytes": receipt.size,
+        "stored_ms": entry.stored_ms,
+        "deleted_ms": entry.deleted_ms,
+    }
+
+
+def finish(tx: Transaction) -> int:
+    """Make the newest version of each path its head, and let numbers go on where they were."""
+    other = file_versions.alias()
+    newer = sa.exists().where(other.c.host_key == v.host_key, other.c.path == v.path, other.c.gen > v.gen)
+    tx.conn.execute(sa.update(file_versions).where(~newer).values(is_head=1))
+    tx.conn.execute(sa.update(file_versions).where(v.is_head == 0, v.status == "active").values(status="superseded"))
+    highest = sa.select(sa.func.coalesce(sa.func.max(v.gen), 0)).where(v.host_key == hosts.c.id).scalar_subquery()
+    tx.conn.execute(sa.update(hosts).values(highest_gen=highest))
+    last = tx.conn.execute(sa.select(sa.func.coalesce(sa.func.max(v.id), 0))).scalar_one()
+    tx.conn.execute(sa.update(sequences).where(sequences.c.name == "version").values(last=last))
+    sql_state.save_receipts_logged(tx.conn, last)
+    there = sa.exists().where(blobs.c.sha256 == v.sha256, blobs.c.state == "present")
+    lacking = _COUNT.where(IS_LIVE, v.sha256.is_not(None), ~there)
+    return int(tx.conn.execute(lacking).scalar_one())

@@ -1,0 +1,179 @@
+"""Statements around a `Plan`: what it needs to know, and the rows it comes to. A constant number of statements."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pp_server.core.model import Facts, VersionStatus
+from pp_server.core.versions import (
+    Delete,
+    Move,
+    Operation,
+    Outcome,
+    Plan,
+    Put,
+    Recorded,
+    Version,
+    Whose,
+    recorded,
+)
+from pp_server.metadata import sql_blobs
+from pp_server.metadata.engine import Transaction
+from pp_server.metadata.tables import (
+    IS_HEAD,
+    file_versions,
+    hosts,
+    owners,
+    sequences,
+)
+from pp_server.wire.digest import Digest
+
+v = file_versions.c
+_FACT_NAMES = tuple(Facts.__dataclass_fields__)
+_PATHS: sa.BindParameter[Any] = sa.bindparam("paths", expanding=True)
+_HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path.in_(_PATHS))
+_HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
+"""For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
+_UPLOADING = {
+    dialect: sa.text(
+        f"SELECT path FROM upload_sessions {_HINTS.get(dialect, '')}"  # noqa: S608 - constants
+        " WHERE status = 'open' AND host_key = :host_key AND path IN :paths"
+    ).bindparams(_PATHS)
+    for dialect in ("sqlite", "postgresql")
+}
+_STEP_DOWN = (
+    sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
+)
+_ADD = sa.insert(file_versions)
+_RAISE_GEN = (
+    sa.update(hosts)
+    .where(hosts.c.id == sa.bindparam("host_key"), hosts.c.highest_gen < sa.bindparam("gen"))
+    .values(highest_gen=sa.bindparam("gen"))
+)
+_OWNER = sa.select(owners.c.name).where(owners.c.id == sa.bindparam("owner_id"))
+_LAST = sa.select(sequences.c.last).where(sequences.c.name == "version").with_for_update()
+_GIVE = sa.update(sequences).where(sequences.c.name == "version").values(last=sa.bindparam("to"))
+
+
+def fact_values(facts: Facts) -> dict[str, Any]:
+    """Return the facts by column."""
+    return {name: getattr(facts, name) for name in _FACT_NAMES}
+
+
+def heads(conn: sa.Connection, host_key: int, paths: Collection[bytes]) -> dict[bytes, Version]:
+    """Return the newest version of each path that has one, tombstones included."""
+    return {row.path: version(row) for row in conn.execute(_HEADS, {"host_key": host_key, "paths": list(paths)})}
+
+
+def apply(
+    tx: Transaction,
+    owner_id: int,
+    host: sa.Row[Any],
+    operations: Sequence[Operation],
+    arrived: Iterable[Digest],
+    now_ms: int,
+    server_id: str,
+) -> tuple[list[Outcome], list[Recorded]]:
+    """Apply operations on one host's paths, in order; return their outcomes, and the versions that are new.
+
+    *arrived*: digests whose bytes came with this very request.
+    """
+    known = heads(tx.conn, host.id, _paths(operations))
+    deleted = [each.path for each in operations if isinstance(each, Delete) and each.path not in known]
+    asked = {"host_key": host.id, "paths": deleted}
+    uploading = set(tx.conn.execute(_UPLOADING[tx.conn.dialect.name], asked).scalars()) if deleted else set()
+    contents = sql_blobs.sizes(tx.conn, _digests(operations, known), owner_id)
+    contents |= sql_blobs.sizes(tx.conn, set(arrived))
+    last = int(tx.conn.execute(_LAST).scalar_one())
+    plan = Plan(known, contents, uploading, host.highest_gen, last + 1, now_ms)
+    outcomes = [plan.apply(operation) for operation in operations]
+    _write(tx, plan, owner_id, host.id, last)
+    if not plan.added:
+        return outcomes, []
+    who = whose(tx.conn, owner_id, host, server_id)
+    return outcomes, [recorded(each, who, host.hostname) for each in plan.recorded]
+
+
+def whose(conn: sa.Connection, owner_id: int, host: sa.Row[Any], server_id: str) -> Whose:
+    """Return what receipts for this host's versions say besides the versions."""
+    return Whose(server_id, conn.execute(_OWNER, {"owner_id": owner_id}).scalar_one(), host.host_id)
+
+
+def _paths(operations: Sequence[Operation]) -> set[bytes]:
+    return {each.path for each in operations} | {each.source for each in operations if isinstance(each, Move)}
+
+
+def _digests(operations: Sequence[Operation], known: dict[bytes, Version]) -> set[Digest]:
+    """Return the contents that operations may come to use: those they name, and those of what they change."""
+    wanted = {each.sha256 for each in operations if isinstance(each, Put)}
+    changed = [each.source if isinstance(each, Move) else each.path for each in operations]
+    kept = {known[path].sha256 for path in changed if path in known}
+    return {digest for digest in wanted | kept if digest is not None}
+
+
+def _write(tx: Transaction, plan: Plan, owner_id: int, host_key: int, last: int) -> None:
+    added = plan.added
+    if not added:
+        return
+    if plan.stepped_down:
+        tx.conn.execute(_STEP_DOWN, [{"version": each, "to": to} for each, to in plan.stepped_down.items()])
+    whose = {"owner_id": owner_id, "host_key": host_key}
+    tx.conn.execute(_ADD, [whose | _row(each) for each in added])
+    tx.conn.execute(_GIVE, {"to": last + len(added)})
+    tx.conn.execute(_RAISE_GEN, {"host_key": host_key, "gen": plan.highest_gen})
+    tx.counts["deletions"] += plan.deletions
+
+
+def _row(each: Version) -> dict[str, Any]:
+    return {
+        "id": each.sequence,
+        "path": each.path,
+        "gen": each.gen,
+        "status": each.status,
+        "is_head": int(each.is_head),
+        **fact_values(each.facts),
+        "sha256": each.sha256,
+        "size_bytes": each.size_bytes,
+        "stored_ms": each.stored_ms,
+        "deleted_ms": each.deleted_ms,
+    }
+
+
+def version(row: sa.Row[Any]) -> Version:
+    """Return a row of file_versions as a value."""
+    return Version(
+        row.id,
+        row.path,
+        row.gen,
+        VersionStatus(row.status),
+        bool(row.is_head),
+        Facts(**{name: getattr(row, name) for name in _FACT_NAMES}),
+        row.sha256,
+        row.size_bytes,
+        row.stored_ms,
+        row.deleted_ms,
+    )
+
+
+_RECORDED = (
+    sa.select(file_versions, hosts.c.host_id, hosts.c.hostname, owners.c.name.label("owner"))
+    .join_from(file_versions, hosts, hosts.c.id == v.host_key)
+    .join(owners, owners.c.id == v.owner_id)
+)
+
+
+def recorded_after(conn: sa.Connection, sequence: int, limit: int, server_id: str) -> list[Recorded]:
+    """Return versions beyond *sequence*, in order, as they were recorded."""
+    rows = conn.execute(_RECORDED.where(v.id > sequence).order_by(v.id).limit(limit))
+    return [_recorded(row, server_id) for row in rows]
+
+
+def find_recorded(conn: sa.Connection, owner_id: int, sequence: int, server_id: str) -> Recorded | None:
+    """Return one version of the owner."""
+    row = conn.execute(_RECORDED.where(v.id == sequence, v.owner_id == owner_id)).one_or_none()
+    return None if row is None else _recorded(row, server_id)
+
+
+def _recorded(row: sa.Row[Any], server_id: str) -> Recorded:
+    return recorded(version(row), Whose(server_id, row.owner, row.host_id), row.hostname)

@@ -1,0 +1,98 @@
+"""From recorded versions to receipts: first into the log, durably, then signed for whoever asked."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from pp_server.core.versions import Recorded
+from pp_server.metadata.base import MetadataStore
+from pp_server.receipts.log import ReceiptsLog
+from pp_server.receipts.signer import Signer
+from pp_server.waiting import finish
+from pp_server.wire.receipts import Receipt, ReceiptKey, tree_of, with_proofs
+
+T = TypeVar("T")
+
+_AT_A_TIME = 1000
+
+
+class Issuer:
+    """Gives receipts. What is recorded and not in the log is remembered until it is."""
+
+    def __init__(self, signer: Signer, log: ReceiptsLog, metadata: MetadataStore, executor: Executor) -> None:
+        self._signer = signer
+        self._log = log
+        self._metadata = metadata
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._pending: dict[int, Recorded] = {}
+        """Recorded and not logged yet, by sequence."""
+        self._failed: set[int] = set()
+        """Those of them that nobody is logging at this moment."""
+        self._through = 0
+        """Every version up to this sequence is in the log."""
+        self._beyond: set[int] = set()
+
+    @property
+    def key(self) -> ReceiptKey:
+        """Whose signatures these are."""
+        return self._signer.public
+
+    async def catch_up(self) -> int:
+        """Before anybody is served: log what was recorded and perhaps not logged. Return how many versions."""
+        self._through, caught = await self._metadata.receipts_logged(), 0
+        while entries := await self._metadata.recorded_after(self._through, _AT_A_TIME):
+            await self._run(self._log.append, entries, self._signer)
+            self._through = entries[-1].receipt.sequence
+            await self._metadata.note_logged(self._through)
+            caught += len(entries)
+        return caught
+
+    async def log(self, new: Sequence[Recorded], asked: Collection[int] = ()) -> None:
+        """Return once these versions are in the log, with those that could not be logged before.
+
+        *asked*: sequences of versions that were recorded before and are about to be acknowledged again.
+
+        Raises:
+            StorageFull, StorageFailed, SyncFailed: they are recorded, but not in the log: acknowledge nothing.
+        """
+        with self._lock:
+            self._pending |= {entry.receipt.sequence: entry for entry in new}
+            wanted = self._failed.union(entry.receipt.sequence for entry in new)
+            wanted |= self._pending.keys() & set(asked)
+            entries = [self._pending[sequence] for sequence in sorted(wanted)]
+        if entries:
+            await finish(self._run(self._append, entries))
+            await self._metadata.note_logged(self._through)
+
+    async def issue(self, receipts: Sequence[Receipt], new: Sequence[Recorded], paths: bool = True) -> list[Receipt]:
+        """Log what is new, and return *receipts* with their proofs: one signature over all of them."""
+        await self.log(new, {receipt.sequence for receipt in receipts})
+        return await self._run(self._prove, receipts, paths) if receipts else []
+
+    def _append(self, entries: Sequence[Recorded]) -> None:
+        sequences = {entry.receipt.sequence for entry in entries}
+        try:
+            for start in range(0, len(entries), _AT_A_TIME):
+                self._log.append(entries[start : start + _AT_A_TIME], self._signer)
+        except BaseException:
+            with self._lock:
+                self._failed |= sequences & self._pending.keys()
+            raise
+        with self._lock:
+            self._failed -= sequences
+            for sequence in sequences:
+                self._pending.pop(sequence, None)
+            self._beyond |= {sequence for sequence in sequences if sequence > self._through}
+            while self._through + 1 in self._beyond:
+                self._through += 1
+                self._beyond.discard(self._through)
+
+    def _prove(self, receipts: Sequence[Receipt], paths: bool) -> list[Receipt]:
+        tree = tree_of(receipts)
+        return with_proofs(receipts, tree, self.key.key_id, self._signer.sign(tree.root), paths)
+
+    async def _run(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)

@@ -1,0 +1,183 @@
+"""Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from pp_server.core.errors import BodyWrongLength, Forbidden, TooLarge
+from pp_server.core.extents import Blob
+from pp_server.core.model import Caller, Facts, Scope
+from pp_server.core.versions import Attributes, Delete, Move, Operation, Outcome, Put, Verdict, Version, receipt_of
+from pp_server.metadata.base import Applied, Batch
+from pp_server.uploads.context import Context
+from pp_server.waiting import finish
+from pp_server.wire import batch as wire
+from pp_server.wire.batch import BatchAnswer, BatchRequest, OperationResult
+from pp_server.wire.digest import Digest, digest_of
+from pp_server.wire.errors import ErrorCode
+from pp_server.wire.messages import Metadata
+from pp_server.wire.receipts import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The operations that may be applied, by their place in the request; the others' results; what arrived."""
+
+    operations: dict[int, Operation]
+    refused: dict[int, OperationResult]
+    contents: dict[Digest, bytes]
+
+
+class Batches:
+    """Use case of POST /api/batch. May be repeated: equal generations get equal receipts."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def check(self, caller: Caller, request: BatchRequest) -> int:
+        """Return how many bytes of content follow.
+
+        Raises:
+            Forbidden: the key speaks for another host.
+            TooLarge: the contents are too much for one batch.
+        """
+        if caller.host_id is not None and request.host != caller.host_id:
+            raise Forbidden("This key speaks for another host")
+        length = sum(map(_inline_bytes, request.operations))
+        if length > wire.MAX_BATCH_BYTES:
+            raise TooLarge(f"The contents of a batch may have {wire.MAX_BATCH_BYTES} bytes together")
+        return length
+
+    async def apply(self, caller: Caller, request: BatchRequest, body: AsyncIterator[bytes]) -> BatchAnswer:
+        """Apply the operations in order; what has a receipt is durable when this returns.
+
+        Raises:
+            BodyWrongLength: more or fewer bytes follow than the operations name; nothing changed.
+            StorageFull, StorageFailed, SyncFailed: nothing is acknowledged; the same batch may be sent again.
+        """
+        data = await _whole(body, self.check(caller, request))
+        accepted = await self._context.blocking(_accepted, caller, request, data)
+        return await finish(self._apply(caller, request, accepted))
+
+    async def _apply(self, caller: Caller, request: BatchRequest, accepted: Accepted) -> BatchAnswer:
+        stored, known = await self._store(accepted.contents)
+        batch = Batch(
+            caller.owner_id,
+            request.host,
+            request.hostname,
+            list(accepted.operations.values()),
+            stored,
+            list(accepted.contents),
+        )
+        applied = await self._context.metadata.apply_batch(batch, self._context.now_ms())
+        await self._context.metadata.add_counts(
+            {
+                "batches": 1,
+                "bytes_received": sum(map(len, accepted.contents.values())),
+                "bytes_duplicate": sum(len(accepted.contents[digest]) for digest in known),
+            }
+        )
+        receipts = await self._receipts(applied, request.paths)
+        results = dict(accepted.refused)
+        for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
+            results[number] = _result(outcome, receipts)
+        return BatchAnswer(results=[results[number] for number in range(len(request.operations))])
+
+    async def _store(self, contents: dict[Digest, bytes]) -> tuple[list[Blob], set[Digest]]:
+        """Make contents durable; return those that were stored now, and the digests of those that were there.
+
+        What is there already counts only once its bytes were read and are right: we hold the content in our hands, and
+        a damaged blob would not be noticed before somebody needs it.
+        """
+        content, metadata = self._context.content, self._context.metadata
+        known = await metadata.find_blobs(contents.keys())
+        for digest, blob in list(known.items()):
+            if not await content.verify(digest, blob.location):
+                async with self._context.locks.alone_with(digest):
+                    if await metadata.distrust_content(digest, blob.location):
+                        await content.put_aside(digest, blob.location)
+                del known[digest]
+        new = [(digest, data) for digest, data in contents.items() if digest not in known]
+        locations = await content.put_many(new) if new else []
+        stored = [Blob(digest, len(data), at) for (digest, data), at in zip(new, locations, strict=True)]
+        return stored, set(known)
+
+    async def _receipts(self, applied: Applied, paths: bool) -> dict[int, Receipt]:
+        """Return the receipts of all versions named in the outcomes, by sequence, signed once together."""
+        versions: dict[int, Version] = {}
+        for outcome in applied.outcomes:
+            if outcome.verdict in (Verdict.STORED, Verdict.DELETED):
+                for version in (outcome.source, outcome.version):
+                    if version is not None:
+                        versions[version.sequence] = version
+        unsigned = [receipt_of(version, applied.whose) for version in versions.values()]
+        signed = await self._context.receipts.issue(unsigned, applied.new, paths)
+        return {receipt.sequence: receipt for receipt in signed}
+
+
+async def _whole(body: AsyncIterator[bytes], length: int) -> bytearray:
+    data = bytearray()
+    async for piece in body:
+        data += piece
+        if len(data) > length:
+            raise BodyWrongLength(f"The operations name {length} bytes of content; the body is longer")
+    if len(data) < length:
+        raise BodyWrongLength(f"The operations name {length} bytes of content; the body ended after {len(data)}")
+    return data
+
+
+def _inline_bytes(operation: wire.Operation) -> int:
+    return operation.file_size if isinstance(operation, wire.Put) and operation.content == "inline" else 0
+
+
+def _accepted(caller: Caller, request: BatchRequest, data: bytearray) -> Accepted:
+    """Cut the body into contents, check each against its digest, and leave out what may not be applied."""
+    operations: dict[int, Operation] = {}
+    refused: dict[int, OperationResult] = {}
+    contents: dict[Digest, bytes] = {}
+    view, start = memoryview(data), 0
+    for number, asked in enumerate(request.operations):
+        if isinstance(asked, wire.Put) and asked.content == "inline":
+            content = bytes(view[start : start + asked.file_size])
+            start += asked.file_size
+            digest = digest_of(content)
+            if digest != asked.sha256:
+                refused[number] = _refusal(ErrorCode.SHA256_MISMATCH, "The content is not what sha256 announces")
+                continue
+            contents[digest] = content
+        if isinstance(asked, wire.Delete | wire.Move) and Scope.DELETE not in caller.scopes:
+            refused[number] = _refusal(ErrorCode.FORBIDDEN, "This key lacks the scope delete")
+            continue
+        operations[number] = _operation(asked)
+    return Accepted(operations, refused, contents)
+
+
+def _refusal(code: ErrorCode, detail: str) -> OperationResult:
+    return OperationResult(status="refused", code=code, detail=detail)
+
+
+def _operation(asked: wire.Operation) -> Operation:
+    digest = None if asked.sha256 is None else Digest(asked.sha256)
+    match asked:
+        case wire.Put():
+            return Put(asked.path, asked.gen, _facts(asked, asked.target), digest, asked.file_size)
+        case wire.Delete():
+            return Delete(asked.path, asked.gen, digest)
+        case wire.Move():
+            return Move(asked.path, asked.source_path, asked.gen, _facts(asked), digest)
+        case wire.Attributes():
+            return Attributes(asked.path, asked.gen, _facts(asked), digest)
+
+
+def _facts(asked: Metadata, target: bytes | None = None) -> Facts:
+    return Facts(asked.kind, asked.mtime_ns, asked.mode, asked.uid, asked.gid, asked.user, asked.group, target)
+
+
+def _result(outcome: Outcome, receipts: dict[int, Receipt]) -> OperationResult:
+    result: dict[str, object] = {"status": outcome.verdict.value}
+    if outcome.verdict in (Verdict.STORED, Verdict.DELETED) and outcome.version is not None:
+        result["receipt"] = receipts[outcome.version.sequence]
+        if outcome.source is not None:
+            result["source_receipt"] = receipts[outcome.source.sequence]
+    else:
+        result["gen"] = outcome.gen
+    return OperationResult.model_validate(result)
