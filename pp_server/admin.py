@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pp_server.auth import Keys
 from pp_server.core.model import DEFAULT_SCOPES, KeyRecord, Scope
 from pp_server.metadata.base import MetadataStore
+from pp_server.upkeep import Upkeep
 from pp_server.uploads.service import Uploads
 from pp_server.wire.times import iso, iso_or_none
 
@@ -30,10 +31,11 @@ class CreateKey(BaseModel):
 class Admin:
     """One method per command; each returns what ``--json`` prints."""
 
-    def __init__(self, keys: Keys, uploads: Uploads, metadata: MetadataStore) -> None:
+    def __init__(self, keys: Keys, uploads: Uploads, metadata: MetadataStore, upkeep: Upkeep) -> None:
         self._keys = keys
         self._uploads = uploads
         self._metadata = metadata
+        self._upkeep = upkeep
 
     async def run(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run one command by its name.
@@ -50,6 +52,10 @@ class Admin:
                 return await self._revoke_key(str(arguments.get("id")))
             case "stats":
                 return dict(await self._metadata.stats())
+            case "check":
+                return await self._upkeep.check()
+            case "compact":
+                return dict(await self._upkeep.compact())
             case "session.expire":
                 return await self._expire_session(str(arguments.get("id")))
         raise AdminError(f"unknown command {command}")

@@ -25,7 +25,9 @@ def ask(socket_path: str, command: str, arguments: dict[str, Any]) -> dict[str, 
     try:
         with (
             posix.short_socket_path(socket_path) as short,
-            httpx.Client(transport=httpx.HTTPTransport(uds=short), timeout=30, trust_env=False) as client,
+            httpx.Client(
+                transport=httpx.HTTPTransport(uds=short), timeout=httpx.Timeout(30, read=None), trust_env=False
+            ) as client,
         ):
             response = client.post(f"http://server/{command}", json=arguments)
     except httpx.HTTPError as error:

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
@@ -29,6 +29,7 @@ from pp_server.receipts.signer import Signer
 from pp_server.room import Room
 from pp_server.settings import Settings
 from pp_server.staging import Staging
+from pp_server.upkeep import Upkeep
 from pp_server.uploads.batch import Batches
 from pp_server.uploads.context import Context
 from pp_server.uploads.rules import UploadRules
@@ -96,16 +97,7 @@ async def _serving(
     durable: Durable,
     clock: Clock,
 ) -> AsyncIterator[tuple[Services, Admin]]:
-    packing = settings.storage
-    content = FilesystemContent(
-        data.blobs,
-        data.packs,
-        data.quarantine,
-        durable,
-        executor,
-        packing.pack_up_to_kb << 10,
-        packing.pack_size_mb << 20,
-    )
+    content = content_of(settings, data, durable, executor)
     if not metadata.was_clean:
         await asyncio.get_running_loop().run_in_executor(executor, content.recover)
     receipts_log = ReceiptsLog(data.receipts, durable)
@@ -120,10 +112,18 @@ async def _serving(
     context = Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room, receipts)
     uploads = Uploads(context)
     keys = Keys(metadata, clock, Failures(limits.auth_failures, limits.auth_window_seconds))
-    await _clean(uploads)
-    upkeep = asyncio.create_task(_upkeep(uploads, settings.uploads.cleanup_interval_seconds))
-    flushing = asyncio.create_task(_flush_keys(keys))
     files = Files(metadata, content, locks, executor, clock, receipts)
+    upkeep = Upkeep(
+        metadata,
+        content,
+        files,
+        clock,
+        settings.storage.compact_dead_percent,
+        int(settings.storage.pack_grace_seconds * 1000),
+    )
+    await _clean(uploads)
+    cleaning = asyncio.create_task(_look_after(uploads, upkeep, settings.uploads.cleanup_interval_seconds))
+    flushing = asyncio.create_task(_flush_keys(keys))
     services = Services(
         uploads,
         Batches(context),
@@ -134,12 +134,12 @@ async def _serving(
         budget,
         metadata.server_id,
         metadata.is_connected,
-        lambda: not upkeep.done() and not flushing.done(),
+        lambda: not cleaning.done() and not flushing.done(),
     )
     try:
-        yield services, Admin(keys, uploads, metadata)
+        yield services, Admin(keys, uploads, metadata, upkeep)
     finally:
-        for task in (upkeep, flushing):
+        for task in (cleaning, flushing):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -147,6 +147,20 @@ async def _serving(
         uploads.close()
         content.close()
         receipts_log.close()
+
+
+def content_of(settings: Settings, data: DataDir, durable: Durable, executor: Executor) -> FilesystemContent:
+    """Return the content store in the data directory."""
+    packing = settings.storage
+    return FilesystemContent(
+        data.blobs,
+        data.packs,
+        data.quarantine,
+        durable,
+        executor,
+        packing.pack_up_to_kb << 10,
+        packing.pack_size_mb << 20,
+    )
 
 
 def signer_of(data: DataDir, receipts_log: ReceiptsLog, durable: Durable) -> Signer:
@@ -171,11 +185,17 @@ def _rules(settings: Settings) -> UploadRules:
     return UploadRules(int(chosen.session_ttl_seconds * 1000))
 
 
-async def _upkeep(uploads: Uploads, interval_s: float) -> None:
-    """Remove expired uploads now and then; the first round was before anybody was served."""
+async def _look_after(uploads: Uploads, upkeep: Upkeep, interval_s: float) -> None:
+    """Remove expired uploads and rewrite packs now and then; a first cleaning was before anybody was served."""
     while True:
         await asyncio.sleep(interval_s)
         await _clean(uploads)
+        try:
+            done = await upkeep.compact()
+            if any(done.values()):
+                log.info("packs: %(rewritten)d rewritten, %(dropped)d removed, %(freed_bytes)d bytes freed", done)
+        except Exception:
+            log.exception("compacting failed")
 
 
 async def _clean(uploads: Uploads) -> None:

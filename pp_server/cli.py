@@ -76,6 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("id", metavar="ID")
 
     commands.add_parser("stats", parents=[administrative], help="what is stored and what happened")
+    commands.add_parser("check", parents=[administrative], help="read and hash everything that is stored")
+    commands.add_parser("compact", parents=[administrative], help="rewrite packs that are mostly dead")
+    again = commands.add_parser(
+        "rebuild", parents=[administrative], help="make a lost database again (while no server runs)"
+    )
+    again.add_argument("--force", action="store_true", help="also where there is one that is in order")
+    receipts = commands.add_parser("receipts", help="signed receipts").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    receipts.add_parser("new-key", parents=[administrative], help="sign with a new key (while no server runs)")
     session = commands.add_parser("session", help="uploads").add_subparsers(
         dest="action", required=True, metavar="ACTION"
     )
@@ -144,6 +154,8 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
     except ServerError as error:
         return _fail(str(error), FAILED)
     print(json.dumps(answer) if arguments.json else _readable(command, answer), flush=True)
+    if command == "check" and answer["damaged"]:
+        return FAILED
     if command == "key.create" and not arguments.json:  # beside the key, so that `> key.txt` holds the key alone
         print(f"This is the only time the key is shown (id {answer['id']}).", file=sys.stderr)
     return OK
@@ -160,7 +172,11 @@ def _command(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             return "key.revoke", {"id": arguments.id}
         case "session", _:
             return "session.expire", {"id": arguments.id}
-    return "stats", {}
+        case "rebuild", _:
+            return "rebuild", {"force": arguments.force}
+        case "receipts", _:
+            return "receipts.new-key", {}
+    return arguments.command, {}
 
 
 def _ask(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -168,9 +184,12 @@ def _ask(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, 
     from pp_server import admin_client
     from pp_server.datadir import DataDir, DataDirBusy
 
+    offline = command in ("rebuild", "receipts.new-key")
     try:
-        return asyncio.run(_do_it_here(settings, command, wanted))
+        return asyncio.run((_do_it_alone if offline else _do_it_here)(settings, command, wanted))
     except DataDirBusy:
+        if offline:
+            raise
         return admin_client.ask(DataDir.at(settings.data_dir).socket, command, wanted)
 
 
@@ -180,6 +199,14 @@ async def _do_it_here(settings: Settings, command: str, wanted: dict[str, Any]) 
 
     async with opened(settings, Durable(), wall_clock_ms) as (_, admin):
         return await admin.run(command, wanted)
+
+
+async def _do_it_alone(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    from pp_server import offline
+
+    if command == "rebuild":
+        return await offline.rebuild(settings, wanted["force"])
+    return await offline.new_receipts_key(settings)
 
 
 def _readable(command: str, answer: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ Keys are not in either: make new ones. An owner is known by name, so a new key f
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pp_server.content.filesystem import FilesystemContent
@@ -14,7 +15,6 @@ from pp_server.core.versions import Recorded
 from pp_server.datadir import DataDir
 from pp_server.metadata.store import SqliteMetadata
 from pp_server.receipts.log import LoggedBatch, ReceiptsLog
-from pp_server.receipts.signer import Signer
 from pp_server.wire.digest import EMPTY
 from pp_server.wire.receipts import NotProven, Proof, ReceiptKey, check_root, tree_of
 
@@ -37,12 +37,17 @@ class Rebuild:
     """Fills an empty database. The caller holds the data directory's lock, and nobody else uses it."""
 
     def __init__(
-        self, metadata: SqliteMetadata, content: FilesystemContent, log: ReceiptsLog, signer: Signer | None, now_ms: int
+        self,
+        metadata: SqliteMetadata,
+        content: FilesystemContent,
+        log: ReceiptsLog,
+        keys: Sequence[ReceiptKey],
+        now_ms: int,
     ) -> None:
         self._metadata = metadata
         self._content = content
         self._log = log
-        self._key = None if signer is None else signer.public
+        self._keys = {key.key_id: key for key in keys}
         self._now_ms = now_ms
 
     async def run(self) -> dict[str, Any]:
@@ -84,9 +89,9 @@ class Rebuild:
             lines += 1
             if logged is None:
                 unreadable += 1
-            elif self._key is not None and not _is_proven(logged, self._key):
+            elif (key := self._keys.get(logged.key_id)) is not None and not _is_proven(logged, key):
                 unproven += 1
-            else:
+            else:  # also what a key signed that is lost
                 versions += await self._restore(logged.entries)
         return versions, lines, unreadable, unproven
 

@@ -109,6 +109,9 @@ class StorageSettings(BaseModel):
         256, ge=0, le=256, description="Content up to so many KiB shares packs; larger content is a file each."
     )
     pack_size_mb: int = Field(64, ge=1, le=4096, description="MiB at which a pack is full and takes nothing more.")
+    pack_grace_seconds: float = Field(
+        3600, ge=60, le=30 * 86400, description="Seconds a pack is left alone before it is rewritten, and then removed."
+    )
     compact_dead_percent: int = Field(
         50, ge=1, le=100, description="A full pack of which so much is of no use any more is rewritten."
     )

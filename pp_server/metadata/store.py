@@ -37,7 +37,7 @@ from pp_server.wire.digest import Digest
 
 
 def prepare(path: str) -> Start:
-    """Create or migrate the database, check it after an unclean stop, and record this start. Blocking.
+    """Create or migrate the database, check it, and record this start. Blocking.
 
     Raises:
         StartRefused: the file is damaged, or of a newer program.
@@ -48,7 +48,7 @@ def prepare(path: str) -> Start:
             migrate(conn)
             with conn.begin():
                 start = sql_state.begin_epoch(conn)
-            if not start.was_clean and start.epoch > 1:
+            if start.epoch > 1:
                 _check(conn)
     except (sa.exc.DBAPIError, sqlite3.DatabaseError) as error:
         raise StartRefused(f"The database {os.fsdecode(path)} cannot be used: {_reason(error)}") from error
@@ -61,7 +61,9 @@ def _check(conn: sa.Connection) -> None:
     with conn.begin():
         said = conn.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if said != "ok":
-        raise StartRefused(f"The database is damaged ({said}); restore a copy before starting again")
+        raise StartRefused(
+            f"The database is damaged ({said}): restore it from a copy, or have it made again with: pp_server rebuild"
+        )
 
 
 def _reason(error: Exception) -> str:

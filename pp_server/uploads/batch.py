@@ -54,7 +54,10 @@ class Batches:
             BodyWrongLength: more or fewer bytes follow than the operations name; nothing changed.
             StorageFull, StorageFailed, SyncFailed: nothing is acknowledged; the same batch may be sent again.
         """
-        data = await _whole(body, self.check(caller, request))
+        length = self.check(caller, request)
+        if length:
+            await self._context.check_room(length)
+        data = await _whole(body, length)
         accepted = await self._context.blocking(_accepted, caller, request, data)
         return await finish(self._apply(caller, request, accepted))
 

@@ -211,3 +211,32 @@ def test_a_lock_without_an_answering_server_is_unreachable(tmp_path: Path) -> No
         assert process.stdout.readline() == "held\n"
         assert "starting or stopping" in run("stats", "--data-dir", str(data_dir), cwd=tmp_path, code=3)
         process.kill()
+
+
+def test_the_store_is_checked_and_its_records_are_made_again(start: Callable[..., Process], tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    at = ["--data-dir", str(data_dir), "--json"]
+    key = json.loads(run("key", "create", "--name", "bob", *at, cwd=tmp_path))["api_key"]
+    server = start(data_dir)
+    put = {"op": "put", "filepath": "/a", "gen": 1, "sha256": sha(b"data"), "file_size": 4, "content": "inline"}
+    body = json.dumps({"operations": [put]}).encode() + b"\ndata"
+    answer = httpx.post(f"{server.url}/api/batch", content=body, headers={"X-API-Key": key}, trust_env=False)
+    assert answer.json()["results"][0]["status"] == "stored"
+    assert json.loads(run("check", *at, cwd=tmp_path))["blobs"] == 1, "beside the running server"
+    assert json.loads(run("compact", *at, cwd=tmp_path))["rewritten"] == 0
+    assert "running" in run("rebuild", "--force", *at, cwd=tmp_path, code=4)
+    assert "running" in run("receipts", "new-key", *at, cwd=tmp_path, code=4)
+    server.stop()
+    assert "--force" in run("rebuild", *at, cwd=tmp_path, code=4)
+    (data_dir / "meta" / "pp.db").unlink()
+    assert "rebuild" in run("stats", *at, cwd=tmp_path, code=4)
+    assert json.loads(run("rebuild", *at, cwd=tmp_path))["versions"] == 1
+    stats = json.loads(run("stats", *at, cwd=tmp_path))
+    assert (stats["files"], stats["bytes_stored"]) == (1, 4)
+    (pack,) = (data_dir / "packs").iterdir()
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[:-1] + b"x")
+    done = subprocess.run([*COMMAND, "check", *at], cwd=tmp_path, env=ENV, capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["damaged"]) == (1, [sha(b"data")])
+    new = json.loads(run("receipts", "new-key", *at, cwd=tmp_path))
+    assert new["key_id"] != new["previous_key_id"]
