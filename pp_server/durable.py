@@ -14,6 +14,7 @@ from pp_server import posix
 from pp_server.core.errors import StorageFailed, StorageFull, SyncFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
 
 
 class Durable:
@@ -111,6 +112,16 @@ class Durable:
         self._count_fsync()
         with self._operation("commit"):
             commit()
+
+
+def raise_if_ours(error: OSError) -> None:
+    """Raise where a failed read says something about us, such as too many open files, and nothing about the bytes.
+
+    Raises:
+        StorageFailed: it is not known whether the bytes are good; nothing may be put aside or forgotten for it.
+    """
+    if error.errno in _OURS:
+        raise as_storage_error(error) from error
 
 
 def as_storage_error(error: OSError) -> StorageFull | StorageFailed:

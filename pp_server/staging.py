@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from pp_server import posix
 from pp_server.core.errors import StorageFailed, SyncFailed
-from pp_server.durable import Durable, as_storage_error
+from pp_server.durable import Durable, as_storage_error, raise_if_ours
 from pp_server.wire.digest import Digest
 
 SYNC_BYTES = 64 << 20
@@ -70,7 +70,8 @@ class Staging:
             with open(self.path_of(upload_id), "rb", buffering=0) as file:
                 fd = file.fileno()
                 return [number for number, offset, length, digest in chunks if _digest_at(fd, offset, length) != digest]
-        except OSError:
+        except OSError as error:
+            raise_if_ours(error)
             return [number for number, *_ in chunks]
 
     def remove(self, upload_id: str) -> None:

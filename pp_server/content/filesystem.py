@@ -20,7 +20,7 @@ from pp_server.content.base import SMALL_BYTES, BlobReader, Found, Placed
 from pp_server.content.packs import SEAL_BYTES, Packs
 from pp_server.core.errors import StorageFailed
 from pp_server.core.extents import Blob, Container, Extent, Location, whole_file
-from pp_server.durable import Durable, as_storage_error
+from pp_server.durable import Durable, as_storage_error, raise_if_ours
 from pp_server.wire.digest import Digest, digest_of
 
 T = TypeVar("T")
@@ -269,9 +269,10 @@ class FilesystemContent:
                 if not self._is_whole(extent, os.fstat(opened[path]).st_size):
                     raise OSError("shorter than it was")
                 parts.append((opened[path], extent))
-        except OSError:
+        except OSError as error:
             for fd in opened.values():
                 os.close(fd)
+            raise_if_ours(error)
             return None
         return ExtentsReader(parts, self._executor)
 
@@ -284,7 +285,8 @@ class FilesystemContent:
             while block := reader.read_now(offset, _BLOCK_BYTES):
                 hasher.update(block)
                 offset += len(block)
-        except OSError:
+        except OSError as error:
+            raise_if_ours(error)
             return False
         finally:
             reader.close_now()

@@ -25,7 +25,8 @@ from tests.e2e import bounds
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
-from tests.oracle.watch import watch_crowd
+from tests.oracle.watch import KILL_EVERY_S, watch_crowd
+from tests.power import stracing
 from tests.power.cutting import cut_many
 from tests.power.loopdisk import why_not
 from tests.power.real import cut_real
@@ -244,13 +245,26 @@ def prove_power(options: argparse.Namespace, budget: Budget) -> Results:
     return {"in_process": asdict(many), "real_process": asdict(real), "seconds": budget.used}
 
 
+# -- strace
+
+
+def prove_strace(options: argparse.Namespace, budget: Budget) -> Results:
+    """The server dies at, or is refused, every single call that makes things durable. Needs strace and root."""
+    if reason := stracing.why_not():
+        raise SystemExit(f"not here: {reason}")
+    with tempfile.TemporaryDirectory(prefix="pp-strace-") as folder:
+        found = stracing.strike_everywhere(Path(folder), options.seed, budget.left, say=say)
+    return {**asdict(found), "seconds": budget.used}
+
+
 # -- oracle
 
 
 def prove_oracle(options: argparse.Namespace, budget: Budget) -> Results:
     """Dozens of customers, a server that is killed now and then, and at the end everything is read back."""
     with tempfile.TemporaryDirectory(prefix="pp-oracle-") as folder:
-        found = watch_crowd(Path(folder), options.seed, options.clients, 0.6 * budget.left, say=say)
+        kills = max(1, int(0.5 * budget.left / KILL_EVERY_S))
+        found = watch_crowd(Path(folder), options.seed, options.clients, kills, say=say)
     return {**asdict(found), "seconds": budget.used}
 
 
@@ -293,6 +307,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "outage": prove_outage,
     "bounds": prove_bounds,
     "power": prove_power,
+    "strace": prove_strace,
     "oracle": prove_oracle,
 }
 

@@ -59,6 +59,7 @@ class Oracle:
     receipts: dict[Fact, dict[str, Any]] = field(default_factory=dict)
     _paths: dict[tuple[str, str], list[Fact]] = field(default_factory=dict)
     _newest: dict[str, dict[str, Fact]] = field(default_factory=dict)
+    _asked_with: dict[Fact, tuple[Fact, ...]] = field(default_factory=dict)
     _sequences: dict[int, Fact] = field(default_factory=dict)
     _read: int = 0
     _fd: int = -1
@@ -66,18 +67,14 @@ class Oracle:
     # writing
 
     def note(self, state: State, *facts: Fact, receipts: Iterable[dict[str, Any]] = ()) -> None:
-        """Write down how far these versions are, all in one go."""
+        """Write down how far these versions are. What is asked together is applied together, or not at all."""
         given = list(receipts) or [None] * len(facts)
-        lines = [
-            json.dumps({"state": state.value, "fact": asdict(fact), "receipt": receipt})
-            for fact, receipt in zip(facts, given, strict=True)
-        ]
+        entry = {"state": state.value, "facts": [asdict(fact) for fact in facts], "receipts": given}
         if self._fd < 0:
             self._fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with self.gate:
-            self._read += os.write(self._fd, "".join(line + "\n" for line in lines).encode())
-        for fact, receipt in zip(facts, given, strict=True):
-            self._take(state, fact, receipt)
+            self._read += os.write(self._fd, json.dumps(entry).encode() + b"\n")
+        self._take_all(state, facts, given)
 
     def catch_up(self) -> None:
         """Read what another process has added."""
@@ -87,8 +84,15 @@ class Oracle:
             file.seek(self._read)
             for line in file:
                 entry = json.loads(line)
-                self._take(State(entry["state"]), Fact(**entry["fact"]), entry["receipt"])
+                facts = tuple(Fact(**fields) for fields in entry["facts"])
+                self._take_all(State(entry["state"]), facts, entry["receipts"])
             self._read = file.tell()
+
+    def _take_all(self, state: State, facts: tuple[Fact, ...], given: list[dict[str, Any] | None]) -> None:
+        for fact, receipt in zip(facts, given, strict=True):
+            self._take(state, fact, receipt)
+            if state is State.ASKED:
+                self._asked_with[fact] = facts
 
     def _take(self, state: State, fact: Fact, receipt: dict[str, Any] | None) -> None:
         if fact not in self.states:
@@ -103,9 +107,12 @@ class Oracle:
 
     def _check_receipt(self, fact: Fact, receipt: dict[str, Any]) -> None:
         """A receipt names exactly what was sent, always the same, under a number that nobody else has."""
-        named = (receipt["host_id"], receipt["filepath"], receipt["gen"], receipt["sha256"], receipt["size"])
-        if named != (fact.host, fact.path, fact.gen, fact.sha256, fact.size):
+        named = (receipt["host_id"], receipt["filepath"], receipt["gen"], receipt.get("status", "active"))
+        if named != (fact.host, fact.path, fact.gen, "deleted" if fact.is_tombstone else "active"):
             raise Broken(f"{fact} has a receipt for something else: {receipt}")
+        if not fact.is_tombstone and (receipt["sha256"], receipt["size"]) != (fact.sha256, fact.size):
+            raise Broken(f"{fact} has a receipt for other content: {receipt}")
+        receipt = {key: value for key, value in receipt.items() if key != "proof"}  # it may be signed anew
         if self.receipts.setdefault(fact, receipt) != receipt:
             raise Broken(f"{fact} has two receipts: {self.receipts[fact]} and {receipt}")
         owner = self._sequences.setdefault(receipt["sequence"], fact)
@@ -155,7 +162,25 @@ class Oracle:
             shown = {None if f is None or f.is_tombstone else (f.gen, f.sha256, f.size) for f in permitted}
             if listed.get(path) not in shown:
                 wrong.append(f"{host}:{path} is listed as {listed.get(path)}, permitted is {permitted}")
+        return wrong + self._half_applied(host, listed)
+
+    def _half_applied(self, host: str, listed: dict[str, tuple[int, str, int]]) -> list[str]:
+        """Find requests without an answer that were applied in part."""
+        wrong = []
+        for together in {self._asked_with[fact] for fact in self.unfinished(host) if fact in self._asked_with}:
+            if any(self._asked_with[fact] is not together or self.states[fact] is not State.ASKED for fact in together):
+                continue  # asked for again since, one by one
+            seen = {self._is_applied(fact, listed.get(fact.path)) for fact in together}
+            if {True, False} <= seen:
+                wrong.append(f"applied in part: {together}")
         return wrong
+
+    def _is_applied(self, fact: Fact, shown: tuple[int, str, int] | None) -> bool | None:
+        """Say whether the newest version of a path is this one; None where a listing cannot tell."""
+        before = [each for each in self.of_path(fact.host, fact.path) if self.states[each] is State.ACKED]
+        if fact.is_tombstone:
+            return None if not before or before[-1].is_tombstone else shown is None
+        return shown is not None and shown[0] == fact.gen
 
     def close(self) -> None:
         """Close the file."""

@@ -17,7 +17,7 @@ DIGEST = "ab" * 32
 
 
 def test_a_crowd_and_two_kills_lose_nothing(tmp_path: Path) -> None:
-    found = watch_crowd(tmp_path, seed=3, clients=8, seconds=12, kill_every_s=4)
+    found = watch_crowd(tmp_path, seed=3, clients=8, kills=2, kill_every_s=4)
     assert found.kills == 2
     assert found.acknowledged > 50
     assert found.tombstones > 0
@@ -56,6 +56,23 @@ def receipt(of: Fact, sequence: int) -> dict[str, object]:
         "size": of.size,
         "sequence": sequence,
     }
+
+
+def test_what_is_asked_together_is_there_together(tmp_path: Path) -> None:
+    with closing(Oracle(tmp_path / "oracle.jsonl")) as oracle:
+        old, gone, moved = fact(1), fact(2, ""), Fact("host", "/b", 2, DIGEST, 1)
+        oracle.note(State.ACKED, old, receipts=[receipt(old, 1)])
+        oracle.note(State.ASKED, gone, moved)
+        was, now = {"/a": (1, DIGEST, 1)}, {"/b": (2, DIGEST, 1)}
+        assert oracle.wrong_in_listing("host", was) == []
+        assert oracle.wrong_in_listing("host", now) == []
+        assert oracle.wrong_in_listing("host", was | now) != []
+        assert oracle.wrong_in_listing("host", {}) != []
+        with closing(Oracle(tmp_path / "oracle.jsonl")) as other:
+            other.catch_up()
+            assert other.wrong_in_listing("host", was | now) != []
+        oracle.note(State.ASKED, gone)
+        assert oracle.wrong_in_listing("host", {}) == [], "what is asked for again alone may happen alone"
 
 
 def test_what_may_be_there_follows_from_what_was_asked_and_answered(tmp_path: Path) -> None:

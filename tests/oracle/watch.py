@@ -13,6 +13,7 @@ from tests.e2e.harness import MIB, Server
 from tests.oracle.crowd import Crowd
 from tests.oracle.customer import Taste
 from tests.oracle.oracle import Fact, Oracle
+from tests.oracle.receipts_log import check_log
 
 MOST_BYTES = 64 * MIB
 LARGE = 0.04
@@ -47,20 +48,21 @@ def watch_crowd(
     folder: Path,
     seed: int,
     clients: int,
-    seconds: float,
+    kills: int,
     kill_every_s: float = KILL_EVERY_S,
     say: Callable[[str], None] = print,
 ) -> Watched:
-    """Have customers work so long, killing the server meanwhile; then read everything. Raises Broken."""
+    """Have customers work, killing the server so many times meanwhile; then read everything. Raises Broken."""
     server = Server(folder)
     with closing(Oracle(folder / "oracle.jsonl")) as oracle, closing(server):
         server.start()
         crowd = Crowd(server, oracle, clients, seed, TASTE)
-        found = asyncio.run(_watch(server, oracle, crowd, Watched(clients), seconds, kill_every_s, say))
+        found = asyncio.run(_watch(server, oracle, crowd, Watched(clients), kills, kill_every_s, say))
         server.note_rss()
         found.server_peak_rss_mib = round(server.peak_rss_bytes / MIB)
         found.stats = server.stats()
         assert server.stop() == 0, server.tail()
+        check_log(oracle, server.data / "receipts")
         bad = [line for line in server.log_lines() if "Traceback" in line or " ERROR " in line]
         assert not bad, "\n".join(bad[:10])
         return found
@@ -71,20 +73,17 @@ async def _watch(
     oracle: Oracle,
     crowd: Crowd,
     found: Watched,
-    seconds: float,
+    kills: int,
     kill_every_s: float,
     say: Callable[[str], None],
 ) -> Watched:
     began = time.monotonic()
-    while True:
-        left = seconds - (time.monotonic() - began)
-        if left <= kill_every_s:
-            break
+    while found.kills < kills:
         await crowd.era(kill_every_s, server.kill, look_at=list(oracle.acked())[-50:])
         found.kills += 1
         server.start()
         say(f"{time.monotonic() - began:6.1f} s  kill {found.kills}: {_count(oracle)}")
-    await crowd.era(max(0.0, left))
+    await crowd.era(kill_every_s)
     found.working_s = round(time.monotonic() - began, 1)
     say(f"{found.working_s:6.1f} s  done: {_count(oracle)}; reading all of it")
     found.contents_read_at_the_end = await crowd.verify()

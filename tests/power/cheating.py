@@ -14,6 +14,9 @@ class ForgetsContent(Durable):
     def sync(self, fd: int) -> None:
         """Nothing."""
 
+    def datasync(self, fd: int) -> None:
+        """Nothing."""
+
 
 class ForgetsNames(Durable):
     """The same for names in directories."""
@@ -30,8 +33,8 @@ def forgets_commits() -> Durable:
     return Durable()
 
 
-def cut_a_cheat(cheat: MakeDurable, seed: int, most_cuts: int) -> None:
+def cut_a_cheat(cheat: MakeDurable, seed: int, most_cuts: int, packed_kb: int) -> None:
     """Cut the power under such a server until that shows. Raises Broken then."""
-    with cutting(seed, cheat, hosts=2, checkpoint=OFTEN) as cuts:
+    with cutting(seed, cheat, hosts=1, checkpoint=OFTEN, packed_kb=packed_kb) as cuts:
         for _ in range(most_cuts):
             cuts.round()

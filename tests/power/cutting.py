@@ -29,15 +29,19 @@ from fastapi import FastAPI
 from pp_server.app import create_app
 from pp_server.durable import Durable
 from pp_server.metadata import engine
-from pp_server.settings import Settings
+from pp_server.settings import Settings, StorageSettings
 from tests.oracle.customer import Customer, Lost, Taste, verify, wrong_repeats
 from tests.oracle.oracle import Broken, Fact, Oracle
+from tests.oracle.receipts_log import check_log
 from tests.power.loopdisk import LoopDisk, cut_power, fast_folder
 
 HOSTS = 5
 CHECKPOINTS = [2000, 25]
 """Pages in the database's log before they are moved into the database: as the server has it, and far more often. In a
 log that is written over, a sync of the database makes nothing else durable by the way."""
+PACKED_KB = [0, 2, 256]
+"""Content up to this size shares a file with others: none of what customers have here, some of it, all of it."""
+
 CUT, BROKEN, NOT_CUT = 9, 1, 0
 PATIENCE_S = 20.0
 """A cut at an operation that never comes is made after this time."""
@@ -152,7 +156,7 @@ def _later(seconds: float, work: Callable[..., object], *args: object) -> None:
 def with_knife(durable: Durable, knife: Knife) -> Durable:
     """Have each step of a durable pass by the knife."""
     durable.step = knife.step  # type: ignore[method-assign]
-    for name in ("sync", "sync_dir", "commit"):
+    for name in ("sync", "datasync", "sync_dir", "commit"):
         setattr(durable, name, knife.sharpened(getattr(durable, name)))
     return durable
 
@@ -161,7 +165,14 @@ class Cuts:
     """A disk with a server's data on it, an oracle beside it, and one cut after the other."""
 
     def __init__(
-        self, disk: LoopDisk, folder: Path, seed: int, make_durable: MakeDurable, hosts: int, checkpoint: int | None
+        self,
+        disk: LoopDisk,
+        folder: Path,
+        seed: int,
+        make_durable: MakeDurable,
+        hosts: int,
+        checkpoint: int | None,
+        packed_kb: int | None,
     ) -> None:
         self._rng = random.Random(seed)
         self._seed = seed
@@ -174,6 +185,7 @@ class Cuts:
         self.phases: Counter[str] = Counter()
         self.rounds = 0
         self._checkpoint = checkpoint or self._rng.choice(CHECKPOINTS)
+        self._packed_kb = self._rng.choice(PACKED_KB) if packed_kb is None else packed_kb
         self._forked(self._begin)
 
     def round(self, plan: Plan | None = None) -> Plan:
@@ -191,7 +203,18 @@ class Cuts:
         """Start the server once more, have everything finished, and read all that was ever acknowledged."""
         self._forked(self._look_at_all)
         self.oracle.catch_up()
+        check_log(self.oracle, self._disk.mount / "data" / "receipts")
         return sum(1 for _ in self.oracle.acked())
+
+    def first_start(self, name: str) -> None:
+        """Cut while a server starts for the very first time; start again, make a key, cut, and use the key."""
+        longest_s = 0.8
+        moment_s = self._rng.uniform(0, longest_s)
+        self._forked(lambda: self._start_until_cut(name, Plan("start", None, moment_s, 0)))
+        self._disk.come_back()
+        self._forked(lambda: self._make_key_until_cut(name, Plan("finish", None, 0, 0)))
+        self._disk.come_back()
+        self._forked(lambda: self._use_key(name))
 
     def close(self) -> None:
         """Let go of the oracle."""
@@ -232,8 +255,39 @@ class Cuts:
         asyncio.run(begin())
         os.sync()
 
-    def _app(self, durable: Durable) -> "_Running":
-        return _Running(create_app(Settings(data_dir=self._disk.mount / "data"), durable))
+    def _app(self, durable: Durable, name: str = "data") -> "_Running":
+        storage = StorageSettings(pack_up_to_kb=self._packed_kb)
+        return _Running(create_app(Settings(data_dir=self._disk.mount / name, storage=storage), durable))
+
+    def _start_until_cut(self, name: str, plan: Plan) -> None:
+        async def start() -> None:
+            Knife(plan, self._disk.mount).reach("start")
+            async with self._app(self._make_durable(), name):
+                await asyncio.Event().wait()
+
+        asyncio.run(start())
+
+    def _make_key_until_cut(self, name: str, plan: Plan) -> None:
+        async def make() -> None:
+            async with self._app(self._make_durable(), name) as app:
+                made = await app.state.admin.run("key.create", {"name": "tester"})
+                self._key_file.write_text(made["api_key"])
+                Knife(plan, self._disk.mount).reach("finish")
+                await asyncio.Event().wait()
+
+        asyncio.run(make())
+
+    def _use_key(self, name: str) -> None:
+        async def use() -> None:
+            async with (
+                self._app(self._make_durable(), name) as app,
+                _speaking_to(app, self._key_file.read_text()) as http,
+            ):
+                answer = await http.get("/api/files")
+                if answer.status_code != 200:
+                    raise Broken(f"a key that was made is not accepted: {answer.status_code} {answer.text}")
+
+        asyncio.run(use())
 
     def _live_until_cut(self, plan: Plan, fresh: list[Fact]) -> None:
         knife = Knife(plan, self._disk.mount)
@@ -339,14 +393,26 @@ def _output_to(log: Path) -> None:
 
 @contextmanager
 def cutting(
-    seed: int, make_durable: MakeDurable = Durable, hosts: int = HOSTS, checkpoint: int | None = None
+    seed: int,
+    make_durable: MakeDurable = Durable,
+    hosts: int = HOSTS,
+    checkpoint: int | None = None,
+    packed_kb: int | None = None,
 ) -> Iterator[Cuts]:
-    """Yield a disk ready for cuts; everything is removed afterwards."""
+    """Yield a disk ready for cuts; everything is removed afterwards. What is None is drawn by lot."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="pp-power-", dir=fast_folder()))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         disk = stack.enter_context(closing(LoopDisk(folder)))
-        yield stack.enter_context(closing(Cuts(disk, folder, seed, make_durable, hosts, checkpoint)))
+        yield stack.enter_context(closing(Cuts(disk, folder, seed, make_durable, hosts, checkpoint, packed_kb)))
+
+
+def cut_first_starts(seed: int, times: int) -> int:
+    """Cut the power under servers that start for the first time, and under those that just made a key."""
+    with cutting(seed) as cuts:
+        for number in range(times):
+            cuts.first_start(f"first-{number}")
+    return times
 
 
 @dataclass

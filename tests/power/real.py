@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.e2e.harness import Server
 from tests.oracle.crowd import Crowd
 from tests.oracle.oracle import Oracle
+from tests.oracle.receipts_log import check_log
 from tests.power.loopdisk import LoopDisk, fast_folder
 
 CUSTOMERS = 6
@@ -60,4 +61,5 @@ async def _cut(
     outcome.contents_read_at_the_end = await crowd.verify()
     outcome.acknowledged = sum(1 for _ in oracle.acked())
     assert server.stop() == 0, server.tail()
+    check_log(oracle, server.data / "receipts")
     return outcome
