@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pp_server.api import deps
+from pp_server.budget import Held
 from pp_server.core.errors import BodyTooLarge
 from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchRequest
 
@@ -28,8 +29,7 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
         line, rest = await _head(pieces)
         await held.grow(len(line) * MESSAGE_FACTOR)
         wanted = deps.validate(BatchRequest, line)
-        await held.grow(services.batches.check(caller, wanted) * CONTENT_COPIES)
-        answer = await services.batches.apply(caller, wanted, _after(rest, pieces))
+        answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
     return deps.json_answer(answer)
 
 
@@ -46,8 +46,11 @@ async def _head(pieces: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
     return bytes(line), b""
 
 
-async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _after(first: bytes, pieces: AsyncIterator[bytes], held: Held) -> AsyncIterator[bytes]:
+    """Yield the contents; what is announced takes no memory before it comes, else who drips would keep others out."""
+    await held.grow(len(first) * CONTENT_COPIES)
     if first:
         yield first
     async for piece in pieces:
+        await held.grow(len(piece) * CONTENT_COPIES)
         yield piece

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving import CHUNK, content, sha
+from serving import CHUNK, client_put, content, sha
 
 from pp_server import room as room_module
 from pp_server.core.errors import StorageFailed, StorageFull
@@ -50,13 +50,15 @@ async def test_below_the_reserve_only_what_is_new_is_refused(running) -> None:
         for answer in (
             await client.initiate("/new", content(CHUNK)),
             await client.put(half, 1, content(2 * CHUNK, 2)[CHUNK:]),
+            await client.batch(client_put("/new", content(10, 3))),
         ):
             assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
             assert int(answer.headers["retry-after"]) > 0
         assert (await client.complete(arrived)).status_code == 200
         assert (await client.download(sha(other))).content == other
         assert await client.listed() == ["/arrived", "/stored"]
-        assert (await client.http.delete(f"/api/files/{sha(other)}")).status_code == 200
+        gone = {"op": "delete", "filepath": "/stored", "gen": 1 << 40}
+        assert (await client.batch(gone)).json()["results"][0]["status"] == "deleted"
         assert (await client.http.get(f"/api/uploads/{half}")).json()["missing"] == [[1, 1]]
     async with running() as server:
         client.http = server.http({"Authorization": f"Bearer {key}"})

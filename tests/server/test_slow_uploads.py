@@ -1,14 +1,17 @@
 """What slow clients of the real application are told, and what they leave behind."""
 
 import asyncio
+import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
 import pytest
-from serving import CHUNK, Client, Server, content, listening
+from serving import CHUNK, Client, Server, content, listening, sha
 
 from pp_server.api.connections import ConnectionLimits
+from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_INLINE_BYTES
 
 QUICK = ConnectionLimits(min_rate_bytes=1000, body_window_seconds=0.4)
 
@@ -87,3 +90,28 @@ async def test_a_body_that_is_announced_too_large_is_not_read(
     upload_id = await client.begin("/a", content(CHUNK))
     answer = await far.ask(method, path.format(upload_id=upload_id), HUGE, b"")
     assert answer.status_code == status
+
+
+async def test_batches_that_are_only_announced_keep_nobody_out(running) -> None:
+    """Together they announce far more than there is memory for, and bring next to nothing."""
+    data, count = content(MAX_INLINE_BYTES), MAX_BATCH_BYTES // MAX_INLINE_BYTES
+    async with running(limits={"max_inflight_mb": 64}) as server, listening(server) as address:
+        client = await server.client()
+        operations = [{"op": "put", "filepath": f"/{n}", "gen": n + 1, "content": "inline"} for n in range(count)]
+        for each in operations:
+            each |= {"kind": "file", "file_size": len(data), "sha256": sha(data)}
+        line = json.dumps({"hostname": "laptop", "operations": operations}).encode() + b"\n"
+        length = len(line) + count * len(data)
+        head = f"POST /api/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nX-API-Key: {client.api_key}\r\n\r\n"
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(30):
+                _, writer = await asyncio.open_connection(*address)
+                stack.callback(writer.close)
+                writer.write(head.encode() + line + data[:100])
+                await writer.drain()
+            budget = server.app.state.services.budget
+            async with asyncio.timeout(20):
+                while budget.used_bytes < 30 * 100:
+                    await asyncio.sleep(0.01)
+            assert budget.used_bytes < 4 << 20
+            await client.upload("/honest", content(10 * CHUNK))
