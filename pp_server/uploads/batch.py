@@ -112,7 +112,8 @@ class Batches:
                 for version in (outcome.source, outcome.version):
                     if version is not None:
                         versions[version.sequence] = version
-        unsigned = [receipt_of(version, applied.whose) for version in versions.values()]
+        new = {entry.receipt.sequence: entry.receipt for entry in applied.new}
+        unsigned = [new.get(number) or receipt_of(version, applied.whose) for number, version in versions.items()]
         signed = await self._context.receipts.issue(unsigned, applied.new, paths)
         return {receipt.sequence: receipt for receipt in signed}
 
