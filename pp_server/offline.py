@@ -11,7 +11,7 @@ from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.metadata.store import SqliteMetadata, prepare
-from pp_server.rebuild import Rebuild, put_database_aside
+from pp_server.rebuild import UNFINISHED, Rebuild, put_database_aside, remove_database
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
 from pp_server.settings import Settings
@@ -43,10 +43,10 @@ async def rebuild(settings: Settings, force: bool) -> dict[str, Any]:
     with _alone(settings) as data:
         if not force and _is_sound(data.database):
             raise StartRefused(f"{data.database} is there and in order; to make it again all the same, say --force")
-        aside = put_database_aside(data)
-        durable = Durable()
+        durable, unfinished = Durable(), data.database + UNFINISHED
+        remove_database(unfinished)
         with ThreadPoolExecutor(WORKERS) as executor:
-            metadata = await SqliteMetadata.open(data.database, durable)
+            metadata = await SqliteMetadata.open(unfinished, durable)
             try:
                 keys = [signer.public for signer in _signers(data)]
                 content = content_of(settings, data, durable, executor)
@@ -54,6 +54,9 @@ async def rebuild(settings: Settings, force: bool) -> dict[str, Any]:
                 report = await Rebuild(metadata, content, log, keys, wall_clock_ms()).run()
             finally:
                 await metadata.close()
+        aside = put_database_aside(data)
+        durable.rename(unfinished, data.database)  # only now: a server must never find half of the records
+        durable.sync_dir(data.meta)
     return report | {"previous_database": aside}
 
 

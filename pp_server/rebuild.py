@@ -6,6 +6,7 @@ Keys are not in either: make new ones. An owner is known by name, so a new key f
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pp_server.content.filesystem import FilesystemContent
@@ -20,6 +21,8 @@ from pp_server.wire.receipts import NotProven, Proof, ReceiptKey, check_root, tr
 
 _AT_A_TIME = 1000
 _PARTS = ("", "-wal", "-shm")
+UNFINISHED = ".unfinished"
+"""Added to the database's name while it is being made."""
 
 
 def put_database_aside(data: DataDir) -> str | None:
@@ -31,6 +34,13 @@ def put_database_aside(data: DataDir) -> str | None:
         if os.path.exists(data.database + part):
             os.rename(data.database + part, aside + part)
     return aside
+
+
+def remove_database(path: str) -> None:
+    """Remove what an interrupted attempt left behind."""
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            os.unlink(path + part)
 
 
 class Rebuild:
@@ -49,6 +59,7 @@ class Rebuild:
         self._log = log
         self._keys = {key.key_id: key for key in keys}
         self._now_ms = now_ms
+        self._server_ids: set[str] = set()
 
     async def run(self) -> dict[str, Any]:
         """Return what was found and what is missing."""
@@ -96,8 +107,8 @@ class Rebuild:
         return versions, lines, unreadable, unproven
 
     async def _restore(self, entries: list[Recorded]) -> int:
-        server_ids = {entry.receipt.server_id for entry in entries}
-        if len(server_ids) > 1:
+        self._server_ids |= {entry.receipt.server_id for entry in entries}
+        if len(self._server_ids) > 1:
             raise StartRefused("The receipts log is of several servers; it cannot be believed")
         return await self._metadata.restore(entries, self._now_ms)
 

@@ -17,7 +17,7 @@ DIGEST = "ab" * 32
 
 
 def test_a_crowd_and_two_kills_lose_nothing(tmp_path: Path) -> None:
-    found = watch_crowd(tmp_path, seed=3, clients=8, kills=2, kill_every_s=4)
+    found = watch_crowd(tmp_path, seed=3, clients=8, kills=2, kill_every_s=3)
     assert found.kills == 2
     assert found.acknowledged > 50
     assert found.tombstones > 0
