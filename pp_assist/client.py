@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pp_assist import posix
+from pp_assist import posix, verify_receipt
 from pp_assist.checksum.hashing import hash_file
 from pp_assist.cli import Version
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable, Untrusted
@@ -54,6 +54,9 @@ class Pushed:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Push what the command line names and exit: 0 all stored, 1 some not, 2 usage, 3 not reachable, 4 key refused."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["verify-receipt"]:  # a file of that name is ./verify-receipt
+        verify_receipt.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="pp_client", description="Give files to a pp_server once, without a daemon.")
     parser.add_argument("--version", action=Version, prog="pp_client")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with everything below it")

@@ -53,6 +53,11 @@ SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c
 _KNOWN_DIRECTORY = "SELECT 1 FROM directories WHERE root_id = ? AND path = ? AND gone = 0"
 _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
+_FORGOTTEN = """
+SELECT EXISTS (SELECT 1 FROM work WHERE gen <= ?) AND NOT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL)"""
+_RENEW_FILES = "UPDATE files SET gen = gen + ? WHERE id IN (SELECT file_id FROM work)"
+_RENEW_WORK = "UPDATE work SET gen = gen + ?"
+_RENEW_GEN = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen'"
 _RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
 
 _ADD_FILE = """
@@ -171,6 +176,19 @@ async def take_gens(tx: aiosqlite.Connection, count: int) -> range:
 async def raise_gen(tx: aiosqlite.Connection, at_least: int) -> None:
     """Let every generation from now on be above *at_least*."""
     await tx.execute(_RAISE_GEN, (at_least,))
+
+
+async def catch_up(tx: aiosqlite.Connection, highest: int) -> None:
+    """Let every generation from now on be above *highest*, the last one a server knows of this host.
+
+    Where we have never told anybody anything, the server knows it from before our memory was lost: then what we have
+    seen since is raised as well. It would all come back as stale, after its content has travelled.
+    """
+    (row,) = await tx.execute_fetchall(_FORGOTTEN, (highest,))
+    if row[0]:
+        for sql in (_RENEW_FILES, _RENEW_WORK, _RENEW_GEN):
+            await tx.execute(sql, (highest,))
+    await raise_gen(tx, highest)
 
 
 async def record(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pp_assist.core.capabilities import Capabilities
-from pp_assist.core.errors import AssistError, Refused, Remedy, ServerNonsense, Stale, TooLarge
+from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
 from pp_assist.core.model import Claim
 from pp_assist.http import Answer
 from pp_assist.uploader.client import read_batch
@@ -24,6 +24,7 @@ from pp_assist.uploader.settle import Settle
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.way import Way
 from pp_server.wire.batch import MAX_HASHES, MAX_INLINE_BYTES, MAX_OPERATIONS, OperationResult
+from pp_server.wire.errors import ErrorCode
 from pp_server.wire.receipts import Receipt
 
 log = logging.getLogger(__name__)
@@ -194,6 +195,8 @@ def _judge(answer: Answer, packed: Packed, way: Way) -> Judged:
                 missing.append(claim)
             case OperationResult(status="stale", gen=int() as gen):
                 failures.append((claim, Stale(gen)))
+            case OperationResult(status="refused", code=ErrorCode.SHA256_MISMATCH):
+                failures.append((claim, FileChanged("the server received other bytes than were announced")))
             case OperationResult(status="refused"):
                 failures.append((claim, Refused(f"the server refuses it ({result.code}): {result.detail}")))
             case _:

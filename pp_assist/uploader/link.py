@@ -168,7 +168,7 @@ class ServerLink:
             await self.failed(error)
             return
         async with self._db.transaction() as tx:
-            await observations.raise_gen(tx, highest)
+            await observations.catch_up(tx, highest)
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import random
 from collections.abc import AsyncIterator, Callable
@@ -36,6 +37,10 @@ class Weather(httpx.AsyncBaseTransport):
 
     inner: httpx.AsyncBaseTransport | None = None
     forecast: list[str] = field(default_factory=list)
+    damage: Callable[[str, bytes], bytes] = lambda path, body: body
+    """What becomes of a request's body on its way."""
+    lie: Callable[[str, Any], Any] = lambda path, answer: answer
+    """What becomes of an answer (JSON, of a success) on its way."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     chunk_sizes: list[int] = field(default_factory=list)
 
@@ -57,7 +62,15 @@ class Weather(httpx.AsyncBaseTransport):
         if word == "twice":
             await request.aread()
             await inner.handle_async_request(request)
+        body = await request.aread()
+        if (damaged := self.damage(request.url.path, body)) != body:
+            headers = {**request.headers, "Content-Length": str(len(damaged))}
+            request = httpx.Request(request.method, request.url, headers=headers, content=damaged)
         response = await inner.handle_async_request(request)
+        if response.is_success:
+            told = json.loads(await response.aread())
+            if (lie := self.lie(request.url.path, told)) != told:
+                response = httpx.Response(response.status_code, json=lie, request=request)
         if word == "lost_response":
             await response.aread()
             raise httpx.ReadError("cut", request=request)
@@ -149,6 +162,10 @@ class Pair:
         self.daemon = None
         if stack := self._stacks.pop("daemon", None):
             await stack.aclose()
+
+    def asked(self, path: str) -> int:
+        """How often the server was asked for *path*, or something below it."""
+        return sum(f"{asked}/".startswith(f"{path}/") for _, asked in self.weather.requests)
 
     async def counts(self) -> Counts:
         assert self.daemon

@@ -14,22 +14,31 @@ from pp_assist.http import Http
 PASSING = ["lost_request", "lost_response", "twice", "500", "502", "503", "429", "html", "other_json", "401"]
 
 
+LARGE = 300_000
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
 @pytest.mark.parametrize("word", PASSING)
-async def test_every_request_may_fail_once(pair: Pair, word: str) -> None:
+async def test_every_request_may_fail_once(pair: Pair, word: str, size: int) -> None:
     """Each request in turn meets the trouble, alone."""
     for position in range(4):
-        write(pair.tree / f"f{position}", noise(1000, position))
+        write(pair.tree / f"f{position}", noise(size, position))
         pair.weather.forecast = ["ok"] * position + [word]
         await pair.assert_equal()
 
 
-@pytest.mark.parametrize("word", ["404", "413", "422"])
-async def test_a_file_the_server_refuses_is_parked_until_it_changes(pair: Pair, word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "size", "requests"),
+    [("404", LARGE, 3), ("413", LARGE, 3), ("422", LARGE, 3), ("404", 1000, 2), ("422", 1000, 2)],
+)
+async def test_a_file_the_server_refuses_is_parked_until_it_changes(
+    pair: Pair, word: str, size: int, requests: int
+) -> None:
     write(pair.tree / "good", "x")
     await pair.assert_equal()
-    for position in range(3):
+    for position in range(requests):
         path = pair.tree / f"f{position}"
-        write(path, noise(1000, position))
+        write(path, noise(size, position))
         pair.weather.forecast = ["ok"] * position + [word]
         await pair.scan()
         await pair.until(lambda c: c.in_state(WorkState.PARKED, Stage.UPLOAD) == 1)
@@ -79,8 +88,7 @@ async def test_without_a_server_files_wait(tmp_path: Path) -> None:
         await pair.daemon.servers.remove(1)
         write(pair.tree / "f", "x")
         await pair.scan()
-        await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1)
-        assert pair.daemon.link.reason == "no_server"
+        await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1 and pair.daemon.link.reason == "no_server")  # type: ignore
         await pair.daemon.servers.add("main", "http://server", pair.api_key, 0)
         await pair.assert_equal()
 
@@ -157,33 +165,12 @@ async def test_a_file_that_cannot_be_read_stays_with_its_reason_and_holds_up_no_
     await pair.assert_equal()
 
 
-async def test_an_answer_of_another_file_is_never_believed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pp_assist.uploader.client import UploadClient
-
-    real = UploadClient.complete
-    lies = [{"gen": 99}, {"sha256": "0" * 64}, {"size": 1}, {"host_id": "x"}, {"filepath": "/other"}]
-
-    async def lying(self: UploadClient, *args: object) -> object:
-        answer = await real(self, *args)  # type: ignore[arg-type]
-        if not lies:
-            return answer
-        return answer.model_copy(update={"receipt": answer.receipt.model_copy(update=lies.pop(0))})
-
-    monkeypatch.setattr(UploadClient, "complete", lying)
-    write(pair.tree / "f", "content")
-    await pair.scan()
-    await pair.until(lambda c: len(lies) < 5)
-    assert (await pair.counts()).files[FileState.COMPLETED] == 0
-    lies.clear()
-    await pair.assert_equal()
-
-
 async def test_a_file_that_is_gone_is_not_completed_even_if_no_chunk_of_it_is_needed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pp_assist.uploader.client import UploadClient
 
-    write(pair.tree / "f", "x")
+    write(pair.tree / "f", noise(LARGE, 1))
     await pair.assert_equal()
     initiate, complete, completed = UploadClient.initiate, UploadClient.complete, []
 
@@ -198,7 +185,7 @@ async def test_a_file_that_is_gone_is_not_completed_even_if_no_chunk_of_it_is_ne
 
     monkeypatch.setattr(UploadClient, "initiate", unlinking)
     monkeypatch.setattr(UploadClient, "complete", counting)
-    write(pair.tree / "copy", "x")
+    write(pair.tree / "copy", noise(LARGE, 1))
     await pair.scan()
     await pair.until(lambda _: not (pair.tree / "copy").exists())
     await pair.scan()

@@ -20,6 +20,9 @@ from pathlib import Path
 
 from pair import Pair, noise, running_pair
 
+from pp_assist.uploader import uploader
+from pp_assist.uploader.batch import BATCH_FILES
+
 NAMES = ["a", "b", "c", "d/e", "d/f", "d/g/h", "i/j", "caf\udce9"]
 WORDS = ["lost_request", "lost_response", "twice", "500", "503", "html", "other_json", "401", "ok", "ok"]
 STEPS = 40
@@ -59,7 +62,7 @@ class Walk:
         try:
             if kind <= 2:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(noise(self.rng.choice([0, 10, 5000, 1_500_000]), self.rng.randrange(6)))
+                path.write_bytes(noise(self.rng.choice([0, 10, 5000, 262_144, 1_500_000]), self.rng.randrange(6)))
             elif kind == 3:
                 before = path.stat()
                 path.write_bytes(noise(before.st_size, self.rng.randrange(100)))
@@ -115,6 +118,7 @@ class Walk:
 
 async def walk(seed: int, folder: Path) -> Walk:
     """Walk one seed to its end; raises where something does not agree."""
+    uploader.BATCH_FILES = 2 if seed % 2 else BATCH_FILES  # every other one with as many batches as there can be
     async with running_pair(folder) as pair:
         walking = Walk(pair, seed)
         try:

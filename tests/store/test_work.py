@@ -167,6 +167,22 @@ async def test_generations_are_never_given_twice(db: Database) -> None:
     assert (list(first), list(second)) == ([1, 2, 3], [101])
 
 
+async def test_a_daemon_without_memory_begins_above_what_the_server_knows(db: Database, root_id: int) -> None:
+    await see(db, root_id, {b"a": OLD, b"b": OLD})
+    for _ in range(2):  # asking again changes nothing more
+        async with db.transaction() as tx:
+            await observations.catch_up(tx, 40)
+        claims = await queue_of(db, Stage.CHECKSUM).claim(NOW_MS, 5)
+        assert [claim.gen for claim in claims] == [41, 42]
+    claims = await hash_all(db)
+    async with db.transaction() as tx:
+        await versions.offered(tx, claims[:1])
+        await observations.catch_up(tx, 1000)
+        assert list(await observations.take_gens(tx, 1)) == [1001]
+    claims = await queue_of(db, Stage.UPLOAD).claim(NOW_MS, 5)
+    assert [claim.gen for claim in claims] == [41, 42], "what was told keeps its generation, so it may be told again"
+
+
 async def test_work_of_unhealthy_roots_is_left_alone(db: Database, root_id: int) -> None:
     await see(db, root_id, {b"f": OLD})
     await RootsTable(db).unhealthy(root_id, "gone")
