@@ -14,6 +14,8 @@ FEATURES: tuple[str, ...] = (
     "list",
     "hosts",
     "proposals",
+    "batch",
+    "held",
     "verify",
     "receipts",
 )

@@ -1,5 +1,7 @@
 """`pp_client`: files given to a server once, without a daemon."""
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -8,7 +10,7 @@ import sys
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.harness import World, assert_server_equals_tree, clean_environment
+from tests.e2e.harness import World, assert_server_equals_tree, clean_environment, request
 
 
 def push(world: World, *arguments: str, key: str | None = None) -> tuple[int, list[dict[str, object]], str]:
@@ -60,3 +62,28 @@ def test_exit_codes_say_what_is_wrong(world: World) -> None:
     assert push(world, good, "--server", "ftp://x")[0] == 2
     assert push(world, good, "--server", "http://example.org")[0] == 2
     assert push(world, good, "--server", url, key="")[0] == 2
+
+
+def test_a_receipt_is_checked_without_any_server(make_world: MakeWorld) -> None:
+    made = make_world()
+    made.begin()
+    made.write("report.txt", b"what I gave away")
+    made.write("other.txt", b"stored with it")
+    made.finish()
+    shown = made.daemon.cli("receipt", os.fsdecode(made.path("report.txt")), "--json").stdout
+    (key,) = request(made.server.port, "GET", "/api/receipts/key").json()["keys"]
+    made.server.stop()
+
+    def verify(text: str, public_key: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pp_assist.client", "verify-receipt", "-", "--key", public_key]
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=60, check=False)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    code, said = verify(shown, key["public_key"])
+    assert code == 0, said
+    assert hashlib.sha256(b"what I gave away").hexdigest() in said
+    code, said = verify(shown.replace('"size": 16', '"size": 17'), key["public_key"])
+    assert (code, "NOT PROVEN" in said) == (1, True)
+    assert verify(shown, base64.b64encode(bytes(32)).decode())[0] == 1
+    assert verify(shown, "short")[0] == 2
+    assert verify("{}", key["public_key"])[0] == 2
