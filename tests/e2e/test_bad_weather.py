@@ -5,7 +5,7 @@ from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.mischief import Tenant, storm
 
 IMPATIENT = {"PP_ASSIST_UPLOADER__TIMEOUT_SECONDS": "1"}
-SOME = ["refused", "captive portal", "status 401", "lost receipts", "black hole"]
+SOME = ["refused", "captive portal", "status 401", "lost receipts", "lost completions", "black hole"]
 
 
 def test_nothing_is_lost_in_bad_weather(make_world: MakeWorld, proxy: FaultProxy) -> None:
@@ -13,7 +13,7 @@ def test_nothing_is_lost_in_bad_weather(make_world: MakeWorld, proxy: FaultProxy
     made.server.start()
     proxy.target = made.server.port
     made.begin(proxy.url)
-    tenant = Tenant(made, seed=5, sizes=[0, 10, 20_000, 200_000])
+    tenant = Tenant(made, seed=5, sizes=[0, 10, 20_000, 400_000])
     tenant.work(5)
     made.soon_equal()
     for name in SOME:
