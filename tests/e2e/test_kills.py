@@ -28,7 +28,7 @@ def test_a_large_file_that_is_cut_short_again_and_again_goes_on_where_it_was(mak
     rng = random.Random(8)
     made.write("large", rng.randbytes(size))
     kills = 0
-    while kills < 5 and wait_for_progress(made, rng.randrange(4 * MIB, 16 * MIB)):
+    while kills < 5 and wait_for_progress(made, rng.randrange(4 * MIB, 10 * MIB)):
         kill(victims(made, rng))
         kills += 1
     assert kills >= 4
