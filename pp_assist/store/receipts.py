@@ -23,7 +23,8 @@ _KEEP = "INSERT INTO receipt_trees (owner, host_id, key_id, signature, leaves) V
 _PRUNE = "DELETE FROM receipt_trees WHERE NOT EXISTS (SELECT 1 FROM files WHERE stored_tree = receipt_trees.id)"
 _TRUSTED = "SELECT key_id, public_key FROM receipt_keys WHERE server_id = ? AND trusted_by IS NOT NULL"
 _TRUST = """
-INSERT INTO receipt_keys (server_id, key_id, public_key, trusted_by, first_seen_ms) VALUES (?, ?, ?, ?, ?)
+INSERT INTO receipt_keys (server_id, key_id, public_key, trusted_by, first_seen_ms)
+SELECT ?1, ?2, ?3, id, ?5 FROM servers WHERE id = ?4
 ON CONFLICT (server_id, key_id) DO UPDATE SET trusted_by = excluded.trusted_by"""
 _SIGNED = """
 SELECT r.shown, d.path AS directory, f.name, f.stored_gen, f.stored_sha256, f.stored_size, f.stored_at,
@@ -65,7 +66,7 @@ async def trusted_key(db: Database, server_id: str) -> ReceiptKey | None:
 
 
 async def trust(tx: aiosqlite.Connection, server_id: str, key: ReceiptKey, server: int, now_ms: int) -> None:
-    """Trust *key* for *server_id* from now on, for as long as the row *server* of `servers` stays."""
+    """Trust *key* for *server_id* from now on, for as long as the row *server* of `servers` is there."""
     await tx.execute(_TRUST, (server_id, key.key_id, key.public_key, server, now_ms))
 
 

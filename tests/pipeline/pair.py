@@ -171,6 +171,14 @@ class Pair:
         assert self.daemon
         return await Report(self.daemon.db).counts()
 
+    async def server_in_state(self, state: str) -> Server:
+        """Wait until the default server is shown so."""
+        assert self.daemon
+        async with asyncio.timeout(DEADLINE_S):
+            while (server := await self.daemon.servers.default()) is None or server.state != state:
+                await asyncio.sleep(0.01)
+        return server
+
     async def scan(self, force: bool = False) -> None:
         assert self.daemon
         async with asyncio.timeout(DEADLINE_S):

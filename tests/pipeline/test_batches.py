@@ -481,8 +481,7 @@ async def test_another_signing_key_is_loud_and_nothing_is_sent_until_a_person_al
     write(pair.tree / "after", "y")
     await pair.scan()
     await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1 and pair.daemon.link.reason == "receipt_key_changed")  # type: ignore
-    (server,) = await pair.daemon.servers.all()
-    assert server.state == "unreachable"
+    server = await pair.server_in_state("unreachable")
     assert words in str(server.reason)
     assert len(await pair.live()) == 1
     pair.weather.lie = lambda path, answer: answer

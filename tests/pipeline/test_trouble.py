@@ -76,8 +76,7 @@ async def test_a_wrong_key_loses_nothing_and_a_new_one_mends_it(pair: Pair) -> N
     write(pair.tree / "f", "x")
     await pair.scan()
     await pair.until(lambda c: c.queued(Stage.UPLOAD) == 1 and pair.daemon.link.reason == "needs_login")  # type: ignore
-    (server,) = await pair.daemon.servers.all()
-    assert server.state == "needs_login"
+    await pair.server_in_state("needs_login")
     await pair.daemon.servers.add("good", "http://server", good, 0, is_default=True)
     await pair.assert_equal()
 

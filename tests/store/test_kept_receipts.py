@@ -141,6 +141,8 @@ async def test_a_key_is_trusted_for_as_long_as_the_server_is_known(db: Database,
     assert await receipts.trusted_key(db, "another") is None
     servers, other = ServersTable(db), Signer()
     await servers.remove(1)
+    async with db.transaction() as tx:
+        await receipts.trust(tx, "s", signer.key, 1, 0)  # it was removed while it was being asked
     assert await receipts.trusted_key(db, "s") is None
     again = await servers.add("again", "https://s", "key", 0)
     async with db.transaction() as tx:
