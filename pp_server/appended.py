@@ -5,15 +5,32 @@ the next. A sync that failed is never repeated: from then on the file takes noth
 counts as lost.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pp_server import posix
 from pp_server.core.errors import SyncFailed
 from pp_server.durable import Durable, as_storage_error
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+_SECTOR_BYTES = 4096
+
+
+def read_past_damage(fd: int, length: int, offset: int) -> bytes:
+    """Read as `posix.read_at`; what the disk cannot read is zeros, so that what lies behind it is still found."""
+    try:
+        return posix.read_at(fd, length, offset)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    if length <= _SECTOR_BYTES:
+        return bytes(length)
+    half = length // 2
+    return read_past_damage(fd, half, offset) + read_past_damage(fd, length - half, offset + half)
 
 
 class TakesNoMore(Exception):

@@ -24,7 +24,7 @@ class Held:
         Raises:
             Overloaded: there was none.
         """
-        await self._budget._take(count)
+        await self._budget._take(count, self.size_bytes)
         self.size_bytes += count
 
     def try_grow(self, count: int) -> bool:
@@ -46,7 +46,8 @@ class Budget:
     def __init__(self, limit_bytes: int, patience_s: float = PATIENCE_S) -> None:
         self._limit_bytes = limit_bytes
         self._patience_s = patience_s
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
+        """How many bytes, how many whoever waits holds already, and its turn."""
         self.used_bytes = 0
 
     @asynccontextmanager
@@ -63,15 +64,16 @@ class Budget:
         finally:
             held.shrink(held.size_bytes)
 
-    def _fits(self, count: int) -> bool:
-        return not self.used_bytes or self.used_bytes + count <= self._limit_bytes
+    def _fits(self, count: int, own: int) -> bool:
+        """Say whether there is room for *count*. Who holds all that is held gets it: waiting would not help."""
+        return self.used_bytes == own or self.used_bytes + count <= self._limit_bytes
 
-    async def _take(self, count: int) -> None:
-        if not self._waiting and self._fits(count):
+    async def _take(self, count: int, own: int) -> None:
+        if not self._waiting and self._fits(count, own):
             self.used_bytes += count
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((count, turn))
+        self._waiting.append((count, own, turn))
         try:
             async with asyncio.timeout(self._patience_s):
                 await turn
@@ -79,7 +81,7 @@ class Budget:
             if turn.done() and not turn.cancelled():
                 self._give(count)  # it was our turn just then
             else:
-                self._waiting.remove((count, turn))
+                self._waiting.remove((count, own, turn))
                 self._serve()
             if isinstance(error, TimeoutError):
                 raise Overloaded("The server is receiving as much as it has memory for") from None
@@ -97,10 +99,10 @@ class Budget:
 
     def _serve(self) -> None:
         while self._waiting:
-            count, turn = self._waiting[0]
+            count, own, turn = self._waiting[0]
             if turn.done():  # cancelled, and about to remove itself
                 return
-            if not self._fits(count):
+            if not self._fits(count, own):
                 return
             self._waiting.popleft()
             self.used_bytes += count

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class DataDir:
         """Have all directories exist, for this user alone."""
         posix.private_umask()
         try:
-            os.makedirs(self.root, 0o700, exist_ok=True)
+            self._create_root()
             for path in (self.root, *self._directories()):
                 os.makedirs(path, 0o700, exist_ok=True)
                 os.chmod(path, 0o700)
@@ -87,8 +88,22 @@ class DataDir:
         except OSError as error:
             raise StartRefused(f"The data directory {self.root} cannot be used: {error.strerror}") from error
 
+    def _create_root(self) -> None:
+        """Create the root with its parents, where they are missing; durable, as far as we may sync them."""
+        missing, path = [], self.root
+        while not os.path.exists(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        os.makedirs(self.root, 0o700, exist_ok=True)
+        for path in reversed(missing):
+            with suppress(PermissionError):  # of somebody else, who lets us write to it and not read it
+                posix.sync_dir(os.path.dirname(path))
+
     def _directories(self) -> tuple[str, ...]:
         return self.blobs, self.packs, self.staging, self.quarantine, self.meta, self.receipts
+
+    def _irreplaceable(self) -> tuple[str, ...]:
+        return self.blobs, self.packs, self.receipts
 
     def lock(self) -> int:
         """Take the directory for this process; return the descriptor to close at the end.
@@ -109,12 +124,13 @@ class DataDir:
             StartRefused: the message says what is wrong.
         """
         self._sweep_probes(durable)
-        if not os.path.exists(self.database) and any(os.listdir(each) for each in (self.blobs, self.packs)):
+        if not os.path.exists(self.database) and any(map(os.listdir, self._irreplaceable())):
             raise StartRefused(
                 f"{self.database} is missing, but there is stored content: restore the database from a copy first,"
                 " or have it made again with: pp_server rebuild"
             )
         try:
+            durable.sync_dir(self.root)
             self._probe(durable)
         except (OSError, ServerError) as error:
             raise StartRefused(

@@ -78,7 +78,7 @@ class Files:
 
     async def _delete(self, caller: Caller, orders: Sequence[DeletionOrder]) -> "Sequence[DeletionOutcome]":
         outcomes, new = await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
-        await self._receipts.log(new)
+        await self._receipts.log(new, {each.sequence for each in outcomes if each.sequence is not None})
         return outcomes
 
     async def recorded(self, caller: Caller, sequence: int) -> Recorded | None:
@@ -101,14 +101,16 @@ class Files:
         blob = (await self._metadata.find_blobs([digest])).get(digest)
         if version is None or blob is None:
             raise FileNotFound("File not found on server")
-        reader = await self._content.open(blob.location)
-        if reader is None:
-            blob = await self._moved(blob)
-            reader = await self._content.open(blob.location)
+        reader = await self._reader(blob)
         if reader is None:
             await self._set_aside(blob)
             raise ContentDamaged("The stored content is damaged; send the file again")
         return Stored(blob, reader)
+
+    async def _reader(self, blob: Blob) -> BlobReader | None:
+        """Open a blob where it lies by now."""
+        reader = await self._content.open(blob.location)
+        return reader or await self._content.open((await self._moved(blob)).location)
 
     async def _moved(self, blob: Blob) -> Blob:
         """Return where the blob lies by now: its pack may have been rewritten since we asked."""
@@ -128,7 +130,7 @@ class Files:
 
     async def check(self, blob: Blob, also: "hashlib._Hash | None" = None) -> bool:
         """Read and hash a blob; put it aside if it is damaged. *also* is fed the same bytes."""
-        reader = await self._content.open(blob.location)
+        reader = await self._reader(blob)
         hasher = hashlib.sha256()
 
         def feed(block: bytes) -> None:
@@ -152,11 +154,15 @@ class Files:
     async def _read_checked(self, stored: Stored) -> AsyncIterator[bytes]:
         hasher = hashlib.sha256()
         held: bytes | None = None
-        async for block in _blocks(stored.reader, 0, stored.blob.size_bytes):
-            await get_running_loop().run_in_executor(self._executor, hasher.update, block)
-            if held is not None:
-                yield held
-            held = block
+        try:
+            async for block in _blocks(stored.reader, 0, stored.blob.size_bytes):
+                await get_running_loop().run_in_executor(self._executor, hasher.update, block)
+                if held is not None:
+                    yield held
+                held = block
+        except ContentDamaged:
+            await self._set_aside(stored.blob)
+            raise
         if hasher.hexdigest() != stored.blob.sha256:
             await self._set_aside(stored.blob)
             raise ContentDamaged("The stored content is damaged; send the file again")
@@ -175,7 +181,10 @@ class Files:
 
 async def _blocks(reader: BlobReader, first: int, end: int) -> AsyncIterator[bytes]:
     while first < end:
-        block = await reader.read(first, min(BLOCK_BYTES, end - first))
+        try:
+            block = await reader.read(first, min(BLOCK_BYTES, end - first))
+        except OSError as error:
+            raise ContentDamaged("The stored content cannot be read") from error
         if not block:
             raise ContentDamaged("The stored content is shorter than it was")
         yield block

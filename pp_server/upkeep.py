@@ -9,9 +9,11 @@ from pp_server.content.packs import HEAD_BYTES, MAGIC
 from pp_server.core.extents import Blob, Container, Extent
 from pp_server.files import Files
 from pp_server.metadata.base import MetadataStore
-from pp_server.wire.digest import Digest
+from pp_server.wire.digest import Digest, digest_of
 
 _AT_A_TIME = 256
+_COPIED_AT_A_TIME = 64
+"""Small blobs: 16 MiB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,11 @@ class Upkeep:
         return packs
 
     async def _rewrite(self, name: str) -> None:
-        """Copy what is live to the current pack, then let the records say so, all at once."""
-        moves: list[tuple[Extent, Extent]] = []
+        """Copy what is live to the current pack and let the records say so, some at a time."""
         after: Digest | None = None
-        while blobs := await self._metadata.blobs_in_pack(name, after, _AT_A_TIME):
-            moves += await self._copied(name, blobs)
+        while blobs := await self._metadata.blobs_in_pack(name, after, _COPIED_AT_A_TIME):
+            await self._metadata.move_extents(await self._copied(name, blobs))
             after = blobs[-1].sha256
-        await self._metadata.move_extents(moves)
         await self._metadata.retire_pack(name, self._now_ms())  # not where something damaged had to stay behind
 
     async def _copied(self, name: str, blobs: list[Blob]) -> list[tuple[Extent, Extent]]:
@@ -107,12 +107,22 @@ class Upkeep:
                 continue
             for extent in blob.location:
                 if (extent.container, extent.name) == (Container.PACK, name):
-                    reader = await self._content.open((extent,))
-                    if reader is not None:
-                        wanted[extent] = await reader.read(0, extent.size_bytes)
-                        await reader.close()
+                    data = await self._read(extent)
+                    if data is not None:
+                        wanted[extent] = data
         placed = await self._content.put_many([(extent.sha256, data) for extent, data in wanted.items()])
         return [(old, new) for old, (new,) in zip(wanted, placed, strict=True)]
+
+    async def _read(self, extent: Extent) -> bytes | None:
+        """Return the bytes of an extent, None where they are not what they should be."""
+        reader = await self._content.open((extent,))
+        if reader is None:
+            return None
+        try:
+            data = await reader.read(0, extent.size_bytes)
+        finally:
+            await reader.close()
+        return data if digest_of(data) == extent.sha256 else None
 
     async def _drop(self, name: str) -> bool:
         """Remove a retired pack, unless something lies in it after all."""

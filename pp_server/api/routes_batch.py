@@ -26,21 +26,22 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
     deps.check_length(request, MAX_HEAD_BYTES + MAX_BATCH_BYTES)
     services = deps.services(request)
     async with aclosing(deps.body_pieces(request)) as pieces, services.budget.reserve(0) as held:
-        line, rest = await _head(pieces)
-        await held.grow(len(line) * MESSAGE_FACTOR)
+        line, rest = await _head(pieces, held)
         wanted = deps.validate(BatchRequest, line)
         answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
     return deps.json_answer(answer)
 
 
-async def _head(pieces: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
-    """Return the first line, and what of the contents came with it."""
+async def _head(pieces: AsyncIterator[bytes], held: Held) -> tuple[bytes, bytes]:
+    """Return the first line, and what of the contents came with it. *held* grows as it comes."""
     line = bytearray()
     async for piece in pieces:
         end = piece.find(b"\n")
-        line += piece if end < 0 else piece[:end]
-        if len(line) > MAX_HEAD_BYTES:
+        begun = piece if end < 0 else piece[:end]
+        if len(line) + len(begun) > MAX_HEAD_BYTES:
             raise BodyTooLarge(f"The first line may have {MAX_HEAD_BYTES} bytes")
+        await held.grow(len(begun) * MESSAGE_FACTOR)
+        line += begun
         if end >= 0:
             return bytes(line), piece[end + 1 :]
     return bytes(line), b""

@@ -72,7 +72,11 @@ class ContentStore(Protocol):
         """Say whether there is something as long as it should be; its bytes are not looked at."""
 
     async def open(self, location: Location) -> BlobReader | None:
-        """Return the blob for reading, or None where it is not there."""
+        """Return the blob for reading, or None where it is not there.
+
+        Raises:
+            StorageFailed: nobody can say at this moment; the same holds for `verify`.
+        """
 
     async def verify(self, digest: Digest, location: Location) -> bool:
         """Read and hash the whole blob and say whether it is what its name says; False also where it is not there."""

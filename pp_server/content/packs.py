@@ -24,8 +24,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from pp_server import posix
-from pp_server.appended import AppendedFile, TakesNoMore
+from pp_server.appended import AppendedFile, TakesNoMore, read_past_damage
 from pp_server.core.extents import Container, Extent, Location
 from pp_server.durable import Durable
 from pp_server.wire.digest import Digest, digest_of
@@ -143,8 +142,8 @@ class Packs:
 def _entries(name: str, fd: int, size_bytes: int) -> Iterator[tuple[Extent, bool]]:
     offset = len(MAGIC)
     while (found := _next_entry(name, fd, offset, size_bytes)) is not None:
-        data = posix.read_at(fd, found.stored_bytes, found.offset)
-        intact = len(data) == found.stored_bytes and digest_of(data) == found.sha256
+        is_whole = found.offset + found.stored_bytes <= size_bytes  # else its length may be anything: do not read it
+        intact = is_whole and digest_of(read_past_damage(fd, found.stored_bytes, found.offset)) == found.sha256
         yield found, intact
         # a damaged entry may have a damaged length that happens to pass: look for the next head right after this one's
         offset = found.offset + (found.stored_bytes if intact else 0)
@@ -154,23 +153,19 @@ def _next_entry(name: str, fd: int, offset: int, size_bytes: int) -> Extent | No
     """Return the first entry whose head begins at *offset* or later and checks out."""
     found = _entry_at(name, fd, offset)
     while found is None and offset < size_bytes:
-        window = posix.read_at(fd, _STEP_BYTES, offset + 1)
+        window = read_past_damage(fd, _STEP_BYTES, offset)
         place = window.find(_ENTRY_MAGIC)
-        if place >= 0:
-            offset += 1 + place
-            found = _entry_at(name, fd, offset)
-        elif len(window) < _STEP_BYTES:
-            return None
-        else:
-            offset += _STEP_BYTES - len(_ENTRY_MAGIC)
+        while place >= 0 and (found := _entry_at(name, fd, offset + place)) is None:
+            place = window.find(_ENTRY_MAGIC, place + 1)
+        offset += _STEP_BYTES - len(_ENTRY_MAGIC) + 1
     return found
 
 
 def _entry_at(name: str, fd: int, offset: int) -> Extent | None:
-    head = posix.read_at(fd, HEAD_BYTES, offset)
+    head = read_past_damage(fd, HEAD_BYTES, offset)
     if len(head) < HEAD_BYTES or _CRC.unpack(head[_HEAD.size :])[0] != zlib.crc32(head[: _HEAD.size]):
         return None
     magic, encoding, stored, size, digest = _HEAD.unpack(head[: _HEAD.size])
-    if magic != _ENTRY_MAGIC or encoding != 0:
+    if magic != _ENTRY_MAGIC or encoding != 0 or stored != size:
         return None
     return Extent(Container.PACK, name, offset + HEAD_BYTES, stored, size, Digest(digest.hex()))

@@ -214,7 +214,7 @@ class DeletionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeletionOutcome:
-    """A deletion's result; *gen* is the server's generation where it is known."""
+    """A deletion's result; *gen* is the server's generation where it is known, *sequence* the tombstone's."""
 
     status: DeletionStatus
     path: bytes | None = None
@@ -222,6 +222,7 @@ class DeletionOutcome:
     hostname: str | None = None
     deleted_ms: int | None = None
     gen: int | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,16 +177,16 @@ class Plan:
             if order.gen is not None and order.path in self._uploading:
                 self._add_tombstone_of_nothing(order.path, order.gen)
             return Outcome(Verdict.NOT_FOUND)
-        done = not known.is_live and not known.is_nothing and order.sha256 in (None, known.sha256)
+        is_gone = not known.is_live and not known.is_nothing
         if order.gen is None:
-            if done:
+            if is_gone and order.sha256 in (None, known.sha256):
                 return Outcome(Verdict.DELETED, known, gen=known.gen)
             if not known.is_live or known.sha256 != order.sha256:
                 return Outcome(Verdict.NOT_FOUND, known)
             gen = self.highest_gen + 1
         elif order.gen > known.gen:
             gen = order.gen
-        elif order.gen == known.gen and done:
+        elif order.gen == known.gen and is_gone:  # whatever digest it names: that did not matter the first time
             return Outcome(Verdict.DELETED, known, gen=known.gen)
         elif order.gen == known.gen and known.is_nothing:  # the same order again, about what was never here
             return Outcome(Verdict.NOT_FOUND)

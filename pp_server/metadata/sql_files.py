@@ -111,8 +111,10 @@ def _outcome(outcome: Outcome, host: sa.Row[Any]) -> DeletionOutcome:
     status, known = DeletionStatus(outcome.verdict.value), outcome.version
     if known is None:
         return DeletionOutcome(status)
-    deleted_ms = known.deleted_ms if status is DeletionStatus.DELETED else None
-    return DeletionOutcome(status, known.path, host.host_id, host.hostname, deleted_ms, outcome.gen)
+    if status is not DeletionStatus.DELETED:
+        return DeletionOutcome(status, known.path, host.host_id, host.hostname, None, outcome.gen)
+    whose = (known.path, host.host_id, host.hostname)
+    return DeletionOutcome(status, *whose, known.deleted_ms, outcome.gen, known.sequence)
 
 
 # listings

@@ -60,6 +60,8 @@ class Issuer:
         """
         with self._lock:
             self._pending |= {entry.receipt.sequence: entry for entry in new}
+        await self._find_overlooked(asked)
+        with self._lock:
             wanted = self._failed.union(entry.receipt.sequence for entry in new)
             wanted |= self._pending.keys() & set(asked)
             entries = [self._pending[sequence] for sequence in sorted(wanted)]
@@ -71,6 +73,26 @@ class Issuer:
         """Log what is new, and return *receipts* with their proofs: one signature over all of them."""
         await self.log(new, {receipt.sequence for receipt in receipts})
         return await self._run(self._prove, receipts, paths) if receipts else []
+
+    async def _find_overlooked(self, asked: Collection[int]) -> None:
+        """Remember recorded versions that nobody brought here: their commit was reported as failed and had happened, or
+        whoever recorded them failed on the way. They are looked for where one is asked for, or holds up all others."""
+        with self._lock:
+            overlooked = {sequence for sequence in asked if self._is_overlooked(sequence)}
+            if self._beyond and self._is_overlooked(self._through + 1):
+                overlooked.add(self._through + 1)
+            after = self._through
+        last = max(overlooked, default=0)
+        while after < last and (found := await self._metadata.recorded_after(after, _AT_A_TIME)):
+            after = found[-1].receipt.sequence
+            with self._lock:
+                more = {e.receipt.sequence: e for e in found if self._is_overlooked(e.receipt.sequence)}
+                self._pending |= more
+                self._failed |= more.keys()
+
+    def _is_overlooked(self, sequence: int) -> bool:
+        """Say whether a version is neither in the log nor on its way there. The caller holds the lock."""
+        return sequence > self._through and sequence not in self._beyond and sequence not in self._pending
 
     def _append(self, entries: Sequence[Recorded]) -> None:
         sequences = {entry.receipt.sequence for entry in entries}

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pp_server.appended import AppendedFile, TakesNoMore
+from pp_server.appended import AppendedFile, TakesNoMore, read_past_damage
 from pp_server.core.errors import ServerError
 from pp_server.core.model import Facts
 from pp_server.core.versions import Recorded
@@ -28,6 +28,7 @@ from pp_server.wire.receipts import Receipt, tree_of
 FORMAT = b"putplace receipts log 1\n"
 FULL_BYTES = 64 * 1024 * 1024
 _SUFFIX = ".log"
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,24 @@ class ReceiptsLog:
     def read(self) -> Iterator[LoggedBatch | None]:
         """Yield every line, oldest file first; None for a line that is damaged or was cut off while it was written."""
         for name in self._names():
-            with open(os.path.join(self._directory, name), "rb") as file:
-                for line in file:
-                    if line != FORMAT:
-                        yield _parsed(line)
+            for line in _lines(os.path.join(self._directory, name)):
+                if line != FORMAT:
+                    yield _parsed(line)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """Yield the lines of a file, those that the disk cannot read as well, with zeros in them."""
+    with open(path, "rb", buffering=0) as file:
+        offset, begun = 0, bytearray()
+        while block := read_past_damage(file.fileno(), _BLOCK_BYTES, offset):
+            offset += len(block)
+            *ended, rest = block.split(b"\n")
+            for end in ended:
+                yield bytes(begun + end) + b"\n"
+                begun = bytearray()
+            begun += rest
+    if begun:
+        yield bytes(begun)
 
 
 def _line(entries: Sequence[Recorded], signer: Signer) -> bytes:

@@ -95,9 +95,7 @@ class Batches:
         known = await metadata.find_blobs(contents.keys())
         for digest, blob in list(known.items()):
             if not await content.verify(digest, blob.location):
-                async with self._context.locks.alone_with(digest):
-                    if await metadata.distrust_content(digest, blob.location):
-                        await content.put_aside(digest, blob.location)
+                await self._context.put_aside(digest)
                 del known[digest]
         new = [(digest, data) for digest, data in contents.items() if digest not in known]
         locations = await content.put_many(new) if new else []

@@ -16,6 +16,7 @@ from pp_server.staging import Staging
 from pp_server.uploads.live import LiveUpload
 from pp_server.uploads.rules import UploadRules
 from pp_server.wire.chunks import chunk_span
+from pp_server.wire.digest import Digest
 
 T = TypeVar("T")
 
@@ -94,10 +95,18 @@ class Context:
             return
         blob = (await self.metadata.find_blobs([session.sha256])).get(session.sha256)
         if blob is not None and not await self.content.holds(blob.location):
-            await self.metadata.distrust_content(blob.sha256, blob.location)
-            blob = None
+            await self.put_aside(session.sha256)
+            blob = (await self.metadata.find_blobs([session.sha256])).get(session.sha256)
         if blob is None:
             await self.need_chunks(upload)
+
+    async def put_aside(self, digest: Digest) -> None:
+        """Put content aside that looked damaged, if it still does: somebody may have stored it afresh meanwhile."""
+        async with self.locks.alone_with(digest):
+            blob = (await self.metadata.find_blobs([digest])).get(digest)
+            if blob is not None and not await self.content.verify(digest, blob.location):
+                await self.metadata.distrust_content(digest, blob.location)
+                await self.content.put_aside(digest, blob.location)
 
     async def need_chunks(self, upload: LiveUpload) -> None:
         """The content the owner had is gone: this upload needs its chunks after all."""

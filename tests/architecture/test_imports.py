@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.room": ("pp_server.core", "pp_server.durable"),
     "pp_server.durable": ("pp_server.core", "pp_server.posix", WIRE),
     "pp_server.waiting": (),
-    "pp_server.appended": ("pp_server.core", "pp_server.durable", WIRE),
+    "pp_server.appended": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
     "pp_server.receipts": (
         "pp_server.core",
         "pp_server.durable",

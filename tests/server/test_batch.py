@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import random
+from collections.abc import AsyncIterator
 
 import pytest
 from serving import Client, Server, client_put, content, sha
@@ -298,3 +299,19 @@ async def test_verifying_reads_the_bytes_again(client: Client, server: Server) -
     eve = await server.client("eve")
     foreign = (await eve.http.post("/api/files/verify", json={"sha256": asked[:1]})).json()["results"]
     assert [result["status"] for result in foreign] == ["not_found"]
+
+
+async def test_the_line_counts_for_the_memory_of_the_server_while_it_comes(server: Server, client: Client) -> None:
+    budget = server.app.state.services.budget
+    held = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b" " * (1 << 20)
+            held.append(budget.used_bytes)
+        yield b"{}\n"
+
+    assert (await client.http.post("/api/batch", content=body())).status_code == 422
+    assert held == sorted(held)
+    assert held[-1] >= 3 << 20
+    assert budget.used_bytes == 0

@@ -83,3 +83,25 @@ async def test_it_is_never_exceeded_and_nothing_is_lost(seed: int) -> None:
     await asyncio.wait(tasks, timeout=60)
     assert budget.used_bytes == 0
     assert all(task.cancelled() or task.exception() is None for task in tasks)
+
+
+async def test_who_holds_everything_gets_more_than_there_is() -> None:
+    """Else the largest request would be sent away for ever, however often it comes."""
+    budget = Budget(100, patience_s=0.1)
+    async with budget.reserve(30) as held:
+        await held.grow(90)
+        with pytest.raises(Overloaded):
+            async with budget.reserve(1):
+                pytest.fail("there was no room")
+    assert budget.used_bytes == 0
+
+
+async def test_who_is_the_last_to_wait_gets_more_than_there_is() -> None:
+    budget = Budget(100, patience_s=30)
+    async with budget.reserve(30) as held:
+        async with budget.reserve(30):
+            growing = asyncio.create_task(held.grow(90))
+            await asyncio.sleep(0.01)
+            assert not growing.done()
+        await growing
+    assert budget.used_bytes == 0
