@@ -29,6 +29,7 @@ from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory, open_state
 from pp_assist.store import queue, receipts
 from pp_assist.store.db import Database, open_database
+from pp_assist.store.held import HeldDeletions
 from pp_assist.store.queue import Queues
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
@@ -251,6 +252,8 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         report=Report(daemon.db),
         roots=daemon.roots,
         servers=daemon.servers,
+        held=HeldDeletions(daemon.db),
+        wake_deletions=daemon.queues.deletion.wake,
         scanner=daemon.scanner,
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
         uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),

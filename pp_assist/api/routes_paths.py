@@ -52,7 +52,9 @@ def router(services: Services) -> APIRouter:
             raise Refusal(400, "path_not_usable", f"{display(shown)}: {error.strerror}") from error
         async with adding:  # what is checked must still be so when it is written
             _check_overlap(await services.roots.all(), shown, resolved, services.own_paths)
-            root = await services.roots.add(resolved, shown, body.recursive, identity, services.clock.now_ms())
+            root = await services.roots.add(
+                resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy
+            )
         await services.scanner.root_added(root)
         return _path(root, 0, root.id in services.scanner.watched, services.scanner.watch_failures.get(root.id))
 
@@ -128,6 +130,7 @@ def _path(root: Root, file_count: int, watched: bool, failure: str | None) -> di
         "created_at": iso(root.created_at_ms),
         "last_scanned_at": iso_or_none(root.last_scanned_at_ms),
         "file_count": file_count,
+        "policy": root.policy,
         "status": status,
         "reason": root.reason or failure,
     }

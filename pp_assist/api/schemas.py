@@ -1,6 +1,6 @@
 """JSON shapes of the local API that callers send. Unknown fields are refused: a typo must not be ignored."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -24,6 +24,8 @@ class AddPath(Body):
     path: str = Field(min_length=1)
     path_b64: str | None = None
     recursive: bool = True
+    policy: Literal["mirror", "archive"] = "mirror"
+    """What the server is told of deletions: archive, nothing."""
 
 
 class TriggerScan(Body):
@@ -33,6 +35,13 @@ class TriggerScan(Body):
     path_b64: str | None = None
     force: bool = False
     wait: bool = False
+
+
+class Approve(Body):
+    """POST /deletions/{id}/approve"""
+
+    count: Annotated[int, Field(ge=1, strict=True)]
+    """How many files the person was shown; must still be so."""
 
 
 class AddServer(Body):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pp_assist.clock import Clock
 from pp_assist.core.model import Root
 from pp_assist.core.trust import Trust
+from pp_assist.store.held import HeldDeletions
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
@@ -73,6 +74,8 @@ class Services:
     report: Report
     roots: RootsTable
     servers: ServersTable
+    held: HeldDeletions
+    wake_deletions: Callable[[], None]
     scanner: Scanner
     hashing: Callable[[], Pace]
     uploading: Callable[[], Pace]

@@ -105,6 +105,8 @@ class Root:
     status: str
     """healthy | unhealthy"""
     reason: str | None
+    policy: str = "mirror"
+    """mirror: the server is told what is deleted; archive: it is not."""
 
 
 @dataclass(frozen=True, slots=True)

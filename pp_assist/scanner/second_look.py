@@ -1,11 +1,19 @@
 """Second looks: a file that was missing is looked for again after the grace, and only then counts as gone."""
 
+import logging
+from collections.abc import Iterable
+
+import aiosqlite
+
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Claim, Listing, Root, Snapshot, Stage, is_directory
 from pp_assist.disk import look_at_all
 from pp_assist.scanner.record import Recorder
-from pp_assist.store import queue
+from pp_assist.store import held, queue, versions
 from pp_assist.store.roots import RootsTable
+from pp_server.wire.names import display
+
+log = logging.getLogger(__name__)
 
 CLAIMS_AT_A_TIME = 1000
 ROOT_RETRY_MS = 5_000
@@ -36,20 +44,41 @@ class SecondLooks:
         seen = list(zip(claims, looks, strict=True))
         now_ms = self._recorder.clock.now_ms()
         gone = [claim for claim, found in seen if found is None or is_directory(found)]
+        roots = {root.id: root for root in await self._roots.all()}
         async with self._recorder.db.transaction() as tx:
-            await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in gone], now_ms)
+            for root_id, claims_of_root in _by_root(gone).items():
+                await self._certainly_gone(tx, roots.get(root_id), claims_of_root, now_ms)
             for claim, found in seen:
                 if isinstance(found, AssistError):
                     await queue.later(tx, claim, now_ms + ROOT_RETRY_MS, found.reason, str(found))
         if gone:
             self._deletions.wake()
-        roots = {root.id: root for root in await self._roots.all()}
         for claim, found in seen:
             if isinstance(found, Snapshot) and not is_directory(found):
                 await self._is_back(roots.get(claim.location.root_id), claim, found)
+
+    async def _certainly_gone(
+        self, tx: aiosqlite.Connection, root: Root | None, gone: list[Claim], now_ms: int
+    ) -> None:
+        """Hand deletions on to be told, unless the root keeps everything, or so many cannot be meant."""
+        if root is None:
+            return
+        if root.policy == "archive":
+            await versions.forget(tx, gone)
+        elif await held.decide(tx, root.id, gone, now_ms):
+            await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in gone], now_ms)
+        else:
+            log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(gone))
 
     async def _is_back(self, root: Root | None, claim: Claim, found: Snapshot) -> None:
         if root is not None:
             where = claim.location
             listing = Listing(where.directory, (found,), complete=False, asked=frozenset([where.name]))
             await self._recorder.record(root, [listing])
+
+
+def _by_root(claims: Iterable[Claim]) -> dict[int, list[Claim]]:
+    grouped: dict[int, list[Claim]] = {}
+    for claim in claims:
+        grouped.setdefault(claim.location.root_id, []).append(claim)
+    return grouped

@@ -5,11 +5,12 @@ import sqlite3
 from pp_assist.core.model import Root
 from pp_assist.store.db import Database
 
-_COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason"""
+_COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason,
+    policy"""
 _ALL = f"SELECT {_COLUMNS} FROM roots ORDER BY id"  # noqa: S608 - constants
 _ADD = """
-INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, status)
-VALUES (?, ?, ?, 1, ?, ?, ?, 'healthy') RETURNING id"""
+INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, policy, status)
+VALUES (?, ?, ?, 1, ?, ?, ?, ?, 'healthy') RETURNING id"""
 _ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
 _REMOVE = "DELETE FROM roots WHERE id = ?"
 _SCANNED = """
@@ -34,10 +35,18 @@ class RootsTable:
         """Return one root, or None."""
         return next((root for root in await self.all() if root.id == root_id), None)
 
-    async def add(self, path: bytes, shown: bytes, recursive: bool, identity: tuple[int, int], now_ms: int) -> Root:
+    async def add(
+        self,
+        path: bytes,
+        shown: bytes,
+        recursive: bool,
+        identity: tuple[int, int],
+        now_ms: int,
+        policy: str = "mirror",
+    ) -> Root:
         """Register a folder and return it."""
         async with self._db.transaction() as tx:
-            row = await (await tx.execute(_ADD, (path, shown, recursive, *identity, now_ms))).fetchone()
+            row = await (await tx.execute(_ADD, (path, shown, recursive, *identity, now_ms, policy))).fetchone()
             assert row is not None
             await tx.execute(_ADD_TOP, (row[0],))
         root = await self.get(row[0])

@@ -76,6 +76,7 @@ async def test_a_path_is_added_shown_and_removed(api: Api) -> None:
         "created_at",
         "last_scanned_at",
         "file_count",
+        "policy",
         "status",
         "reason",
     } == set(listed["paths"][0])
@@ -208,7 +209,7 @@ async def test_a_link_inside_a_watched_folder_is_no_folder_of_its_own(api: Api) 
 
 
 async def test_a_receipt_is_shown_only_where_it_proves_something(api: Api) -> None:
-    released = Path(__file__).parents[1] / "store" / "released" / "assist-3.sql"
+    released = Path(__file__).parents[1] / "store" / "released" / "assist-4.sql"
     async with api.daemon.db.transaction() as tx:
         await tx.execute("PRAGMA defer_foreign_keys = ON")
         for line in released.read_text().splitlines():
