@@ -65,10 +65,15 @@ class SecondLooks:
             return
         if root.policy == "archive":
             await versions.forget(tx, gone)
-        elif await held.decide(tx, root.id, gone, now_ms):
-            await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in gone], now_ms)
-        else:
-            log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(gone))
+            return
+        elsewhere = await held.moved(tx, gone)
+        lost = [claim for claim in gone if claim.file_id not in elsewhere]
+        told = [claim for claim in gone if claim.file_id in elsewhere]
+        if lost and await held.decide(tx, root.id, lost, now_ms):
+            told = gone
+        elif lost:
+            log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(lost))
+        await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in told], now_ms)
 
     async def _is_back(self, root: Root | None, claim: Claim, found: Snapshot) -> None:
         if root is not None:

@@ -1,5 +1,6 @@
 """Deletions that wait for a person's word: counting what would be lost, holding, approving, rejecting."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,15 @@ MINUTE_MS = 60_000
 SAMPLE = 20
 
 _IN_ROOT = "file_id IN (SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?)"
-_LOST = """
+_ELSEWHERE = """(
+    EXISTS (SELECT 1 FROM files t WHERE t.inode = f.inode AND t.device = f.device AND t.size_bytes = f.size_bytes
+        AND t.mtime_ns = f.mtime_ns AND t.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged'))
+    OR EXISTS (SELECT 1 FROM work t WHERE t.seen_inode = f.inode AND t.seen_device = f.device
+        AND t.seen_size = f.size_bytes AND t.seen_mtime_ns = f.mtime_ns AND t.stage = 'checksum'))"""
+_LOST = f"""
 SELECT COUNT(*) FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage = 'vanished' AND d.root_id = ?"""
+WHERE w.stage = 'vanished' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - constants
+_MOVED = f"SELECT f.id FROM files f WHERE f.id IN (SELECT value FROM json_each(?)) AND {_ELSEWHERE}"  # noqa: S608
 _KNOWN = """
 SELECT COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id LEFT JOIN work w ON w.file_id = f.id
 WHERE f.offered_gen IS NOT NULL AND f.state NOT IN ('excluded', 'unsupported')
@@ -78,6 +85,12 @@ class CountChanged(Exception):
     def __init__(self, count: int) -> None:
         super().__init__(f"{count} files are held now")
         self.count = count
+
+
+async def moved(tx: aiosqlite.Connection, gone: Sequence[Claim]) -> set[int]:
+    """Return the ids of those files that are still there under another name: nothing is lost with them."""
+    rows = await tx.execute_fetchall(_MOVED, (json.dumps([claim.file_id for claim in gone]),))
+    return {row[0] for row in rows}
 
 
 async def decide(tx: aiosqlite.Connection, root_id: int, gone: Sequence[Claim], now_ms: int) -> bool:

@@ -167,3 +167,25 @@ async def test_an_archive_never_tells_of_deletions(tmp_path: Path) -> None:
         write(pair.tree / "3", "another content")
         await pair.settle()
         assert len(await pair.live()) == 20
+
+
+async def test_what_was_moved_is_not_lost(forty: Pair) -> None:
+    (forty.tree / "new home").mkdir()
+    for n in range(4):
+        os.rename(forty.tree / f"folder {n}", forty.tree / "new home" / f"folder {n}")
+    sent = forty.bytes_sent
+    await forty.assert_equal()
+    assert forty.bytes_sent == sent
+
+
+async def test_other_files_with_the_inodes_of_the_lost_ones_are_no_move(forty: Pair) -> None:
+    """What ransomware does: new files, and the old ones gone."""
+    live = await forty.live()
+    for path in sorted(files_in(forty.tree)):
+        os.rename(path, path + b".locked")
+        with open(path + b".locked", "wb") as file:
+            file.write(b"give me money")
+    await forty.scan()
+    await forty.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == FILES)
+    now = await forty.live()
+    assert {path: now.get(path) for path in live} == live

@@ -277,11 +277,11 @@ async def test_a_deletion_the_server_refuses_does_not_hold_up_the_others(
             raise Refused("not that one")
         return await real(self, files)
 
-    for n in range(12):
+    for n in range(9):
         write(pair.tree / f"{n}", f"{n}")
     await pair.assert_equal()
     monkeypatch.setattr(UploadClient, "deletions", picky)
-    for n in range(12):
+    for n in range(9):
         (pair.tree / f"{n}").unlink()
     await pair.scan()
     await pair.until(lambda c: c.queued(Stage.VANISHED) == 0 and c.queued(Stage.DELETION) == 1)

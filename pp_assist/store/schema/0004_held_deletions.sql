@@ -19,3 +19,7 @@ CREATE TABLE passed_deletions (
     count   INTEGER NOT NULL,
     PRIMARY KEY (root_id, minute)
 ) STRICT, WITHOUT ROWID;
+
+-- What was moved is not lost: its inode, size and mtime are found under another name.
+CREATE INDEX files_by_inode ON files (inode, device) WHERE inode IS NOT NULL;
+CREATE INDEX work_by_inode ON work (seen_inode, seen_device) WHERE seen_inode IS NOT NULL;

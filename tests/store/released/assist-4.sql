@@ -197,6 +197,8 @@ CREATE INDEX work_by_lane ON work (lane, eligible_at_ms, file_id) WHERE stage = 
 CREATE UNIQUE INDEX one_trusted_key ON receipt_keys (server_id) WHERE trusted_by IS NOT NULL;
 CREATE INDEX keys_by_server ON receipt_keys (trusted_by) WHERE trusted_by IS NOT NULL;
 CREATE INDEX files_by_tree ON files (stored_tree) WHERE stored_tree IS NOT NULL;
+CREATE INDEX files_by_inode ON files (inode, device) WHERE inode IS NOT NULL;
+CREATE INDEX work_by_inode ON work (seen_inode, seen_device) WHERE seen_inode IS NOT NULL;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('servers',2);
 INSERT INTO "sqlite_sequence" VALUES('roots',1);
