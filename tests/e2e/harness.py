@@ -293,6 +293,10 @@ class Server(Program):
             self._key = str(self.admin("key", "create", "--name", "tester")["api_key"])
         return self._key
 
+    def forget_key(self) -> None:
+        """Have another one made when it is next asked for."""
+        self._key = ""
+
     def admin(self, *command: str) -> Any:
         """Run an administrative command and return its JSON."""
         done = self.run(*command, "--data-dir", str(self.data), "--json")

@@ -89,10 +89,11 @@ class Oracle:
             self._read = file.tell()
 
     def _take_all(self, state: State, facts: tuple[Fact, ...], given: list[dict[str, Any] | None]) -> None:
+        first_time = all(self.states.get(fact, State.BEGUN) is State.BEGUN for fact in facts)
         for fact, receipt in zip(facts, given, strict=True):
             self._take(state, fact, receipt)
             if state is State.ASKED:
-                self._asked_with[fact] = facts
+                self._asked_with[fact] = facts if first_time else (fact,)
 
     def _take(self, state: State, fact: Fact, receipt: dict[str, Any] | None) -> None:
         if fact not in self.states:

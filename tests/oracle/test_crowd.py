@@ -17,11 +17,12 @@ DIGEST = "ab" * 32
 
 
 def test_a_crowd_and_two_kills_lose_nothing(tmp_path: Path) -> None:
-    found = watch_crowd(tmp_path, seed=3, clients=8, kills=2, kill_every_s=3)
+    found = watch_crowd(tmp_path, seed=3, clients=8, kills=2, kill_every_s=1.5)
     assert found.kills == 2
     assert found.acknowledged > 50
     assert found.tombstones > 0
     assert found.contents_read_at_the_end > 30
+    assert found.contents_read_after_rebuild == found.contents_read_at_the_end
 
 
 def test_a_server_put_back_to_an_earlier_day_is_found_out(tmp_path: Path) -> None:
@@ -73,6 +74,8 @@ def test_what_is_asked_together_is_there_together(tmp_path: Path) -> None:
             assert other.wrong_in_listing("host", was | now) != []
         oracle.note(State.ASKED, gone)
         assert oracle.wrong_in_listing("host", {}) == [], "what is asked for again alone may happen alone"
+        oracle.note(State.ASKED, gone, moved)
+        assert oracle.wrong_in_listing("host", {}) == [], "and may have happened before it is asked for together again"
 
 
 def test_what_may_be_there_follows_from_what_was_asked_and_answered(tmp_path: Path) -> None:

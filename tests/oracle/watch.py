@@ -39,6 +39,7 @@ class Watched:
     tombstones: int = 0
     bytes_acknowledged: int = 0
     contents_read_at_the_end: int = 0
+    contents_read_after_rebuild: int = 0
     working_s: float = 0.0
     server_peak_rss_mib: int = 0
     stats: dict[str, int] = field(default_factory=dict)
@@ -61,11 +62,27 @@ def watch_crowd(
         server.note_rss()
         found.server_peak_rss_mib = round(server.peak_rss_bytes / MIB)
         found.stats = server.stats()
+        checked = server.admin("check")
+        assert not checked["damaged"], checked
         assert server.stop() == 0, server.tail()
         check_log(oracle, server.data / "receipts")
         bad = [line for line in server.log_lines() if "Traceback" in line or " ERROR " in line]
         assert not bad, "\n".join(bad[:10])
+        found.contents_read_after_rebuild = _without_its_database(server, crowd)
         return found
+
+
+def _without_its_database(server: Server, crowd: Crowd) -> int:
+    """Throw the database away, have it made again, and read everything once more; return how many contents."""
+    for part in (server.data / "meta").glob("pp.db*"):
+        part.unlink()
+    report = server.admin("rebuild")
+    assert (report["damaged"], report["files_without_content"]) == (0, 0), report
+    server.forget_key()
+    server.start()
+    read = asyncio.run(crowd.verify())
+    assert server.stop() == 0, server.tail()
+    return read
 
 
 async def _watch(

@@ -7,6 +7,7 @@ the process ends at once, or lives on for a while on a disk that fails at everyt
 """
 
 import asyncio
+import json
 import logging
 import os
 import random
@@ -27,6 +28,8 @@ import httpx
 from fastapi import FastAPI
 
 from pp_server.app import create_app
+from pp_server.app import wall_clock_ms as now_ms
+from pp_server.core.errors import ServerError
 from pp_server.durable import Durable
 from pp_server.metadata import engine
 from pp_server.settings import Settings, StorageSettings
@@ -181,6 +184,7 @@ class Cuts:
         self._folder = folder
         self._disk = disk
         self._key_file = folder / "key"
+        self._compacted = folder / "compacted.jsonl"
         self.oracle = Oracle(folder / "oracle.jsonl")
         self.phases: Counter[str] = Counter()
         self.rounds = 0
@@ -256,8 +260,13 @@ class Cuts:
         os.sync()
 
     def _app(self, durable: Durable, name: str = "data") -> "_Running":
-        storage = StorageSettings(pack_up_to_kb=self._packed_kb)
-        return _Running(create_app(Settings(data_dir=self._disk.mount / name, storage=storage), durable))
+        """Return the application, an hour after the last round: packs of earlier rounds may be rewritten."""
+        storage = StorageSettings(pack_up_to_kb=self._packed_kb, pack_grace_seconds=60, compact_dead_percent=1)
+        data_dir = self._disk.mount / name
+        for pack in (data_dir / "packs").glob("*"):
+            os.utime(pack, (0, 0))
+        later_ms = self.rounds * 3_600_000
+        return _Running(create_app(Settings(data_dir=data_dir, storage=storage), durable, lambda: now_ms() + later_ms))
 
     def _start_until_cut(self, name: str, plan: Plan) -> None:
         async def start() -> None:
@@ -308,7 +317,8 @@ class Cuts:
                     await wrong_repeats(customers[fact.host], [fact])
                 await _all_at_once([customer.finish() for customer in customers.values()])
                 knife.reach("work")
-                await _all_at_once([_work_on(customer) for customer in customers.values()])
+                working = [_work_on(customer) for customer in customers.values()]
+                await _all_at_once([*working, self._compact(app, random.Random(self._seed), excused)])
 
         try:
             asyncio.run(live())
@@ -317,6 +327,24 @@ class Cuts:
                 raise
             traceback.print_exc()  # what the application says when its disk is gone; kept for whoever looks
         threading.Event().wait()  # the knife ends the process
+
+    async def _compact(self, app: FastAPI, rng: random.Random, excused: Callable[[], bool]) -> None:
+        """Rewrite and drop packs of earlier rounds, in which cuts have left something dead."""
+        while True:
+            await asyncio.sleep(rng.uniform(0, 0.3))
+            try:
+                done = await app.state.admin.run("compact", {})
+            except ServerError as error:
+                if excused():
+                    raise Lost from error
+                raise
+            with open(self._compacted, "a") as file:
+                file.write(json.dumps(done) + "\n")
+
+    def compacted(self) -> Counter[str]:
+        """Return what compacting came to so far."""
+        lines = self._compacted.read_text().splitlines() if self._compacted.exists() else []
+        return sum((Counter(json.loads(line)) for line in lines), Counter())
 
     def _is_head(self, fact: Fact) -> bool:
         return self.oracle.of_path(fact.host, fact.path)[-1] == fact
@@ -424,6 +452,7 @@ class Outcome:
     acknowledged: int = 0
     versions_read_at_the_end: int = 0
     phases: Counter[str] = field(default_factory=Counter)
+    packs: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
 
@@ -439,6 +468,7 @@ def cut_many(seed: int, cuts: int, seconds: float, per_disk: int = 100, say: Cal
             total.cuts += one.rounds
             total.disks += 1
             total.phases += one.phases
+            total.packs += one.compacted()
         total.seconds = round(time.monotonic() - began, 1)
         say(f"{total.seconds:6.1f} s  {total.cuts} cuts, {total.acknowledged} versions acknowledged")
     return total
