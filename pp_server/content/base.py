@@ -85,7 +85,7 @@ class ContentStore(Protocol):
         """Keep a copy of a bad blob for a person to look at, and have its place not used again. None there is fine."""
 
     def scan(self) -> AsyncIterator[Found]:
-        """Read and hash everything that is stored, records or not."""
+        """Read and hash everything that is stored, records or not; what is found is durable."""
 
     async def pack_sizes(self, settled_for_ms: int = 0) -> Mapping[str, int]:
         """Return the packs that take nothing more and have not changed for so long, and the bytes of each."""

@@ -324,6 +324,7 @@ class FilesystemContent:
                 yield Found(Blob(extent.sha256, extent.size_bytes, (extent,)), intact)
         for folder, directories, names in os.walk(self._blobs):
             directories.sort()
+            self._durable.sync_dir(folder)  # whoever made these names was perhaps killed before it came to that
             for name in sorted(names):
                 path = os.path.join(folder, name)
                 if len(name) == 64 and path == self.path_of(name) and (size := self._file_size(path)) is not None:

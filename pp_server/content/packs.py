@@ -134,8 +134,9 @@ class Packs:
                 self._current = None
 
     def read(self, name: str) -> Iterator[tuple[Extent, bool]]:
-        """Yield every entry of a pack, in order, and whether its bytes are what its head says."""
+        """Yield every entry of a pack, in order, and whether its bytes are what its head says; they are durable."""
         with open(self.path_of(name), "rb", buffering=0) as file:
+            self._durable.sync(file.fileno())  # whoever wrote it was perhaps killed before it came to that
             yield from _entries(name, file.fileno(), os.fstat(file.fileno()).st_size)
 
 

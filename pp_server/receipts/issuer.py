@@ -16,6 +16,7 @@ from pp_server.wire.receipts import Receipt, ReceiptKey, tree_of, with_proofs
 T = TypeVar("T")
 
 _AT_A_TIME = 1000
+_MANY = 1000
 
 
 class Issuer:
@@ -76,10 +77,10 @@ class Issuer:
 
     async def _find_overlooked(self, asked: Collection[int]) -> None:
         """Remember recorded versions that nobody brought here: their commit was reported as failed and had happened, or
-        whoever recorded them failed on the way. They are looked for where one is asked for, or holds up all others."""
+        whoever recorded them failed on the way. They are looked for where one is asked for, or holds up many others."""
         with self._lock:
             overlooked = {sequence for sequence in asked if self._is_overlooked(sequence)}
-            if self._beyond and self._is_overlooked(self._through + 1):
+            if len(self._beyond) > _MANY and self._is_overlooked(self._through + 1):
                 overlooked.add(self._through + 1)
             after = self._through
         last = max(overlooked, default=0)

@@ -62,6 +62,7 @@ class Batches:
         return await finish(self._apply(caller, request, accepted))
 
     async def _apply(self, caller: Caller, request: BatchRequest, accepted: Accepted) -> BatchAnswer:
+        await self._check_held(caller, accepted)
         stored, known = await self._store(accepted.contents)
         batch = Batch(
             caller.owner_id,
@@ -84,6 +85,18 @@ class Batches:
         for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
             results[number] = _result(outcome, receipts)
         return BatchAnswer(results=[results[number] for number in range(len(request.operations))])
+
+    async def _check_held(self, caller: Caller, accepted: Accepted) -> None:
+        """Let no operation count on content that is gone; its bytes are not looked at."""
+        content, metadata = self._context.content, self._context.metadata
+        named = {each.sha256 for each in accepted.operations.values() if isinstance(each, Put) and each.sha256}
+        held = await metadata.held(caller.owner_id, named - accepted.contents.keys())
+        blobs = await metadata.find_blobs(held)
+        if await content.holds(tuple(extent for blob in blobs.values() for extent in blob.location)):
+            return
+        for digest, blob in blobs.items():
+            if not await content.holds(blob.location):
+                await self._context.put_aside(digest)
 
     async def _store(self, contents: dict[Digest, bytes]) -> tuple[list[Blob], set[Digest]]:
         """Make contents durable; return those that were stored now, and the digests of those that were there.

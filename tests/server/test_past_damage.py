@@ -6,6 +6,7 @@ import struct
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from serving import Client, Server, client_put, content, sha
 
 from pp_server import posix
+from pp_server.content.filesystem import FilesystemContent
 from pp_server.content.packs import HEAD_BYTES, MAGIC, Packs, entry_head
 from pp_server.core.errors import StorageFull
 from pp_server.core.extents import Location
@@ -201,3 +203,46 @@ def test_lines_of_the_log_on_both_sides_of_a_bad_sector_are_found(
     assert found < set(range(1, 401))
     assert len(found) > 370
     assert {1, 400} <= found
+
+
+async def test_held_content_that_is_gone_is_missing_and_its_neighbours_are_not(server: Server, client: Client) -> None:
+    datas = [content(1000, n) for n in range(2)]
+    for n, data in enumerate(datas):
+        await client.upload(f"/{n}", data)
+    path, _ = await server.place(sha(datas[1]))
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    puts = [client_put(f"/again/{n}", data, gen=9, content="held") for n, data in enumerate(datas)]
+    answer = await client.batch(*puts)
+    assert [result["status"] for result in answer.json()["results"]] == ["stored", "missing"]
+
+
+class Synced(Durable):
+    """Remembers what was synced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inodes: set[int] = set()
+
+    def sync(self, fd: int) -> None:
+        super().sync(fd)
+        self.inodes.add(os.fstat(fd).st_ino)
+
+    def sync_dir(self, path: str) -> None:
+        super().sync_dir(path)
+        self.inodes.add(os.stat(path).st_ino)
+
+
+async def test_what_a_killed_process_left_is_durable_before_it_is_relied_upon(tmp_path: Path) -> None:
+    """Its bytes may be in memory only: recorded as present, and lost with the next power cut, they would be missed."""
+    for name in ("blobs/aa/bb", "packs", "quarantine"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "packs" / "p.pack").write_bytes(MAGIC + entry(b"data"))
+    durable = Synced()
+    with ThreadPoolExecutor(1) as executor:
+        places = [str(tmp_path / name) for name in ("blobs", "packs", "quarantine")]
+        store = FilesystemContent(*places, durable, executor)
+        assert [found.intact async for found in store.scan()] == [True]
+    for name in ("blobs", "blobs/aa", "blobs/aa/bb", "packs/p.pack"):
+        assert (tmp_path / name).stat().st_ino in durable.inodes, name
