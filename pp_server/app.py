@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from pp_server.admin import Admin
 from pp_server.api import application
 from pp_server.api.deps import Services
+from pp_server.arriving import Arriving
 from pp_server.auth import Keys
 from pp_server.budget import Budget
 from pp_server.content.base import DigestLocks
@@ -109,10 +110,13 @@ async def _serving(
     limits = settings.limits
     budget = Budget(limits.max_inflight_mb << 20)
     room = Room(data.staging, limits.reserve_mb << 20, limits.reserve_percent)
-    context = Context(metadata, content, locks, staging, executor, clock, _rules(settings), budget, room, receipts)
+    arriving = Arriving()
+    context = Context(
+        metadata, content, locks, staging, executor, clock, _rules(settings), budget, room, receipts, arriving
+    )
     uploads = Uploads(context)
     keys = Keys(metadata, clock, Failures(limits.auth_failures, limits.auth_window_seconds))
-    files = Files(metadata, content, locks, executor, clock, receipts)
+    files = Files(metadata, content, locks, executor, clock, receipts, arriving)
     upkeep = Upkeep(
         metadata,
         content,

@@ -11,7 +11,7 @@ from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.metadata.store import SqliteMetadata, prepare
-from pp_server.rebuild import UNFINISHED, Rebuild, put_database_aside, remove_database
+from pp_server.rebuild import UNFINISHED, Rebuild, keys_in, put_database_aside, remove_database
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
 from pp_server.settings import Settings
@@ -52,12 +52,14 @@ async def rebuild(settings: Settings, force: bool) -> dict[str, Any]:
                 content = content_of(settings, data, durable, executor)
                 log = ReceiptsLog(data.receipts, durable)
                 report = await Rebuild(metadata, content, log, keys, wall_clock_ms()).run()
+                kept = keys_in(data.database)
+                await metadata.restore_keys(kept)
             finally:
                 await metadata.close()
         aside = put_database_aside(data)
         durable.rename(unfinished, data.database)  # only now: a server must never find half of the records
         durable.sync_dir(data.meta)
-    return report | {"previous_database": aside}
+    return report | {"api_keys": len(kept), "previous_database": aside}
 
 
 def _is_sound(database: str) -> bool:

@@ -1,17 +1,22 @@
 """Making the records again where the database is lost: blobs from what is stored, files from the receipts log.
 
-Keys are not in either: make new ones. An owner is known by name, so a new key for the same owner has its files again.
+Keys are not in either. They are taken from the old database where that can be read; else make new ones. An owner is
+known by name, so a new key for the same owner has its files again.
 """
 
 import os
+import sqlite3
 import time
+import uuid
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
+from urllib.parse import quote
 
 from pp_server.content.filesystem import FilesystemContent
 from pp_server.core.errors import StartRefused
 from pp_server.core.extents import Blob
+from pp_server.core.model import KeyRecord, Scope
 from pp_server.core.versions import Recorded
 from pp_server.datadir import DataDir
 from pp_server.metadata.store import SqliteMetadata
@@ -29,11 +34,33 @@ def put_database_aside(data: DataDir) -> str | None:
     """Rename what there is of a database; return its new name."""
     if not any(os.path.exists(data.database + part) for part in _PARTS):
         return None
-    aside = f"{data.database}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = f"{data.database}.before-{when}-{uuid.uuid4().hex[:4]}"
     for part in _PARTS:
         if os.path.exists(data.database + part):
             os.rename(data.database + part, aside + part)
     return aside
+
+
+def keys_in(database: str) -> list[KeyRecord]:
+    """Return the API keys of a database, as far as it can be read."""
+    if not os.path.exists(database):
+        return []
+    try:
+        with closing(sqlite3.connect(f"file:{quote(database)}?mode=ro", uri=True)) as conn:
+            rows = conn.execute(_KEYS).fetchall()
+    except sqlite3.Error:
+        return []
+    return [
+        KeyRecord(key_id, owner_id, owner, name, frozenset(map(Scope, scopes.split())), *rest)
+        for key_id, owner_id, owner, name, scopes, *rest in rows
+    ]
+
+
+_KEYS = """
+SELECT k.id, k.owner_id, o.name, k.name, k.scopes, k.host_id, k.secret_sha256, k.created_ms, k.last_used_ms,
+       k.revoked_ms
+FROM api_keys k JOIN owners o ON o.id = k.owner_id"""
 
 
 def remove_database(path: str) -> None:

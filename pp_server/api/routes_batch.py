@@ -1,5 +1,6 @@
 """Batches over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -9,13 +10,16 @@ from starlette.responses import Response
 from pp_server.api import deps
 from pp_server.budget import Held
 from pp_server.core.errors import BodyTooLarge
-from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchRequest
+from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchAnswer, BatchRequest
 
 MESSAGE_FACTOR = 4
 """Memory that a parsed line takes, as a multiple of its length."""
 
 CONTENT_COPIES = 3
 """The body, its parts, and what is written."""
+
+SLICE = 256
+"""Results that are turned into JSON at a time."""
 
 router = APIRouter(prefix="/api")
 
@@ -29,7 +33,7 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
         line, rest = await _head(pieces, held)
         wanted = deps.validate(BatchRequest, line)
         answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
-    return deps.json_answer(answer)
+    return await _in_slices(answer)
 
 
 async def _head(pieces: AsyncIterator[bytes], held: Held) -> tuple[bytes, bytes]:
@@ -55,3 +59,12 @@ async def _after(first: bytes, pieces: AsyncIterator[bytes], held: Held) -> Asyn
     async for piece in pieces:
         await held.grow(len(piece) * CONTENT_COPIES)
         yield piece
+
+
+async def _in_slices(answer: BatchAnswer) -> Response:
+    """Return the answer as JSON, made piece by piece: thousands of results at once would keep everybody waiting."""
+    parts: list[str] = []
+    for start in range(0, len(answer.results), SLICE):
+        parts += [result.model_dump_json() for result in answer.results[start : start + SLICE]]
+        await asyncio.sleep(0)
+    return Response('{"results":[' + ",".join(parts) + "]}", media_type="application/json")

@@ -206,6 +206,9 @@ class MetadataStore(Protocol):
     async def recorded_after(self, sequence: int, limit: int) -> list[Recorded]:
         """Return versions beyond *sequence*, in order, whoever's they are."""
 
+    async def last_sequence(self) -> int:
+        """Return the sequence of the newest version."""
+
     async def receipts_logged(self) -> int:
         """Return the sequence through which all versions certainly are in the receipts log."""
 
@@ -216,9 +219,16 @@ class MetadataStore(Protocol):
         """Return live files in order of (host, path bytes)."""
 
     async def apply_deletions(
-        self, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int
+        self,
+        owner_id: int,
+        orders: Sequence[DeletionOrder],
+        now_ms: int,
+        arriving: Collection[tuple[str, bytes]] = (),
     ) -> tuple[list[DeletionOutcome], list[Recorded]]:
-        """Apply deletions, those of one host in order, all in one transaction; return also what is new for the log."""
+        """Apply deletions, those of one host in order, all in one transaction; return also what is new for the log.
+
+        *arriving* are (host, path) of which a version is under way that is not recorded yet.
+        """
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:
         """Return some version of the owner with this content, kept in a good blob."""

@@ -1,6 +1,6 @@
 """Statements about hosts, deletions and listings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,17 +66,25 @@ def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> A
 
 
 def apply_deletions(
-    tx: Transaction, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int, server_id: str
+    tx: Transaction,
+    owner_id: int,
+    orders: Sequence[DeletionOrder],
+    now_ms: int,
+    server_id: str,
+    arriving: Collection[tuple[str, bytes]] = (),
 ) -> tuple[list[DeletionOutcome], list[Recorded]]:
     """Apply deletions; those of one host in order, all of them in this transaction. Return new tombstones, too."""
-    known: dict[str | None, sa.Row[Any] | None] = {}
+    known: dict[str | None, sa.Row[Any] | None] = {
+        host_id: ensure_host(tx, owner_id, host_id, host_id, None, now_ms) for host_id in {host for host, _ in arriving}
+    }
     targets = [_target(tx.conn, owner_id, order, known) for order in orders]
     outcomes: list[DeletionOutcome] = [DeletionOutcome(DeletionStatus.NOT_FOUND)] * len(orders)
     new: list[Recorded] = []
     for host in {target[0].id: target[0] for target in targets if target is not None}.values():
         numbers = [n for n, target in enumerate(targets) if target is not None and target[0].id == host.id]
         asked = [Delete(targets[n][1], orders[n].gen, orders[n].sha256) for n in numbers]  # type: ignore[index]
-        found, added = sql_versions.apply(tx, owner_id, host, asked, (), now_ms, server_id)
+        on_the_way = {path for host_id, path in arriving if host_id == host.host_id}
+        found, added = sql_versions.apply(tx, owner_id, host, asked, (), now_ms, server_id, on_the_way)
         new += added
         for number, outcome in zip(numbers, found, strict=True):
             outcomes[number] = _outcome(outcome, host)

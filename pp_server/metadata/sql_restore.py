@@ -5,12 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pp_server.core.model import KeyRecord
 from pp_server.core.versions import Recorded
 from pp_server.metadata import sql_files, sql_state, sql_versions
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.sql_keys import ensure_owner
 from pp_server.metadata.sql_state import upsert
-from pp_server.metadata.tables import IS_LIVE, blobs, file_versions, hosts, sequences
+from pp_server.metadata.tables import IS_LIVE, api_keys, blobs, file_versions, hosts, sequences
 from pp_server.wire.names import from_json
 
 v = file_versions.c
@@ -51,6 +52,17 @@ def _row(entry: Recorded, owner_id: int, host_key: int) -> dict[str, Any]:
         "stored_ms": entry.stored_ms,
         "deleted_ms": entry.deleted_ms,
     }
+
+
+def restore_keys(tx: Transaction, keys: Sequence[KeyRecord]) -> None:
+    """Add keys as they were, each with its owner."""
+    for key in keys:
+        owner = ensure_owner(tx, key.owner, key.created_ms)
+        row = {name: getattr(key, name) for name in _KEY_COLUMNS}
+        tx.conn.execute(sa.insert(api_keys), row | {"owner_id": owner, "scopes": " ".join(sorted(key.scopes))})
+
+
+_KEY_COLUMNS = ("id", "name", "host_id", "secret_sha256", "created_ms", "last_used_ms", "revoked_ms")
 
 
 def finish(tx: Transaction) -> int:

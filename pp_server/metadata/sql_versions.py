@@ -74,18 +74,23 @@ def apply(
     arrived: Iterable[Digest],
     now_ms: int,
     server_id: str,
+    arriving: Collection[bytes] = (),
 ) -> tuple[list[Outcome], list[Recorded]]:
     """Apply operations on one host's paths, in order; return their outcomes, and the versions that are new.
 
-    *arrived*: digests whose bytes came with this very request.
+    *arrived*: digests whose bytes came with this very request. *arriving*: paths of which a version is under way that
+    is not recorded at all.
     """
     known = heads(tx.conn, host.id, _paths(operations))
     deleted = [each.path for each in operations if isinstance(each, Delete) and each.path not in known]
     asked = {"host_key": host.id, "paths": deleted}
-    uploading = set(tx.conn.execute(_UPLOADING[tx.conn.dialect.name], asked).scalars()) if deleted else set()
+    uploading: set[bytes] = (
+        set(tx.conn.execute(_UPLOADING[tx.conn.dialect.name], asked).scalars()) if deleted else set()
+    )
     contents = sql_blobs.sizes(tx.conn, _digests(operations, known), owner_id)
     contents |= sql_blobs.sizes(tx.conn, set(arrived))
     last = int(tx.conn.execute(_LAST).scalar_one())
+    uploading.update(arriving)
     plan = Plan(known, contents, uploading, host.highest_gen, last + 1, now_ms)
     outcomes = [plan.apply(operation) for operation in operations]
     _write(tx, plan, owner_id, host.id, last)
@@ -167,6 +172,11 @@ def recorded_after(conn: sa.Connection, sequence: int, limit: int, server_id: st
     """Return versions beyond *sequence*, in order, as they were recorded."""
     rows = conn.execute(_RECORDED.where(v.id > sequence).order_by(v.id).limit(limit))
     return [_recorded(row, server_id) for row in rows]
+
+
+def last_sequence(conn: sa.Connection) -> int:
+    """Return the sequence of the newest version."""
+    return int(conn.execute(_LAST).scalar_one())
 
 
 def find_recorded(conn: sa.Connection, owner_id: int, sequence: int, server_id: str) -> Recorded | None:

@@ -241,6 +241,10 @@ class SqliteMetadata:
         """See `MetadataStore`."""
         return await self._readers.run(lambda conn: sql_versions.recorded_after(conn, sequence, limit, self.server_id))
 
+    async def last_sequence(self) -> int:
+        """See `MetadataStore`."""
+        return await self._readers.run(sql_versions.last_sequence)
+
     async def receipts_logged(self) -> int:
         """See `MetadataStore`."""
         return max(self._logged, await self._readers.run(sql_state.receipts_logged))
@@ -258,6 +262,10 @@ class SqliteMetadata:
         self.server_id = entries[0].receipt.server_id
         return await self._writer.run(lambda tx: sql_restore.restore(tx, entries, now_ms))
 
+    async def restore_keys(self, keys: Sequence[KeyRecord]) -> None:
+        """Take over keys of a database that can still be read."""
+        await self._writer.run(lambda tx: sql_restore.restore_keys(tx, keys))
+
     async def finish_restore(self) -> int:
         """Work out which versions are heads; return how many live files lack their content."""
         return await self._writer.run(sql_restore.finish)
@@ -267,11 +275,15 @@ class SqliteMetadata:
         return await self._readers.run(lambda conn: sql_files.list_files(conn, query))
 
     async def apply_deletions(
-        self, owner_id: int, orders: Sequence[DeletionOrder], now_ms: int
+        self,
+        owner_id: int,
+        orders: Sequence[DeletionOrder],
+        now_ms: int,
+        arriving: Collection[tuple[str, bytes]] = (),
     ) -> tuple[list[DeletionOutcome], list[Recorded]]:
         """See `MetadataStore`."""
         return await self._writer.run(
-            lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms, self.server_id)
+            lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms, self.server_id, arriving)
         )
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:

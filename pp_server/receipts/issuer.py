@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from pp_server.core.errors import StartRefused
 from pp_server.core.versions import Recorded
 from pp_server.metadata.base import MetadataStore
 from pp_server.receipts.log import ReceiptsLog
@@ -42,7 +43,17 @@ class Issuer:
         return self._signer.public
 
     async def catch_up(self) -> int:
-        """Before anybody is served: log what was recorded and perhaps not logged. Return how many versions."""
+        """Before anybody is served: log what was recorded and perhaps not logged. Return how many versions.
+
+        Raises:
+            StartRefused: the log is further than the records. Going on would give the same sequences twice.
+        """
+        logged, recorded = await self._run(self._log.highest), await self._metadata.last_sequence()
+        if logged > recorded:
+            raise StartRefused(
+                f"The database ends at version {recorded}, the receipts log at {logged}: it was put back from a copy."
+                " Have it made again, with everything since, with: pp_server rebuild --force"
+            )
         self._through, caught = await self._metadata.receipts_logged(), 0
         while entries := await self._metadata.recorded_after(self._through, _AT_A_TIME):
             await self._run(self._log.append, entries, self._signer)

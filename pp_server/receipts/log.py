@@ -8,6 +8,7 @@ appended to a file of an earlier start.
 import base64
 import json
 import os
+import re
 import threading
 import time
 import uuid
@@ -28,6 +29,9 @@ from pp_server.wire.receipts import Receipt, tree_of
 FORMAT = b"putplace receipts log 1\n"
 FULL_BYTES = 64 * 1024 * 1024
 _SUFFIX = ".log"
+_TAIL_BYTES = 8 * 1024 * 1024
+"""Several of the longest lines."""
+_SEQUENCES = re.compile(rb'"sequence":(\d{1,16})')
 _BLOCK_BYTES = 1 << 20
 
 
@@ -88,6 +92,16 @@ class ReceiptsLog:
 
     def _names(self) -> list[str]:
         return sorted(name for name in os.listdir(self._directory) if name.endswith(_SUFFIX))
+
+    def highest(self) -> int:
+        """Return the highest sequence in the log, from the end of its newest file; 0 where there is none."""
+        for name in reversed(self._names()):
+            with open(os.path.join(self._directory, name), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+                found = [int(number) for number in _SEQUENCES.findall(file.read())]
+            if found:
+                return max(found)
+        return 0
 
     def read(self) -> Iterator[LoggedBatch | None]:
         """Yield every line, oldest file first; None for a line that is damaged or was cut off while it was written."""

@@ -57,9 +57,11 @@ class Batches:
         length = self.check(caller, request)
         if length:
             await self._context.check_room(length)
-        data = await _whole(body, length)
-        accepted = await self._context.blocking(_accepted, caller, request, data)
-        return await finish(self._apply(caller, request, accepted))
+        puts = [each.path for each in request.operations if isinstance(each, wire.Put)]
+        with self._context.arriving.announced(caller.owner_id, request.host, puts):
+            data = await _whole(body, length)
+            accepted = await self._context.blocking(_accepted, caller, request, data)
+            return await finish(self._apply(caller, request, accepted))
 
     async def _apply(self, caller: Caller, request: BatchRequest, accepted: Accepted) -> BatchAnswer:
         await self._check_held(caller, accepted)
@@ -81,10 +83,7 @@ class Batches:
             }
         )
         receipts = await self._receipts(applied, request.paths)
-        results = dict(accepted.refused)
-        for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
-            results[number] = _result(outcome, receipts)
-        return BatchAnswer(results=[results[number] for number in range(len(request.operations))])
+        return await self._context.blocking(_answer, request, accepted, applied, receipts)
 
     async def _check_held(self, caller: Caller, accepted: Accepted) -> None:
         """Let no operation count on content that is gone; its bytes are not looked at."""
@@ -185,6 +184,13 @@ def _operation(asked: wire.Operation) -> Operation:
 
 def _facts(asked: Metadata, target: bytes | None = None) -> Facts:
     return Facts(asked.kind, asked.mtime_ns, asked.mode, asked.uid, asked.gid, asked.user, asked.group, target)
+
+
+def _answer(request: BatchRequest, accepted: Accepted, applied: Applied, receipts: dict[int, Receipt]) -> BatchAnswer:
+    results = dict(accepted.refused)
+    for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
+        results[number] = _result(outcome, receipts)
+    return BatchAnswer(results=[results[number] for number in range(len(request.operations))])
 
 
 def _result(outcome: Outcome, receipts: dict[int, Receipt]) -> OperationResult:

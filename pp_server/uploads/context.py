@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from pp_server.arriving import Arriving
 from pp_server.budget import Budget
 from pp_server.content.base import ContentStore, DigestLocks
 from pp_server.core.model import RecordedChunk, SessionStatus, UploadSession
@@ -35,6 +36,7 @@ class Context:
     budget: Budget
     room: Room
     receipts: Issuer
+    arriving: Arriving
 
     async def blocking(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work in our threads."""

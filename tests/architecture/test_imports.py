@@ -31,6 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.room": ("pp_server.core", "pp_server.durable"),
     "pp_server.durable": ("pp_server.core", "pp_server.posix", WIRE),
     "pp_server.waiting": (),
+    "pp_server.arriving": (),
     "pp_server.appended": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
     "pp_server.receipts": (
         "pp_server.core",
@@ -54,10 +55,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         "pp_server.staging",
         "pp_server.receipts.issuer",
         "pp_server.waiting",
+        "pp_server.arriving",
         WIRE,
     ),
     "pp_server.files": (
         "pp_server.core",
+        "pp_server.arriving",
         "pp_server.content.base",
         "pp_server.metadata.base",
         "pp_server.receipts.issuer",

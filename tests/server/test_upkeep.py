@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from serving import Clock, Server, client_put, content, sha
+from serving import Client, Clock, Server, client_put, content, sha
 
 from pp_server import offline
 from pp_server.core.errors import StartRefused
@@ -233,3 +233,50 @@ async def test_a_lost_key_is_not_replaced_in_silence(running, tmp_path: Path) ->
         client = await server.client()
         assert (await client.http.get("/api/receipts/key")).json()["keys"][0]["key_id"] == again["key_id"]
     assert (await offline.rebuild(settings, force=True))["unproven_lines"] == 0
+
+
+async def test_a_database_put_back_from_a_copy_is_refused_and_made_again(running, tmp_path: Path) -> None:
+    """Else versions would get numbers that clients have receipts for, and those would be lost."""
+    async with running() as server:
+        client = await server.client()
+        await put(client, {"/a": b"a"}, 1)
+    meta = tmp_path / "data" / "meta"
+    copy = (meta / "pp.db").read_bytes()
+    async with running() as server:
+        client = Client(server.http({"Authorization": f"Bearer {client.api_key}"}), client.api_key)
+        await put(client, {"/b": b"b"}, 2)
+    for part in meta.glob("pp.db*"):
+        part.unlink()
+    (meta / "pp.db").write_bytes(copy)
+    with pytest.raises(StartRefused, match="rebuild"):
+        async with running():
+            pass
+    report = await offline.rebuild(Settings(data_dir=tmp_path / "data"), force=True)
+    assert (report["versions"], report["api_keys"]) == (2, 1)
+    async with running() as server:
+        client = Client(server.http({"Authorization": f"Bearer {client.api_key}"}), client.api_key)
+        assert await client.listed() == ["/a", "/b"], "with the same key"
+        await put(client, {"/c": b"c"}, 3)
+
+
+async def test_a_deletion_does_not_overtake_a_batch_that_is_under_way(server: Server, monkeypatch) -> None:
+    """A client that gave up waiting for its batch, and finds the file gone."""
+    client = await server.client()
+    content_store = server.app.state.services.batches._context.content
+    storing, go_on = asyncio.Event(), asyncio.Event()
+    real = content_store.put_many
+
+    async def slowly(contents):
+        storing.set()
+        await go_on.wait()
+        return await real(contents)
+
+    monkeypatch.setattr(content_store, "put_many", slowly)
+    late = asyncio.create_task(client.batch(client_put("/a", b"a", gen=1)))
+    await storing.wait()
+    order = {"filepath": "/a", "hostname": "laptop", "sha256": sha(b"a"), "gen": 2}
+    told = await client.http.post("/api/files/deletions", json={"files": [order]})
+    assert told.json()["results"][0]["status"] == "not_found"
+    go_on.set()
+    assert (await late).json()["results"][0]["status"] == "stale"
+    assert await client.listed() == []

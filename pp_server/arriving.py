@@ -1,0 +1,36 @@
+"""Paths whose new version is under way in this process, though the records know nothing of it yet.
+
+A deletion that comes meanwhile must not find "no such path" and be done: the version would be recorded after it. For
+one event loop.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+Place = tuple[str, bytes]
+"""(host, path)."""
+
+
+class Arriving:
+    """Counts what is under way."""
+
+    def __init__(self) -> None:
+        self._places: Counter[tuple[int, str, bytes]] = Counter()
+
+    @contextmanager
+    def announced(self, owner_id: int, host_id: str, paths: Collection[bytes]) -> Iterator[None]:
+        """Inside the block, versions of these paths are under way."""
+        places = [(owner_id, host_id, path) for path in paths]
+        self._places.update(places)
+        try:
+            yield
+        finally:
+            self._places.subtract(places)
+            for place in places:
+                if not self._places[place]:
+                    del self._places[place]
+
+    def among(self, owner_id: int, places: Iterable[Place]) -> frozenset[Place]:
+        """Return those of *places* for which a version is under way."""
+        return frozenset((host, path) for host, path in places if (owner_id, host, path) in self._places)
