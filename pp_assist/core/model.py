@@ -87,6 +87,16 @@ def is_directory(seen: object) -> bool:
     return isinstance(seen, Snapshot) and seen.kind is Kind.DIR
 
 
+class Rule(NamedTuple):
+    """What a person wrote that leaves something out, and where."""
+
+    pattern: str
+    source: str
+    """setting, root, or the absolute path of a .ppignore (as it is shown to people)."""
+    line: int | None
+    """From 1; in a list of patterns, the place in the list. None for a setting that is no list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A watched folder (the API calls it a path)."""
@@ -107,6 +117,8 @@ class Root:
     reason: str | None
     policy: str = "mirror"
     """mirror: the server is told what is deleted; archive: it is not."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of what is left out in this root."""
 
 
 @dataclass(frozen=True, slots=True)
