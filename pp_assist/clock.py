@@ -1,5 +1,6 @@
 """The time, as an argument: tests bring their own."""
 
+import sys
 import time
 
 
@@ -13,3 +14,12 @@ class Clock:
     def mono_ms(self) -> int:
         """Return milliseconds since some moment; never goes back."""
         return time.monotonic_ns() // 1_000_000
+
+    def asleep_ms(self) -> int:
+        """Return a number that jumps by the time for which the machine was asleep, and does not change otherwise.
+
+        Where the system does not count that, setting the clock makes it jump, too.
+        """
+        if sys.platform == "linux":
+            return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()) // 1_000_000
+        return self.now_ms() - self.mono_ms()

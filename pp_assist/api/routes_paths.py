@@ -25,9 +25,8 @@ def router(services: Services) -> APIRouter:
 
     async def all_paths() -> list[dict[str, Any]]:
         counts = await services.roots.file_counts()
-        watched, failures = services.scanner.watched, services.scanner.watch_failures
         return [
-            _path(root, counts.get(root.id, 0), root.id in watched, failures.get(root.id))
+            _path(root, counts.get(root.id, 0), services.scanner.condition(root.id))
             for root in await services.roots.all()
         ]
 
@@ -56,7 +55,7 @@ def router(services: Services) -> APIRouter:
                 resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy
             )
         await services.scanner.root_added(root)
-        return _path(root, 0, root.id in services.scanner.watched, services.scanner.watch_failures.get(root.id))
+        return _path(root, 0, services.scanner.condition(root.id))
 
     @routes.delete("/paths/{path_id}")
     async def delete_path(path_id: RowId) -> dict[str, Any]:
@@ -120,8 +119,8 @@ def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_pat
             raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
 
 
-def _path(root: Root, file_count: int, watched: bool, failure: str | None) -> dict[str, Any]:
-    status = "unhealthy" if root.status == "unhealthy" else "healthy" if watched else "polling"
+def _path(root: Root, file_count: int, condition: tuple[str, str | None]) -> dict[str, Any]:
+    status, reason = ("unhealthy", root.reason) if root.status == "unhealthy" else condition
     return {
         "id": root.id,
         **json_fields(root.shown, "path"),
@@ -132,5 +131,5 @@ def _path(root: Root, file_count: int, watched: bool, failure: str | None) -> di
         "file_count": file_count,
         "policy": root.policy,
         "status": status,
-        "reason": root.reason or failure,
+        "reason": reason,
     }

@@ -89,6 +89,8 @@ def router(services: Services) -> APIRouter:
                     "registered_paths": len(roots),
                     "files_scanned": facts.files_scanned,
                     "scans_finished": facts.scans_finished,
+                    "announced_changes": facts.announced_changes,
+                    "missed_changes": facts.missed_changes,
                 },
                 "checksum_calculator": {
                     "status": alive("checksum_calculator"),

@@ -31,6 +31,8 @@ class ScannerFacts(Protocol):
     next_scan_at_ms: int | None
     files_scanned: int
     scans_finished: int
+    announced_changes: int
+    missed_changes: int
 
 
 class Scanner(Protocol):
@@ -42,8 +44,7 @@ class Scanner(Protocol):
     @property
     def watched(self) -> set[int]: ...
 
-    @property
-    def watch_failures(self) -> dict[int, str]: ...
+    def condition(self, root_id: int) -> tuple[str, str | None]: ...
 
     def request_scan(
         self, root_ids: Collection[int] | None = None, start: bytes = b"", force: bool = False

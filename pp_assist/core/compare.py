@@ -47,6 +47,11 @@ class Changes:
     """Names of directories known before and missing now."""
     unchanged: int = 0
 
+    def names(self) -> list[bytes]:
+        """Return the names of the files that are new, changed or missing."""
+        changed = [row.name for row, *_ in self.changed] + [row.name for row in (*self.vanished, *self.forgotten)]
+        return [entry.name for entry, _ in self.new] + changed
+
 
 def compare(
     listing: Listing,

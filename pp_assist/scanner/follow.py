@@ -1,12 +1,12 @@
 """Following the watcher's hints: targeted looks at the names that something happened to, and below new directories."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 from pp_assist.core.model import Root
 from pp_assist.scanner import walk
-from pp_assist.scanner.record import Recorder
+from pp_assist.scanner.record import Found, Recorder
 from pp_assist.store import observations
 
 PLACES_AT_A_TIME = 200
@@ -17,19 +17,38 @@ Places = dict[bytes, dict[bytes, bool]]
 """Directory → names in it to look at → whether the writer closed them."""
 
 
-async def follow(recorder: Recorder, root: Root, places: Places) -> None:
-    """Look at *places*, and go on below directories that were never listed before.
+async def follow(recorder: Recorder, root: Root, places: Places, trees: Collection[bytes] = ()) -> int:
+    """Look at *places*, and walk the directories among them that were never listed before, or are one of *trees*.
+
+    Returns how many files had changed.
 
     Raises:
         RootUnhealthy: the root is not there, or not the one registered.
         RootForgotten: nobody wants to know any more.
     """
+    total = 0
     known = await _from_known_ground(recorder, root, places)
     for some in batched(known.items(), PLACES_AT_A_TIME):
         found = await recorder.record(root, await recorder.in_thread(walk.look_at_places, root, some))
-        for fresh in found.fresh_directories if root.recursive else ():
-            async for batch in recorder.batches(root, fresh):
-                await recorder.record(root, batch)
+        total += _files(found)
+        to_walk = {*found.fresh_directories, *(set(trees).intersection(found.directories))}
+        for start in _uppermost(to_walk) if root.recursive else ():
+            async for batch in recorder.batches(root, start):
+                total += _files(await recorder.record(root, batch))
+    return total
+
+
+def _files(found: Found) -> int:
+    return sum(count for *_, count in found.changes)
+
+
+def _uppermost(directories: Iterable[bytes]) -> list[bytes]:
+    """Return *directories* without those below another one."""
+    found: list[bytes] = []
+    for directory in sorted(directories, key=lambda path: path.split(b"/")):
+        if not found or not directory.startswith(found[-1] + b"/"):
+            found.append(directory)
+    return found
 
 
 async def _from_known_ground(recorder: Recorder, root: Root, places: Places) -> Places:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from pp_assist.clock import Clock
@@ -30,9 +31,13 @@ class Found:
     problems: int = 0
     fresh_directories: tuple[bytes, ...] = ()
     """Directories (relative paths) never listed before: a targeted look must go on below them."""
+    directories: tuple[bytes, ...] = ()
+    """All directories (relative paths) that were seen in those looked at."""
+    changes: list[tuple[bytes, bytes, int]] = field(default_factory=list)
+    """(directory, name, files): what is new, changed or missing; a directory that is missing counts with its files."""
 
     def add(self, other: "Found") -> None:
-        """Add the counts of another batch."""
+        """Add the counts of another batch, and nothing that would grow with the tree."""
         self.looked_at += other.looked_at
         self.to_hash += other.to_hash
         self.vanished += other.vanished
@@ -58,6 +63,8 @@ class Recorder:
         self._grace_ms = int(settings.delete_grace_seconds * 1000)
         self._threads = threads
         self._own = frozenset(own)
+        self.before_listing: Callable[[Root, bytes, int], None] = lambda root, directory, fd: None
+        """Told of every directory right before a walk lists it: see `walk.BeforeListing`."""
 
     async def batches(self, root: Root, start: bytes) -> AsyncIterator[list[Listing]]:
         """Walk in a thread, one batch ahead of whoever takes them.
@@ -65,7 +72,7 @@ class Recorder:
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        walking = walk(root, self._rules(root), start)
+        walking = walk(root, self._rules(root), start, partial(self.before_listing, root))
         ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
         try:
             while (batch := await asyncio.shield(ahead)) is not None:
@@ -87,25 +94,31 @@ class Recorder:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []
             fresh: list[bytes] = []
+            seen: list[bytes] = []
+            named: list[tuple[bytes, bytes, int]] = []
             for listing, row in zip(listings, known, strict=True):
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
                 fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
+                seen += [join(listing.directory, name) for name in changes.directories]
+                named += [(listing.directory, name, 1) for name in changes.names()]
                 for name in changes.vanished_directories:
                     gone = join(listing.directory, name)
-                    found.append((row, missing_subtree(await observations.known_below(tx, root.id, gone))))
+                    missing = missing_subtree(await observations.known_below(tx, root.id, gone))
+                    found.append((row, missing))
+                    named.append((listing.directory, name, len(missing.vanished) + len(missing.forgotten)))
                     await observations.directory_gone(tx, root.id, gone)
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms)
-        return self._told(listings, [changes for _, changes in found], tuple(fresh))
+        told = self._told(listings, [changes for _, changes in found])
+        return replace(told, fresh_directories=tuple(fresh), directories=tuple(seen), changes=named)
 
-    def _told(self, listings: Sequence[Listing], changes: Sequence[Changes], fresh: tuple[bytes, ...]) -> Found:
+    def _told(self, listings: Sequence[Listing], changes: Sequence[Changes]) -> Found:
         """Wake whoever has new work, and say what it amounted to."""
         found = Found(
             looked_at=sum(len(listing.entries) for listing in listings),
             to_hash=sum(len(c.new) + len(c.changed) + len(c.recheck) + len(c.sooner) for c in changes),
             vanished=sum(len(c.vanished) for c in changes),
             problems=sum(listing.problem is not None for listing in listings),
-            fresh_directories=fresh,
         )
         if found.to_hash:
             self.queues.checksum.wake()

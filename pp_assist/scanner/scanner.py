@@ -1,8 +1,9 @@
-"""The scanner: scans on start, on a timer and on demand, targeted looks for the watcher's hints, second looks."""
+"""The scanner: scans on start, on a timer, on demand and in doubt; looks for the watcher's hints; second looks."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -10,8 +11,10 @@ from pp_assist.clock import Clock
 from pp_assist.core.errors import RootForgotten, RootUnhealthy
 from pp_assist.core.hints import Hints
 from pp_assist.core.model import Root
-from pp_assist.core.schedule import next_scan_after_s
+from pp_assist.core.schedule import Plan
+from pp_assist.scanner.announced import Announced, Counted
 from pp_assist.scanner.follow import follow
+from pp_assist.scanner.guard import Guard
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
@@ -24,6 +27,9 @@ log = logging.getLogger(__name__)
 
 HINT_WAIT_S = 0.05
 """After the first hint: a save is several events."""
+
+LATER_WAIT_S = 2.0
+"""After the first hint at a file that somebody goes on writing to: it is not at rest any sooner."""
 
 
 @dataclass(slots=True)
@@ -46,6 +52,10 @@ class ScannerStats:
     next_scan_at_ms: int | None = None
     files_scanned: int = 0
     scans_finished: int = 0
+    announced_changes: int = 0
+    """Changed files that events have told of."""
+    missed_changes: int = 0
+    """Changed files that a scan found, and no event had told of."""
 
 
 class Scanner:
@@ -68,9 +78,13 @@ class Scanner:
         self._clock = clock
         self._own_paths = own_paths
         self._ids = count(1)
-        self._requests: asyncio.Queue[Scan] = asyncio.Queue()
+        self._requests: asyncio.Queue[Scan | None] = asyncio.Queue()
+        """None: the plan has changed."""
+        self._plan = Plan(settings.scan_interval, "scan_interval" in settings.model_fields_set)
         self._watcher: Watcher | None = None
-        self._due_mono_ms = 0
+        self._guard: Guard | None = None
+        self._root_ids: set[int] = set()
+        self._announced = Announced()
         self.stats = ScannerStats()
 
     @property
@@ -78,10 +92,9 @@ class Scanner:
         """Ids of the roots whose events reach us."""
         return self._watcher.watched if self._watcher else set()
 
-    @property
-    def watch_failures(self) -> dict[int, str]:
-        """Why roots are not watched, by id."""
-        return self._watcher.failures if self._watcher else {}
+    def condition(self, root_id: int) -> tuple[str, str | None]:
+        """Return how up to date a root is kept (healthy, behind or polling), and why."""
+        return self._watcher.condition(root_id) if self._watcher else ("polling", None)
 
     def request_scan(self, root_ids: Collection[int] | None = None, start: bytes = b"", force: bool = False) -> Scan:
         """Ask for a scan; its `finished` is set when it has ended and its work is in the queues."""
@@ -102,36 +115,57 @@ class Scanner:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        if self._settings.use_filesystem_events:
-            self._watcher = Watcher(self._own_paths)
-            await self._recorder.in_thread(self._watcher.start)
+        watcher = Watcher(self._own_paths) if self._settings.use_filesystem_events else None
+        if watcher is not None:
+            await self._recorder.in_thread(watcher.start)
+            self._guard = Guard(watcher, self._recorder, self._clock, self._enabled, self._doubt)
+            self._recorder.before_listing = watcher.before_listing
+        self._watcher = watcher
         try:
             for root in await self._enabled():
                 await self._watch(root)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._scans(), name="scans")
                 tasks.create_task(self._second_looks.run(), name="second looks")
-                if self._watcher is not None:
-                    tasks.create_task(self._hints(self._watcher), name="hints")
+                if watcher is not None and self._guard is not None:
+                    tasks.create_task(self._guarding(self._guard), name="guard")
+                    tasks.create_task(self._hints(watcher.sink.woken, HINT_WAIT_S, watcher.sink.take), name="hints")
+                    later = self._hints(watcher.sink.woken_later, LATER_WAIT_S, watcher.sink.take_later)
+                    tasks.create_task(later, name="later hints")
         finally:
-            watcher, self._watcher = self._watcher, None
+            self._watcher, self._guard = None, None
             if watcher is not None:
                 await asyncio.shield(self._recorder.in_thread(watcher.close))
             while not self._requests.empty():
-                self._requests.get_nowait().finished.set()
+                if scan := self._requests.get_nowait():
+                    scan.finished.set()
 
     async def _watch(self, root: Root) -> None:
-        """Have a root watched that is not: its folder was away, or could not be watched before."""
-        if self._watcher is None or root.id in self._watcher.watched:
+        """Have a root watched that is not: its folder was away."""
+        if self._watcher is None:
             return
         await self._recorder.in_thread(self._watcher.watch, root)
         if await self._roots.get(root.id) is None:  # forgotten meanwhile
             await self._recorder.in_thread(self._watcher.unwatch, root.id)
 
+    async def _guarding(self, guard: Guard) -> None:
+        while True:
+            await guard.check()
+            self._requests.put_nowait(None)  # what is proven may be otherwise now
+            await asyncio.sleep(self._settings.canary_seconds)
+
+    def _doubt(self, root: Root, reason: str) -> None:
+        """Have a root scanned: something may have happened in it that nobody told us."""
+        log.warning("scanning %s: %s", display(root.path), reason)
+        if self._watcher is not None:
+            self._watcher.distrust(root.id, reason)
+        self._plan.rescan(root.id, self._clock.mono_ms())
+        self._requests.put_nowait(None)
+
     # -- scans
 
     async def _scans(self) -> None:
-        self._due_mono_ms = self._clock.mono_ms()
+        self._plan.begin(self._clock.mono_ms())
         while True:
             scan = await self._next_request()
             try:
@@ -140,38 +174,55 @@ class Scanner:
                 scan.finished.set()
 
     async def _next_request(self) -> Scan:
-        """Return the next scan asked for, or a scan of everything when its time has come."""
-        wait_s = max(0, self._due_mono_ms - self._clock.mono_ms()) / 1000
-        self.stats.next_scan_at_ms = self._clock.now_ms() + int(wait_s * 1000)
-        try:
-            async with asyncio.timeout(wait_s):
-                return await self._requests.get()
-        except TimeoutError:
-            return Scan(next(self._ids), None, b"", force=False)
+        """Return the next scan asked for, or the one whose time has come."""
+        while True:
+            now_ms, proven = self._clock.mono_ms(), self._proven()
+            if self._plan.full_ms(proven) <= now_ms:
+                return Scan(next(self._ids), None, b"", force=False)
+            if ripe := self._plan.ripe(now_ms):
+                return Scan(next(self._ids), ripe, b"", force=False)
+            wait_ms = self._plan.next_ms(proven) - now_ms
+            self.stats.next_scan_at_ms = self._clock.now_ms() + wait_ms
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ms / 1000):
+                    if scan := await self._requests.get():
+                        return scan
+
+    def _proven(self) -> bool:
+        """Say whether events certainly tell of everything that happens in any root."""
+        return self._watcher is not None and all(self._watcher.proven(root_id) for root_id in self._root_ids)
 
     async def _scan(self, scan: Scan) -> None:
         began_ms = self._clock.mono_ms()
+        if scan.root_ids is None:
+            self._plan.ripe(began_ms)
         for root in await self._enabled():
             if scan.root_ids is None or root.id in scan.root_ids:
                 await self._scan_root(root, scan.start, scan.force)
         ended_ms = self._clock.mono_ms()
         if scan.root_ids is None:
-            explicit = "scan_interval" in self._settings.model_fields_set
-            wait_s = next_scan_after_s(self._settings.scan_interval, explicit, (ended_ms - began_ms) / 1000)
-            self._due_mono_ms = ended_ms + int(wait_s * 1000)
+            self._plan.scanned_all(ended_ms - began_ms, ended_ms)
         self.stats.last_scan_at_ms = self._clock.now_ms()
         self.stats.scans_finished += 1
 
     async def _scan_root(self, root: Root, start: bytes, force: bool) -> None:
         """Scan one root, or say why nothing can be said about it."""
+        began_ms = self._clock.mono_ms()
         try:
-            await self._watch(root)  # first watch, then scan: nothing falls between the two
+            await self._watch(root)
+            if self._watcher is not None and not start:
+                self._watcher.scan_begins(root)
             found = await self._look_at_everything(root, start, force)
         except RootUnhealthy as error:
             await self._unhealthy(root, error)
             return
         except RootForgotten:
             return
+        if self._watcher is not None and not start:
+            await self._recorder.in_thread(self._watcher.scan_ends, root)
+        if not start:
+            ended_ms = self._clock.mono_ms()
+            self._plan.scanned(root.id, ended_ms - began_ms, ended_ms)
         if found.to_hash or found.vanished or found.problems:
             log.info(
                 "scanned %s: %d names, %d to hash, %d missing, %d directories unreadable",
@@ -181,8 +232,12 @@ class Scanner:
 
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
         total = Found()
-        async for batch in self._recorder.batches(root, start):
-            total.add(await self._recorder.record(root, batch, force))
+        with self._announced.scanning(root.id, start) as counted:
+            async for batch in self._recorder.batches(root, start):
+                found = await self._recorder.record(root, batch, force)
+                total.add(found)
+                counted.found(found.changes)
+            await self._count(counted)
         async with self._recorder.db.transaction() as tx:
             await observations.sweep(tx, root.id)
             if force:
@@ -193,6 +248,14 @@ class Scanner:
                 waiting.wake()
         return total
 
+    async def _count(self, counted: Counted) -> None:
+        """Say how much of what a scan found had been announced."""
+        if counted.changes and self._guard is not None and self._watcher is not None:
+            await self._guard.canary()  # events on their way are noted before it is
+            counted.pending(self._watcher.sink)
+        self.stats.announced_changes += counted.announced
+        self.stats.missed_changes += counted.missed
+
     async def _unhealthy(self, root: Root, error: RootUnhealthy) -> None:
         if root.status == "healthy" or root.reason != str(error):
             log.warning("nothing can be said about %s: %s", display(root.path), error)
@@ -201,26 +264,29 @@ class Scanner:
 
     # -- hints
 
-    async def _hints(self, watcher: Watcher) -> None:
+    async def _hints(self, woken: asyncio.Event, wait_s: float, take: Callable[[], Hints]) -> None:
         while True:
-            await watcher.woken.wait()
-            await asyncio.sleep(HINT_WAIT_S)
-            await self._follow(watcher.drain())
+            await woken.wait()
+            await asyncio.sleep(wait_s)
+            hints = take()
+            with self._announced.following(hints):
+                await self._follow(hints)
 
     async def _follow(self, hints: Hints) -> None:
         """Look where the hints point."""
-        for root_id, reason in hints.suspect.items():
-            log.warning("scanning root %d: %s", root_id, reason)
-        if hints.suspect:
-            self.request_scan(hints.suspect)
         for root in await self._enabled():
+            if root.id in hints.suspect:
+                self._doubt(root, hints.suspect[root.id])
             places = {directory: names for (root_id, directory), names in hints.names.items() if root_id == root.id}
+            trees = [directory for root_id, directory in hints.trees if root_id == root.id]
             try:
-                await follow(self._recorder, root, places)
+                self.stats.announced_changes += await follow(self._recorder, root, places, trees)
             except RootUnhealthy as error:
                 await self._unhealthy(root, error)
             except RootForgotten:
                 continue
 
     async def _enabled(self) -> list[Root]:
-        return [root for root in await self._roots.all() if root.enabled]
+        enabled = [root for root in await self._roots.all() if root.enabled]
+        self._root_ids = {root.id for root in enabled}
+        return enabled

@@ -12,9 +12,12 @@ class ScannerSettings(BaseModel):
         60.0,
         ge=0.1,
         le=86400 * 366,
-        description="Seconds between full scans; unless set, stretched until scanning costs 5 % of a core.",
+        description="Seconds between full scans; unless set, stretched as long as scanning costs too much.",
     )
     use_filesystem_events: bool = Field(True, description="Let the system tell what changes between scans.")
+    canary_seconds: float = Field(
+        30.0, ge=0.1, le=3600, description="Seconds between two proofs that the system still tells of changes."
+    )
     quiet_seconds: float = Field(
         2.0,
         ge=0.0,

@@ -1,7 +1,7 @@
 """Reading directories: one at a time, streamed, beneath an open root, never through a link. Blocking."""
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 
 from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
@@ -14,7 +14,13 @@ BATCH_ENTRIES = 2000
 BATCH_DIRECTORIES = 500
 
 
-def walk(root: Root, rules: Rules, start: bytes = b"") -> Generator[list[Listing], None, None]:
+BeforeListing = Callable[[bytes, int], None]
+"""Told of every directory, as its path below the root and an open descriptor, right before it is listed."""
+
+
+def walk(
+    root: Root, rules: Rules, start: bytes = b"", before: BeforeListing = lambda directory, fd: None
+) -> Generator[list[Listing], None, None]:
     """Yield the listings of *start* (a directory below the root) and of everything below it, parents first.
 
     Holds one directory's entries and the list of directories still to visit in memory, nothing else.
@@ -27,7 +33,7 @@ def walk(root: Root, rules: Rules, start: bytes = b"") -> Generator[list[Listing
         batch: list[Listing] = []
         entries = 0
         while pending:
-            listing = list_directory(root_fd, pending.pop())
+            listing = list_directory(root_fd, pending.pop(), before)
             batch.append(listing)
             entries += len(listing.entries)
             if root.recursive:
@@ -50,18 +56,20 @@ def _descend(listing: Listing, rules: Rules) -> list[bytes]:
     ]
 
 
-def list_directory(root_fd: int, directory: bytes) -> Listing:
+def list_directory(root_fd: int, directory: bytes, before: BeforeListing = lambda directory, fd: None) -> Listing:
     """Return everything in *directory*; not `complete` where anything in it could not be looked at."""
     entries: list[Snapshot] = []
     problem = None
     try:
-        with opened_directory(root_fd, directory) as fd, os.scandir(fd) as found:
-            for entry in found:
-                try:
-                    entries.append(snapshot_of(os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
-                except OSError as error:
-                    if error.errno not in GONE:
-                        problem = f"cannot look at all names: {error.strerror}"
+        with opened_directory(root_fd, directory) as fd:
+            before(directory, fd)
+            with os.scandir(fd) as found:
+                for entry in found:
+                    try:
+                        entries.append(snapshot_of(os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                    except OSError as error:
+                        if error.errno not in GONE:
+                            problem = f"cannot look at all names: {error.strerror}"
     except OSError as error:
         problem = f"cannot list it: {error.strerror}"
     return Listing(directory, tuple(entries), complete=problem is None, problem=problem)

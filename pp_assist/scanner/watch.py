@@ -1,155 +1,189 @@
-"""The watcher: file system events as hints where to look. It may lose events, and says so where it can notice.
+"""The watcher: where events come from on this system, and how far they can be trusted, root by root."""
 
-watchdog's threads do nothing but put a path into a bounded set. An overflow of the kernel's queue is reported by
-watchdog only as a log record, so we listen to its log.
-"""
-
-import asyncio
 import logging
 import os
-import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
-
-from pp_assist.core.hints import Hints
 from pp_assist.core.model import Root
+from pp_assist.scanner import inotify
+from pp_assist.scanner.filesystems import why_events_are_not_enough
+from pp_assist.scanner.sink import CANARY, Sink
+from pp_assist.scanner.watch_linux import LinuxEvents
+from pp_assist.scanner.watch_others import OtherEvents
 from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
-EVENTS: list[type[FileSystemEvent]] = [
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileMovedEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-]
-"""Without a filter our own reading (open, close) would flood the queue."""
+NOT_YET = "not scanned since the start"
 
-_WATCHDOG_LOG = "watchdog.observers.inotify_c"
+
+class Events(Protocol):
+    """What tells of changes: `watch_linux`, `watch_others`."""
+
+    @property
+    def proves(self) -> bool: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def watch(self, root: Root) -> None: ...
+
+    def unwatch(self, root_id: int) -> None: ...
+
+    def watch_canary(self, directory: bytes) -> None: ...
+
+    def before_listing(self, root: Root, directory: bytes, fd: int) -> None: ...
+
+
+def events_of_this_system(sink: Sink, own: tuple[bytes, ...]) -> Events:
+    """Return the best there is."""
+    return LinuxEvents(sink) if inotify.AVAILABLE else OtherEvents(sink, own)
+
+
+@dataclass(slots=True)
+class Watching:
+    """How far the events of one root can be trusted."""
+
+    root: Root
+    polling: str | None = None
+    """Why events cannot tell everything here: scans must."""
+    behind: str | None = None
+    """Why something may have happened that nobody told us; a scan of the whole root makes up for it."""
+    doubts: int = 0
+    """How often that was so."""
+    doubts_at_scan: int = 0
+    failed: str | None = None
+    """What failed since the last scan began."""
 
 
 class Watcher:
-    """Watches roots and collects hints; `drain` takes them, `woken` tells that there are some."""
+    """Watches roots. All of its methods but `before_listing` belong to the event loop's thread or block it briefly."""
 
-    def __init__(self, own: tuple[bytes, ...]) -> None:
-        self.woken = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._own = tuple(path.rstrip(b"/") + b"/" for path in own)
-        self._lock = threading.Lock()
-        self._hints = Hints()
-        self._watches: dict[int, ObservedWatch] = {}
-        self._failed: dict[int, str] = {}
-        self._observer = Observer()
-        self._log_handler = _OverflowLog(self)
+    def __init__(
+        self, own: tuple[bytes, ...], make: Callable[[Sink, tuple[bytes, ...]], Events] = events_of_this_system
+    ) -> None:
+        self.sink = Sink()
+        self._own = tuple(os.path.realpath(path) for path in own)
+        self._make = make
+        self.events = make(self.sink, self._own)
+        self._watching: dict[int, Watching] = {}
+        self.dead: str | None = "not started"
+        """Why no event at all is to be relied on."""
+        self.canary_passed = False
+        """Since the events began."""
+
+    # -- blocking: called in threads
 
     def start(self) -> None:
-        """Begin; `close` must follow."""
-        self._observer.start()
-        logging.getLogger(_WATCHDOG_LOG).addHandler(self._log_handler)
+        """Begin; `close` must follow. Where that fails, `dead` says why."""
+        try:
+            self.events.start()
+            self.events.watch_canary(self._own[0])
+        except OSError as error:
+            self.dead = f"cannot watch: {error.strerror or error}"
+            log.warning("%s: changes are found by scans only", self.dead)
+        else:
+            self.dead = None
 
     def close(self) -> None:
-        """Stop all threads. Blocking, briefly."""
-        logging.getLogger(_WATCHDOG_LOG).removeHandler(self._log_handler)
-        self._observer.stop()
-        self._observer.join(5)
+        """Stop all threads."""
+        self.events.close()
+
+    def restart(self) -> None:
+        """Begin anew with nothing watched yet: the scans that must follow watch again what they list."""
+        self.events.close()
+        self.canary_passed = False
+        self.events = self._make(self.sink, self._own)
+        self.start()
+        for watching in self._watching.values():
+            self._watch(watching)
 
     def watch(self, root: Root) -> None:
-        """Watch *root* from now on; where that fails, scans alone must do, and `failures` says why. Blocking."""
+        """Watch *root* from its next scan on."""
+        if root.id not in self._watching:
+            watching = self._watching[root.id] = Watching(root, behind=NOT_YET)
+            self.sink.root_ids.add(root.id)
+            watching.polling = why_events_are_not_enough(root.path)
+            self._watch(watching)
+
+    def _watch(self, watching: Watching) -> None:
         try:
-            handler = _Handler(self, root)
-            watch = self._observer.schedule(
-                handler, os.fsdecode(root.path), recursive=root.recursive, event_filter=EVENTS
-            )
+            self.events.watch(watching.root)
         except OSError as error:
-            reason = f"cannot watch it: {error.strerror or error}"
-            if self._failed.get(root.id) != reason:  # said once, tried at every scan
-                log.warning("cannot watch %s: %s", display(root.path), error)
-            self._failed[root.id] = reason
-        else:
-            self._watches[root.id] = watch
-            self._failed.pop(root.id, None)
+            self._fails(watching, error)
 
     def unwatch(self, root_id: int) -> None:
-        """Stop watching a root. Blocking."""
-        watch = self._watches.pop(root_id, None)
-        if watch is not None:
-            self._observer.unschedule(watch)
+        """Stop watching a root."""
+        self.sink.root_ids.discard(root_id)
+        if self._watching.pop(root_id, None) is not None:
+            self.events.unwatch(root_id)
+
+    def touch_canary(self) -> None:
+        """Make an event.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        path = os.path.join(self._own[0], CANARY)
+        with open(path, "ab" if self.events.proves else "wb") as file:  # closing is an event, and writes nothing
+            file.write(b"" if self.events.proves else b"x")
+
+    def before_listing(self, root: Root, directory: bytes, fd: int) -> None:
+        """Watch a directory that a walk is about to list. Called in the walks' threads."""
+        watching = self._watching.get(root.id)
+        if watching is not None and watching.failed is None and self.dead is None:
+            try:
+                self.events.before_listing(root, directory, fd)
+            except OSError as error:
+                self._fails(watching, error)
+
+    def _fails(self, watching: Watching, error: OSError) -> None:
+        reason = f"cannot watch it: {error.strerror or error}"
+        if watching.polling != reason:  # said once, tried at every scan
+            log.warning("cannot watch %s: %s", display(watching.root.path), error.strerror or error)
+        watching.polling = watching.failed = reason
+
+    # -- what is to be relied on
+
+    def distrust(self, root_id: int, reason: str) -> None:
+        """Note that events of a root were lost, or may have been."""
+        if watching := self._watching.get(root_id):
+            watching.behind = reason
+            watching.doubts += 1
+
+    def scan_begins(self, root: Root) -> None:
+        """Note that a scan of the whole of *root* begins; what could not be watched is tried again."""
+        if watching := self._watching.get(root.id):
+            watching.doubts_at_scan = watching.doubts
+            watching.failed = None
+
+    def scan_ends(self, root: Root) -> None:
+        """Note that the scan has ended well: it saw all that happened before it began."""
+        if watching := self._watching.get(root.id):
+            if watching.doubts == watching.doubts_at_scan:
+                watching.behind = None
+            watching.polling = watching.failed or why_events_are_not_enough(root.path)
+
+    def condition(self, root_id: int) -> tuple[str, str | None]:
+        """Return (healthy, behind or polling; the reason)."""
+        watching = self._watching.get(root_id)
+        if watching is None or self.dead:
+            return "polling", self.dead
+        if watching.polling:
+            return "polling", watching.polling
+        return ("behind", watching.behind) if watching.behind else ("healthy", None)
 
     @property
     def watched(self) -> set[int]:
-        """Ids of the roots whose events reach us, as far as we know."""
-        return set(self._watches) if self._observer.is_alive() else set()
+        """Ids of the roots whose events reach us."""
+        return {root_id for root_id, of in self._watching.items() if not of.polling} if not self.dead else set()
 
-    @property
-    def failures(self) -> dict[int, str]:
-        """Why roots are not watched."""
-        return dict(self._failed)
-
-    def drain(self) -> Hints:
-        """Take all hints collected so far."""
-        self.woken.clear()
-        with self._lock:
-            hints, self._hints = self._hints, Hints()
-        return hints
-
-    def note(self, root: Root, path: bytes, closed: bool) -> None:
-        """Note an event at the absolute *path*. Called from watchdog's threads."""
-        if path.startswith(self._own):
-            return
-        relative = path[len(root.path) :].lstrip(b"/")
-        with self._lock:
-            first = not self._hints
-            self._hints.add(root.id, relative, closed)
-        if first:
-            self._wake()
-
-    def distrust_all(self, reason: str) -> None:
-        """Note that events were lost: every watched root must be scanned. Called from any thread."""
-        with self._lock:
-            for root_id in self._watches:
-                self._hints.distrust(root_id, reason)
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self.woken.set)
-        except RuntimeError:  # the loop has ended before watchdog's thread
-            log.debug("a late event after the end")
-
-
-class _Handler(FileSystemEventHandler):
-    def __init__(self, watcher: Watcher, root: Root) -> None:
-        self._watcher = watcher
-        self._root = root
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        closed = isinstance(event, FileClosedEvent | FileMovedEvent)
-        self._watcher.note(self._root, os.fsencode(event.src_path), isinstance(event, FileClosedEvent))
-        if event.dest_path:
-            self._watcher.note(self._root, os.fsencode(event.dest_path), closed)
-
-
-class _OverflowLog(logging.Handler):
-    """Turns watchdog's log record about lost events into a scan."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__(logging.WARNING)
-        self._watcher = watcher
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._watcher.distrust_all(f"the watcher lost events: {record.getMessage()}")
+    def proven(self, root_id: int) -> bool:
+        """Say whether events certainly tell of everything that happens in a root."""
+        return self.events.proves and self.canary_passed and self.condition(root_id)[0] == "healthy"

@@ -11,7 +11,7 @@ from pp_assist.core.lifecycle import after_hash, was_sent
 from pp_assist.core.model import Claim, FileState, Hashed, Location, Stage, Stat, Stored
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import eligible_at_ms, is_racy
-from pp_assist.core.schedule import next_scan_after_s
+from pp_assist.core.schedule import Plan, next_scan_after_s
 
 S = 1_000_000_000
 NOW_MS = 1_700_000_000_000
@@ -127,28 +127,88 @@ def test_the_breaker_never_waits_longer_than_half_a_minute() -> None:
 
 def test_events_boil_down_to_names_per_directory() -> None:
     hints = Hints()
-    for path, closed in [(b"d/a", False), (b"d/a", True), (b"d/a", False), (b"b", False), (b"", False)]:
-        hints.add(1, path, closed)
+    for directory, name, closed in [(b"d", b"a", False), (b"d", b"a", True), (b"d", b"a", False), (b"", b"b", False)]:
+        hints.add(1, directory, name, closed)
     assert hints.names == {(1, b"d"): {b"a": True}, (1, b""): {b"b": False}}
 
 
 def test_too_many_events_become_one_scan() -> None:
     hints = Hints()
     for number in range(MAX_HINTS + 10):
-        hints.add(1, b"%d" % number, False)
-    hints.add(2, b"x", False)
+        hints.add(1, b"%d" % number, b"x", False)
+    hints.add(2, b"", b"x", False)
     assert list(hints.suspect) == [1]
     assert hints.names == {(2, b""): {b"x": False}}
+    hints = Hints()
+    for number in range(MAX_HINTS + 10):
+        hints.add_tree(1, b"%d" % number)
+    assert list(hints.suspect) == [1]
+    assert not hints.trees
+
+
+def test_any_number_of_events_in_one_directory_is_one_listing() -> None:
+    hints = Hints()
+    for number in range(3 * MAX_HINTS):
+        hints.add(1, b"d", b"%d" % number, False)
+    assert not hints.suspect
+    assert hints.count == len(hints.names[1, b"d"]) == MAX_HINTS
+    assert hints.announces(1, b"d", b"not among those remembered")
+
+
+def test_what_was_announced_is_a_name_or_lies_in_a_tree_that_came() -> None:
+    hints = Hints()
+    hints.add(1, b"d", b"x", False)
+    hints.add_tree(1, b"a/b")
+    for told, where in [(True, (b"d", b"x")), (False, (b"d", b"y")), (True, (b"a/b/c", b"z")), (False, (b"a", b"z"))]:
+        assert hints.announces(1, *where) is told
+        assert not hints.announces(2, *where)
 
 
 @pytest.mark.parametrize(
-    ("interval", "explicit", "took", "expected"),
-    [(60, False, 0.1, 60), (60, False, 6, 120), (60, False, 1e6, 3600), (60, True, 600, 60), (7200, False, 1, 7200)],
+    ("interval", "explicit", "took", "proven", "expected"),
+    [
+        (60, False, 0.1, False, 60),
+        (60, False, 6, False, 120),
+        (60, False, 1e6, False, 3600),
+        (60, True, 600, False, 60),
+        (60, True, 600, True, 60),
+        (7200, False, 1, False, 7200),
+        (60, False, 0.01, True, 60),
+        (60, False, 0.5, True, 1000),
+        (60, False, 6, True, 3600),
+    ],
 )
-def test_scanning_stretches_to_a_twentieth_of_a_core(
-    interval: float, explicit: bool, took: float, expected: float
+def test_scanning_costs_a_twentieth_of_a_core_and_hardly_anything_while_events_are_proven(
+    interval: float, explicit: bool, took: float, proven: bool, expected: float
 ) -> None:
-    assert next_scan_after_s(interval, explicit, took) == expected
+    assert next_scan_after_s(interval, explicit, took, proven) == expected
+
+
+def test_what_is_due_depends_on_what_is_proven_now() -> None:
+    plan = Plan(60, explicit=False)
+    plan.begin(5)
+    assert plan.full_ms(proven=True) == 5
+    plan.scanned_all(500, 1000)
+    assert plan.next_ms(proven=True) == 1_001_000
+    assert plan.next_ms(proven=False) == 61_000
+
+
+def test_a_doubtful_root_is_scanned_at_once_and_again_and_again_only_with_pauses() -> None:
+    plan = Plan(3600, explicit=True)
+    plan.scanned_all(0, 0)
+    plan.rescan(1, 100)
+    plan.rescan(2, 200)
+    assert plan.next_ms(proven=False) == 100
+    assert plan.ripe(150) == {1}
+    assert plan.ripe(300) == {2}
+    plan.scanned(1, took_ms=10, now_ms=400)
+    plan.scanned(2, took_ms=10_000, now_ms=400)
+    for root_id in (1, 2, 1, 2):
+        plan.rescan(root_id, 500)
+    assert not plan.ripe(599)
+    assert plan.ripe(600) == {1}
+    assert plan.next_ms(proven=False) == 60_400
+    assert plan.ripe(60_400) == {2}
 
 
 def test_a_rate_is_that_of_the_last_ten_seconds() -> None:

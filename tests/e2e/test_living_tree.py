@@ -110,7 +110,7 @@ def touch(made: World, path: bytes) -> None:
     os.utime(path, ns=(10**18, 10**18 + 1))
 
 
-BY_EVENTS: list[Operation] = [
+OPERATIONS: list[Operation] = [
     edit,
     append,
     truncate,
@@ -124,8 +124,10 @@ BY_EVENTS: list[Operation] = [
     move_out,
     turn_into_a_folder,
     write_slowly,
+    truncate_by_name,
+    change_the_mode,
+    touch,
 ]
-BY_SCANS = [*BY_EVENTS, truncate_by_name, change_the_mode, touch]
 
 
 def do_everything(made: World, operations: list[Operation]) -> dict[str, float]:
@@ -143,19 +145,19 @@ def do_everything(made: World, operations: list[Operation]) -> dict[str, float]:
 
 
 def test_every_kind_of_change_arrives_within_seconds_by_events(make_world: MakeWorld) -> None:
-    print(do_everything(make_world(**RARE_SCANS), BY_EVENTS))
+    print(do_everything(make_world(**RARE_SCANS), OPERATIONS))
 
 
 def test_all_changes_at_once_arrive_by_scans_alone(make_world: MakeWorld) -> None:
     made = make_world(**NO_EVENTS)
     rng = random.Random(3)
     for number in range(5):
-        for operation in BY_SCANS:
+        for operation in OPERATIONS:
             made.write(f"{number}/{operation.__name__}", content(rng, 200))
     made.begin()
     made.finish()
     for number in range(5):
-        for operation in BY_SCANS:
+        for operation in OPERATIONS:
             if operation is not move_into_a_new_folder:
                 operation(made, made.path(f"{number}/{operation.__name__}"))
     made.soon_equal(30)

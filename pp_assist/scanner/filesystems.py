@@ -1,0 +1,37 @@
+"""File systems on which others change things without this machine's kernel being told."""
+
+import os
+
+FOREIGN = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "coda", "lustre", "gfs2", "ocfs2"}
+FOREIGN |= {"virtiofs", "vboxsf", "vmhgfs", "prl_fs", "fuse"}
+
+MOUNTS = "/proc/self/mountinfo"
+
+
+def why_events_are_not_enough(path: bytes, mounts: str = MOUNTS) -> str | None:
+    """Return why changes of the directory *path* may come without an event, or None. Blocking, briefly."""
+    kind = file_system(path, mounts)
+    if kind in FOREIGN or kind.startswith("fuse."):
+        return f"on {kind}, what others change is not told"
+    return None
+
+
+def file_system(path: bytes, mounts: str = MOUNTS) -> str:
+    """Return the type of the file system that *path* (absolute, without links) is on; empty where nobody says."""
+    best, kind = b"", ""
+    try:
+        with open(mounts, "rb") as lines:
+            for line in lines:
+                left, _, right = line.partition(b" - ")
+                point = _unescaped(left.split()[4])
+                if len(point) >= len(best) and (path + b"/").startswith(point.rstrip(b"/") + b"/"):
+                    best, kind = point, os.fsdecode(right.split()[0])
+    except (OSError, IndexError):
+        return ""
+    return kind
+
+
+def _unescaped(text: bytes) -> bytes:
+    for escaped, plain in ((rb"\040", b" "), (rb"\011", b"\t"), (rb"\012", b"\n"), (rb"\134", b"\\")):
+        text = text.replace(escaped, plain)
+    return text
