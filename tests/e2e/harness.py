@@ -526,6 +526,16 @@ class World:
         assert_server_equals_tree(self.server, self.tree)
         return took
 
+    def approve_deletions(self, count: int) -> None:
+        """Wait until so many deletions are held, and let them go ahead, as a person would."""
+        settled(lambda: [] if [each["count"] for each in self._held()] == [count] else [count], 15.0)
+        (held,) = self._held()
+        self.daemon.ask("POST", f"/deletions/{held['id']}/approve", {"count": count})
+
+    def _held(self) -> list[Any]:
+        found: list[Any] = self.daemon.ask("GET", "/deletions")["held"]
+        return found
+
     def finish(self, timeout_s: float = 60.0) -> int:
         """Wait until all is done, and prove it; return the number of files."""
         self.daemon.finish(self.tree, timeout_s=timeout_s)

@@ -178,6 +178,7 @@ def test_folders_come_and_go_whole(make_world: MakeWorld) -> None:
     os.rename(made.path("renamed/a"), made.path("a"))
     made.soon_equal()
     os.rename(made.path("a"), outside + b"2")
+    made.approve_deletions(20)
     made.soon_equal()
     assert made.daemon.finish(made.tree) < 10
 
