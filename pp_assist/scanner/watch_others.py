@@ -3,6 +3,7 @@
 It may lose events without a word, so nothing is proven by it: scans stay frequent.
 """
 
+import logging
 import os
 
 from watchdog.events import (
@@ -35,6 +36,9 @@ EVENTS: list[type[FileSystemEvent]] = [
 ]
 """Without a filter our own reading (open, close) would flood the queue."""
 
+_WATCHDOG_LOG = "watchdog.observers.inotify_c"
+"""Where watchdog, on a Linux without /proc, says that the kernel's queue overflowed; it says so nowhere else."""
+
 
 class OtherEvents:
     """Watches roots and notes in *sink* what happens in them."""
@@ -46,13 +50,16 @@ class OtherEvents:
         self._own = tuple(path.rstrip(b"/") + b"/" for path in own)
         self._watches: dict[int, ObservedWatch] = {}
         self._observer = Observer()
+        self._log_handler = _OverflowLog(sink)
 
     def start(self) -> None:
         """Begin; `close` must follow."""
         self._observer.start()
+        logging.getLogger(_WATCHDOG_LOG).addHandler(self._log_handler)
 
     def close(self) -> None:
         """Stop all threads. Blocking, briefly."""
+        logging.getLogger(_WATCHDOG_LOG).removeHandler(self._log_handler)
         self._observer.stop()
         self._observer.join(5)
 
@@ -114,3 +121,15 @@ class _CanaryHandler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         self._sink.canary(os.path.basename(os.fsencode(event.src_path)))
+
+
+class _OverflowLog(logging.Handler):
+    """Turns watchdog's log record about lost events into a scan."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(logging.WARNING)
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._sink.noting():
+            self._sink.lost(f"events were lost: {record.getMessage()}")

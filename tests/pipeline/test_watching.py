@@ -15,9 +15,10 @@ import pytest
 from pair import DEADLINE_S, Pair, noise, running_pair, write
 
 from pp_assist.core.model import FileState, Stage
-from pp_assist.scanner import guard, scanner
+from pp_assist.scanner import guard, inotify, scanner
 from pp_assist.scanner.filesystems import file_system, why_events_are_not_enough
 from pp_assist.scanner.watch_linux import LinuxEvents
+from pp_assist.scanner.watch_others import OtherEvents
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
 
@@ -365,3 +366,22 @@ def test_file_systems_that_others_write_to(tmp_path: Path, path: bytes, kind: st
     assert file_system(path, str(mounts)) == kind
     assert bool(why_events_are_not_enough(path, str(mounts))) is foreign
     assert why_events_are_not_enough(path, str(tmp_path / "none")) is None
+
+
+@pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+async def test_without_inotify_events_are_used_and_never_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other systems have (watchdog) runs here, too."""
+    monkeypatch.setattr(inotify, "AVAILABLE", False)
+    async with watching_pair(tmp_path, canary_seconds=0.1) as pair:
+        assert pair.daemon
+        watcher = pair.daemon.scanner._watcher
+        assert watcher is not None
+        assert isinstance(watcher.events, OtherEvents)
+        await until(lambda: watcher.canary_passed)
+        assert not watcher.proven(1)
+        write(pair.tree / "a" / "b" / "file", "x")
+        await heard(pair)
+        (pair.tree / "a").rename(pair.tree / "c")
+        await heard(pair)
