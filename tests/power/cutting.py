@@ -451,8 +451,8 @@ class Outcome:
     disks: int = 0
     acknowledged: int = 0
     versions_read_at_the_end: int = 0
-    phases: Counter[str] = field(default_factory=Counter)
-    packs: Counter[str] = field(default_factory=Counter)
+    phases: dict[str, int] = field(default_factory=dict)
+    packs: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -467,8 +467,8 @@ def cut_many(seed: int, cuts: int, seconds: float, per_disk: int = 100, say: Cal
             total.acknowledged += sum(1 for _ in one.oracle.acked())
             total.cuts += one.rounds
             total.disks += 1
-            total.phases += one.phases
-            total.packs += one.compacted()
+            total.phases = dict(Counter(total.phases) + one.phases)
+            total.packs = dict(Counter(total.packs) + one.compacted())
         total.seconds = round(time.monotonic() - began, 1)
         say(f"{total.seconds:6.1f} s  {total.cuts} cuts, {total.acknowledged} versions acknowledged")
     return total

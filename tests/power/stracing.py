@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ class Straced:
 
     kills: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    answers: Counter[str] = field(default_factory=Counter)
+    answers: dict[str, int] = field(default_factory=dict)
     acknowledged: int = 0
     contents_read_at_the_end: int = 0
 
@@ -134,10 +133,11 @@ class _Rounds:
         assert process is not None
         tracer = Tracer(process.pid, calls, fault, self._log)
         try:
-            asyncio.run(self._one_of_each())
+            undisturbed = asyncio.run(self._one_of_each())
         finally:
             process.poll()  # a dead one is taken notice of first: strace may wait for that
-            struck = tracer.detach()
+            reported = tracer.detach()
+        struck = reported or not undisturbed
         if struck and "SIGKILL" in fault:
             process.wait(10)
         if process.poll() is not None:
@@ -146,8 +146,8 @@ class _Rounds:
         asyncio.run(self._finish())
         return struck
 
-    async def _one_of_each(self) -> None:
-        """Upload something in chunks, do several things at once, and delete something."""
+    async def _one_of_each(self) -> bool:
+        """Upload something in chunks, do several things at once, and delete something; say whether all went well."""
         async with self._speaking() as http:
             customer = self._customer(http, excused=True)
             try:
@@ -155,7 +155,10 @@ class _Rounds:
                 await customer.batch(customer.some_operations(4))
                 await customer.delete([customer.gone("/large")])
             except Lost as lost:
-                self.found.answers[str(lost).rpartition(" ")[2] or "no answer"] += 1
+                said = str(lost).rpartition(" ")[2] or "no answer"
+                self.found.answers[said] = self.found.answers.get(said, 0) + 1
+                return False
+        return True
 
     async def _finish(self) -> None:
         async with self._speaking() as http:
