@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     add = command("add", _add, "watch a folder")
     add.add_argument("path")
     add.add_argument("--no-recursive", action="store_true", help="only the files directly in it")
+    add.add_argument(
+        "--exclude", action="append", metavar="PATTERN", help="leave this out, as .gitignore would; again for more"
+    )
     add.add_argument("--archive", action="store_true", help="never tell the server that a file was deleted")
     command("paths", _paths, "list the watched folders")
     rm = command("rm", _rm, "stop watching a folder; the server keeps everything")
@@ -170,7 +173,8 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
 
 def _add(args: argparse.Namespace) -> int:
     policy = "archive" if args.archive else "mirror"
-    answer = ask(args, "POST", "/paths", {**named(args.path), "recursive": not args.no_recursive, "policy": policy})
+    wanted = {"recursive": not args.no_recursive, "policy": policy, "exclude": args.exclude or []}
+    answer = ask(args, "POST", "/paths", named(args.path) | wanted)
     show(args, answer, lambda: [f"watching {answer['path']} (id {answer['id']})"])
     return OK
 

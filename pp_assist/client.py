@@ -114,8 +114,9 @@ def _found(path: bytes) -> Iterator[Claim]:
         for listing in batch:
             if listing.problem:
                 print(f"pp_client: {display(listing.directory)}: {listing.problem}", file=sys.stderr)
+            judge = rules.judge(listing)
             for entry in listing.entries:
-                if entry.kind is Kind.FILE and not rules.excluded(entry):
+                if entry.kind is Kind.FILE and not rules.excluded(entry, judge):
                     yield _claim(Location(0, resolved, device, inode, listing.directory, entry.name, folder))
 
 

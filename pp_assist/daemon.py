@@ -61,6 +61,7 @@ class Daemon:
     roots: RootsTable
     servers: ServersTable
     queues: Queues
+    recorder: Recorder
     scanner: Scanner
     checksums: ChecksumPool
     uploader: Uploader
@@ -93,12 +94,12 @@ async def build(
         queues = Queues(db, clock)
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
-        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own)
+        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules)
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, quiet_ms, clock, pools.hashing)
         link = ServerLink(db, servers, host, settings.uploader, clock, http)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending)
-        yield Daemon(settings, db, roots, servers, queues, scanner, checksums, uploader, link, clock, pools)
+        yield Daemon(settings, db, roots, servers, queues, recorder, scanner, checksums, uploader, link, clock, pools)
 
 
 def _uploader(
@@ -261,6 +262,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         upload_obstacle=lambda: daemon.link.reason,
         running=lambda: stages.running,
         resolve=resolve,
+        rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
         check_server=check_server,
         config=lambda: _dump(settings),

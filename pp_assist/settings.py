@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pp_assist.checksum.checksum import ChecksumSettings
 from pp_assist.http import is_loopback
-from pp_assist.scanner.settings import ScannerSettings
+from pp_assist.scanner.settings import RulesSettings, ScannerSettings
 from pp_assist.uploader.link import UploaderSettings
 
 PREFIX = "PP_ASSIST_"
@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     api: ApiSettings = Field(default_factory=ApiSettings)
     scanner: ScannerSettings = Field(default_factory=ScannerSettings)
+    rules: RulesSettings = Field(default_factory=RulesSettings)
     checksum_calculator: ChecksumSettings = Field(default_factory=ChecksumSettings)
     uploader: UploaderSettings = Field(default_factory=UploaderSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)

@@ -27,6 +27,7 @@ def router(services: Services) -> APIRouter:
         counts = await services.roots.file_counts()
         return [
             _path(root, counts.get(root.id, 0), services.scanner.condition(root.id))
+            | {"rule_problems": [problem._asdict() for problem in services.rule_problems(root.id)]}
             for root in await services.roots.all()
         ]
 
@@ -52,10 +53,10 @@ def router(services: Services) -> APIRouter:
         async with adding:  # what is checked must still be so when it is written
             _check_overlap(await services.roots.all(), shown, resolved, services.own_paths)
             root = await services.roots.add(
-                resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy
+                resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy, body.exclude
             )
         await services.scanner.root_added(root)
-        return _path(root, 0, services.scanner.condition(root.id))
+        return _path(root, 0, services.scanner.condition(root.id)) | {"rule_problems": []}
 
     @routes.delete("/paths/{path_id}")
     async def delete_path(path_id: RowId) -> dict[str, Any]:
@@ -130,6 +131,7 @@ def _path(root: Root, file_count: int, condition: tuple[str, str | None]) -> dic
         "last_scanned_at": iso_or_none(root.last_scanned_at_ms),
         "file_count": file_count,
         "policy": root.policy,
+        "exclude": list(root.exclude),
         "status": status,
         "reason": reason,
     }

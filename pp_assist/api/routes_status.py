@@ -161,6 +161,7 @@ def _file(row: FileRow, hostname: str) -> dict[str, Any]:
         "uploaded_at": iso_or_none(row.stored_at_ms),
         "gen": row.gen,
         "reason": row.rule or row.work_reason,
+        "rule": None if row.written is None else row.written._asdict(),
         "last_error": row.last_error,
         "retry_at": iso_or_none(row.eligible_at_ms) if row.work_state == WorkState.BACKOFF else None,
     }

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from pp_assist.core.patterns import checked
 from pp_assist.core.trust import parse_fingerprint
 
 
@@ -26,6 +27,8 @@ class AddPath(Body):
     recursive: bool = True
     policy: Literal["mirror", "archive"] = "mirror"
     """What the server is told of deletions: archive, nothing."""
+    exclude: Annotated[list[Annotated[str, AfterValidator(checked)]], Field(max_length=1000)] = []
+    """Patterns of what is left out in it."""
 
 
 class TriggerScan(Body):

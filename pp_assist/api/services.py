@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pp_assist.clock import Clock
 from pp_assist.core.model import Root
+from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.report import Report
@@ -87,6 +88,8 @@ class Services:
     """Component → whether it works (False: it crashed, and is about to be restarted)."""
     resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]
     """A folder's path with links resolved, and its (device, inode); raises OSError."""
+    rule_problems: Callable[[int], list[Problem]]
+    """Lines of the `.ppignore` files of a root that mean nothing."""
     own_paths: tuple[bytes, ...]
     check_server: Callable[[str, Trust], str]
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pp_assist.core.model import TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
 from pp_assist.core.rest import eligible_at_ms
-from pp_assist.core.rules import Rules
+from pp_assist.core.rules import LeftOut, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ class Changes:
     """Looks untouched, hash again all the same: its generation stays unless the content differs."""
     sooner: list[tuple[KnownFile, int]] = field(default_factory=list)
     """Already waiting, and closed by its writer: may be hashed earlier."""
-    set_aside: list[tuple[KnownFile | None, Snapshot, FileState, str]] = field(default_factory=list)
-    """Excluded or unsupported: (row or None, entry, state, reason)."""
+    set_aside: list[tuple[KnownFile | None, Snapshot, FileState, LeftOut]] = field(default_factory=list)
+    """Excluded or unsupported: (row or None, entry, state, why)."""
     vanished: list[KnownFile] = field(default_factory=list)
     """Missing; a server may have it: look again before believing it."""
     forgotten: list[KnownFile] = field(default_factory=list)
-    """Missing; no server ever heard of it."""
+    """Missing; no server ever heard of it, or it was excluded."""
     directories: list[bytes] = field(default_factory=list)
     """Names of the directories to descend into."""
     vanished_directories: list[bytes] = field(default_factory=list)
     """Names of directories known before and missing now."""
+    excluded_directories: list[tuple[bytes, LeftOut]] = field(default_factory=list)
+    """Directories known before that a pattern leaves out now, with all below them. Nothing is deleted by that."""
     unchanged: int = 0
 
     def names(self) -> list[bytes]:
@@ -63,18 +65,22 @@ def compare(
     """Return what *listing* changes in what is *known* about its directory."""
     changes = Changes()
     present: set[bytes] = set()
+    before = frozenset(known_directories)
     all_out = rules.leaves_out_all(listing.entries)
+    judge = rules.judge(listing)
     for entry in listing.entries:
         row = known.get(entry.name)
-        if rule := all_out or rules.excluded(entry):
-            _set_aside(changes, row, entry, FileState.EXCLUDED, rule)
+        if out := all_out or rules.excluded(entry, judge):
+            is_news = _set_aside(changes, row, entry, FileState.EXCLUDED, out)
+            if is_news and out.rule and entry.kind is Kind.DIR and entry.name in before:
+                changes.excluded_directories.append((entry.name, out))
         elif why := rules.unsupported(listing.directory, entry):
-            _set_aside(changes, row, entry, FileState.UNSUPPORTED, why)
+            _set_aside(changes, row, entry, FileState.UNSUPPORTED, LeftOut(why))
         elif entry.kind is Kind.DIR:
             changes.directories.append(entry.name)
             present.add(entry.name)
             if row is not None:
-                _missing(changes, row)  # a directory stands where the file was
+                _missing(changes, row)  # a directory stands where the file was, or it was excluded
             continue
         elif row is None:
             changes.new.append((entry, _eligible(entry, listing, look)))
@@ -89,7 +95,7 @@ def compare(
         # a link in a directory's place may lead to the very same files: that is no deletion
         kept = {entry.name for entry in listing.entries if entry.kind in (Kind.DIR, Kind.SYMLINK)}
         changes.vanished_directories = [
-            name for name in known_directories if name not in kept and (asked is None or name in asked)
+            name for name in before if name not in kept and (asked is None or name in asked)
         ]
     return changes
 
@@ -124,15 +130,18 @@ def _eligible(entry: Snapshot, listing: Listing, look: Look) -> int:
     return eligible_at_ms(entry.stat, look.now_ms, look.quiet_ms, entry.name in listing.closed)
 
 
-def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: FileState, reason: str) -> None:
-    if row is None or (row.state, row.reason) != (state, reason):
-        changes.set_aside.append((row, entry, state, reason))
+def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: FileState, out: LeftOut) -> bool:
+    """Note that *entry* is not stored, and why; say whether that is news."""
+    is_news = row is None or (row.state, row.reason, row.rule) != (state, *out)
+    if is_news:
+        changes.set_aside.append((row, entry, state, out))
+    return is_news
 
 
 def _missing(changes: Changes, row: KnownFile) -> None:
     if row.state is FileState.VANISHED and row.stage is not None:
         return
-    if row.may_be_on_server:
+    if row.may_be_on_server and row.state is not FileState.EXCLUDED:  # leaving out never deletes, later neither
         changes.vanished.append(row)
     else:
         changes.forgotten.append(row)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pp_assist.core.patterns import Level, Problem, Rule
 from pp_assist.core.trust import Trust
 
 
@@ -87,16 +88,6 @@ def is_directory(seen: object) -> bool:
     return isinstance(seen, Snapshot) and seen.kind is Kind.DIR
 
 
-class Rule(NamedTuple):
-    """What a person wrote that leaves something out, and where."""
-
-    pattern: str
-    source: str
-    """setting, root, or the absolute path of a .ppignore (as it is shown to people)."""
-    line: int | None
-    """From 1; in a list of patterns, the place in the list. None for a setting that is no list."""
-
-
 @dataclass(frozen=True, slots=True)
 class Root:
     """A watched folder (the API calls it a path)."""
@@ -137,6 +128,10 @@ class Listing:
     closed: frozenset[bytes] = frozenset()
     """Names whose writer has just closed them."""
     problem: str | None = None
+    levels: tuple[Level, ...] = ()
+    """The patterns that count in the directory, outermost first."""
+    rule_problems: tuple[Problem, ...] = ()
+    """Lines of its `.ppignore` that count for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +152,8 @@ class KnownFile:
     seen: Stat | None
     """As the scanner last saw it, while it waits to be hashed."""
     eligible_at_ms: int | None
+    rule: Rule | None = None
+    """What a person wrote that leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)

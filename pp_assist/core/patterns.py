@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from pp_assist.core.model import Rule
-
 IGNORE_NAME = b".ppignore"
 MAX_IGNORE_BYTES = 1 << 20
 """More than that is no list of patterns."""
@@ -27,6 +25,16 @@ _REGEX_SETS = re.compile(r"\\.|(\[\^?\]?[^\]]*\])", re.DOTALL)
 _EVERYTHING, _EVERY_FOLDER = ".", ("/", "(?P<ps_d>/)")  # pathspec's short ways to say so
 
 
+class Rule(NamedTuple):
+    """What a person wrote that leaves something out, and where."""
+
+    pattern: str
+    source: str
+    """setting, root, or the absolute path of a `.ppignore` (as it is shown to people)."""
+    line: int | None
+    """From 1; of a list of patterns, the place in the list. None for a setting that is no list."""
+
+
 class BadPattern(ValueError):
     """A pattern means nothing; the message says why."""
 
@@ -35,7 +43,8 @@ class Problem(NamedTuple):
     """A line of a `.ppignore` that counts for nothing."""
 
     source: str
-    line: int
+    line: int | None
+    """None: the whole of it."""
     pattern: str
     text: str
 
@@ -79,15 +88,15 @@ class Judge:
     """All patterns that count in one directory, prepared: asking for a name costs little, and nothing without any."""
 
     def __init__(self, levels: Sequence[Level], directory: bytes) -> None:
-        self._levels = [(level.patterns, _below(level.base, directory)) for level in reversed(levels) if level.patterns]
+        self.levels = [(level.patterns, _below(level.base, directory)) for level in reversed(levels) if level.patterns]
 
     def __bool__(self) -> bool:
-        return bool(self._levels)
+        return bool(self.levels)
 
     def rule(self, name: bytes, is_folder: bool) -> Rule | None:
         """Return the rule that leaves *name* out, or None. The deepest source that says anything decides."""
         text = decode(name) + "/" if is_folder else decode(name)
-        for patterns, prefix in self._levels:
+        for patterns, prefix in self.levels:
             if found := patterns.find(prefix + text):
                 return found.rule if found.leaves_out else None
         return None
@@ -112,12 +121,13 @@ def parse(lines: Iterable[str], source: str) -> tuple[PatternList, list[Problem]
         text = _trimmed(line)
         if not text or text.startswith("#"):
             continue
+        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         try:
             regex = translate(text)
         except BadPattern as error:
-            problems.append(Problem(source, number, text, str(error)))
+            problems.append(Problem(source, number, shown, str(error)))
         else:
-            patterns.append(Pattern(Rule(text, source, number), not text.startswith("!"), regex))
+            patterns.append(Pattern(Rule(shown, source, number), not text.startswith("!"), regex))
     return PatternList(patterns), problems
 
 
@@ -144,8 +154,9 @@ def checked(pattern: str) -> str:
     if not text or text.startswith("#") or "\n" in text or "\0" in text:
         raise BadPattern(f"{pattern!r}: no pattern")
     try:
+        text.encode()
         translate(text)
-    except BadPattern as error:
+    except ValueError as error:
         raise BadPattern(f"{pattern!r}: {error}") from error
     return pattern
 

@@ -2,11 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from pp_assist.core.model import Kind, Snapshot
+from pp_assist.core.model import Kind, Listing, Snapshot
+from pp_assist.core.patterns import Judge, Level, Rule
 from pp_server.wire.names import MAX_PATH_BYTES, SERVER_DATA_MARK
 
 SYSTEM_JUNK = frozenset({b".DS_Store", b"Thumbs.db", b"lost+found"})
+
+
+class LeftOut(NamedTuple):
+    """Why a name is left out."""
+
+    reason: str
+    """A stable word."""
+    rule: Rule | None = None
+    """What a person wrote, where it is not a rule of our own."""
+
+
+OWN_DIRECTORY = LeftOut("own_directory")
+JUNK = LeftOut("system_junk")
+OTHER_FILE_SYSTEM = LeftOut("other_file_system")
+SERVER_DATA = LeftOut("server_data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +34,32 @@ class Rules:
     root_device: int
     root_length: int
     """Bytes of the root's path as shown, for the limit on whole paths."""
+    levels: tuple[Level, ...] = ()
+    """The patterns that count everywhere in the root, outermost first."""
 
-    def excluded(self, entry: Snapshot) -> str | None:
-        """Return the name of the rule that leaves *entry* out, or None."""
-        if entry.kind is Kind.DIR and (entry.stat.device, entry.stat.inode) in self.own:
-            return "own_directory"
+    def excluded(self, entry: Snapshot, judge: Judge) -> LeftOut | None:
+        """Return the rule that leaves *entry* out, or None. *judge* has the patterns of its directory."""
+        is_folder = entry.kind is Kind.DIR
+        if is_folder and (entry.stat.device, entry.stat.inode) in self.own:
+            return OWN_DIRECTORY
         if entry.name in SYSTEM_JUNK:
-            return "system_junk"
-        if entry.kind is Kind.DIR and entry.stat.device != self.root_device:
-            return "other_file_system"
+            return JUNK
+        if is_folder and entry.stat.device != self.root_device:
+            return OTHER_FILE_SYSTEM
+        if judge.levels and (rule := judge.rule(entry.name, is_folder)):
+            return LeftOut("pattern", rule)
         return None
 
     @staticmethod
-    def leaves_out_all(entries: Iterable[Snapshot]) -> str | None:
-        """Return the name of the rule that leaves out everything in a directory with these *entries*, or None."""
+    def judge(listing: Listing) -> Judge:
+        """Return the patterns that count for the names in *listing*."""
+        return Judge(listing.levels, listing.directory)
+
+    @staticmethod
+    def leaves_out_all(entries: Iterable[Snapshot]) -> LeftOut | None:
+        """Return the rule that leaves out everything in a directory with these *entries*, or None."""
         marked = any(entry.name == SERVER_DATA_MARK and entry.kind is Kind.FILE for entry in entries)
-        return "server_data" if marked else None
+        return SERVER_DATA if marked else None
 
     def unsupported(self, directory: bytes, entry: Snapshot) -> str | None:
         """Return why we cannot store *entry*, or None."""

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TypeVar
 
 from pp_assist.core.model import Root
-from pp_assist.scanner import walk
+from pp_assist.core.patterns import IGNORE_NAME
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.store import observations
 
@@ -18,7 +18,8 @@ Places = dict[bytes, dict[bytes, bool]]
 
 
 async def follow(recorder: Recorder, root: Root, places: Places, trees: Collection[bytes] = ()) -> int:
-    """Look at *places*, and walk the directories among them that were never listed before, or are one of *trees*.
+    """Look at *places*, and walk the directories among them that were never listed before, are one of *trees*, or whose
+    rules have changed.
 
     Returns how many files had changed.
 
@@ -29,10 +30,11 @@ async def follow(recorder: Recorder, root: Root, places: Places, trees: Collecti
     total = 0
     known = await _from_known_ground(recorder, root, places)
     for some in batched(known.items(), PLACES_AT_A_TIME):
-        found = await recorder.record(root, await recorder.in_thread(walk.look_at_places, root, some))
+        found = await recorder.record(root, await recorder.look_at(root, some))
         total += _files(found)
-        to_walk = {*found.fresh_directories, *(set(trees).intersection(found.directories))}
-        for start in _uppermost(to_walk) if root.recursive else ():
+        to_walk = {*found.fresh_directories, *(set(trees).intersection(found.directories))} if root.recursive else set()
+        to_walk |= {directory for directory, names in some if IGNORE_NAME in names}
+        for start in _uppermost(to_walk):
             async for batch in recorder.batches(root, start):
                 total += _files(await recorder.record(root, batch))
     return total
@@ -46,7 +48,7 @@ def _uppermost(directories: Iterable[bytes]) -> list[bytes]:
     """Return *directories* without those below another one."""
     found: list[bytes] = []
     for directory in sorted(directories, key=lambda path: path.split(b"/")):
-        if not found or not directory.startswith(found[-1] + b"/"):
+        if not found or not (found[-1] == b"" or directory.startswith(found[-1] + b"/")):
             found.append(directory)
     return found
 

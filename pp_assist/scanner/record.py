@@ -1,7 +1,7 @@
 """One batch of listings → comparison → one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,10 +10,12 @@ from typing import TypeVar
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
 from pp_assist.core.model import Listing, Root
+from pp_assist.core.patterns import ROOT, SETTING, Level, parse_list
 from pp_assist.core.rules import Rules
-from pp_assist.scanner.settings import ScannerSettings
-from pp_assist.scanner.walk import walk
-from pp_assist.store import observations
+from pp_assist.scanner.ignore import RuleProblems
+from pp_assist.scanner.settings import RulesSettings, ScannerSettings
+from pp_assist.scanner.walk import look_at_places, walk
+from pp_assist.store import excluded, observations
 from pp_assist.store.db import Database
 from pp_assist.store.observations import Known, join
 from pp_assist.store.queue import Queues
@@ -55,6 +57,7 @@ class Recorder:
         clock: Clock,
         threads: ThreadPoolExecutor,
         own: Collection[tuple[int, int]],
+        rules: RulesSettings,
     ) -> None:
         self.db = db
         self.queues = queues
@@ -65,6 +68,8 @@ class Recorder:
         self._own = frozenset(own)
         self.before_listing: Callable[[Root, bytes, int], None] = lambda root, directory, fd: None
         """Told of every directory right before a walk lists it: see `walk.BeforeListing`."""
+        self._everywhere = Level(b"", parse_list(tuple(rules.exclude), SETTING))
+        self.rule_problems = RuleProblems()
 
     async def batches(self, root: Root, start: bytes) -> AsyncIterator[list[Listing]]:
         """Walk in a thread, one batch ahead of whoever takes them.
@@ -72,7 +77,7 @@ class Recorder:
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        walking = walk(root, self._rules(root), start, partial(self.before_listing, root))
+        walking = walk(root, self.rules(root), start, partial(self.before_listing, root))
         ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
         try:
             while (batch := await asyncio.shield(ahead)) is not None:
@@ -89,7 +94,7 @@ class Recorder:
             RootForgotten: nobody wants to know any more.
         """
         look = Look(self.clock.now_ms(), self._quiet_ms, force)
-        rules = self._rules(root)
+        rules = self.rules(root)
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []
@@ -99,6 +104,7 @@ class Recorder:
             for listing, row in zip(listings, known, strict=True):
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
+                await excluded.settle(tx, root.id, listing.directory, changes)
                 fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
                 seen += [join(listing.directory, name) for name in changes.directories]
                 named += [(listing.directory, name, 1) for name in changes.names()]
@@ -109,6 +115,7 @@ class Recorder:
                     named.append((listing.directory, name, len(missing.vanished) + len(missing.forgotten)))
                     await observations.directory_gone(tx, root.id, gone)
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms)
+        self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
         return replace(told, fresh_directories=tuple(fresh), directories=tuple(seen), changes=named)
 
@@ -126,8 +133,15 @@ class Recorder:
             self.queues.vanished.wake()
         return found
 
-    def _rules(self, root: Root) -> Rules:
-        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")))
+    def rules(self, root: Root) -> Rules:
+        """Return what is left out in *root*."""
+        levels = (self._everywhere, Level(b"", parse_list(root.exclude, ROOT)))
+        said = tuple(level for level in levels if level.patterns)
+        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")), said)
+
+    async def look_at(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> list[Listing]:
+        """Return what some names in some directories are now: see `walk.look_at_places`."""
+        return await self.in_thread(look_at_places, root, self.rules(root), places)
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Run something blocking in one of the scanner's threads."""

@@ -1,12 +1,13 @@
 """Second looks: a file that was missing is looked for again after the grace, and only then counts as gone."""
 
+import contextlib
 import logging
 from collections.abc import Iterable
 
 import aiosqlite
 
-from pp_assist.core.errors import AssistError
-from pp_assist.core.model import Claim, Listing, Root, Snapshot, Stage, is_directory
+from pp_assist.core.errors import AssistError, RootForgotten, RootUnhealthy
+from pp_assist.core.model import Claim, Root, Snapshot, Stage, is_directory
 from pp_assist.disk import look_at_all
 from pp_assist.scanner.record import Recorder
 from pp_assist.store import held, queue, versions
@@ -55,7 +56,7 @@ class SecondLooks:
             self._deletions.wake()
         for claim, found in seen:
             if isinstance(found, Snapshot) and not is_directory(found):
-                await self._is_back(roots.get(claim.location.root_id), claim, found)
+                await self._is_back(roots.get(claim.location.root_id), claim)
 
     async def _certainly_gone(
         self, tx: aiosqlite.Connection, root: Root | None, gone: list[Claim], now_ms: int
@@ -75,11 +76,11 @@ class SecondLooks:
             log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(lost))
         await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in told], now_ms)
 
-    async def _is_back(self, root: Root | None, claim: Claim, found: Snapshot) -> None:
+    async def _is_back(self, root: Root | None, claim: Claim) -> None:
         if root is not None:
-            where = claim.location
-            listing = Listing(where.directory, (found,), complete=False, asked=frozenset([where.name]))
-            await self._recorder.record(root, [listing])
+            place = (claim.location.directory, {claim.location.name: False})
+            with contextlib.suppress(RootUnhealthy, RootForgotten):  # it is found again by the next look
+                await self._recorder.record(root, await self._recorder.look_at(root, [place]))
 
 
 def _by_root(claims: Iterable[Claim]) -> dict[int, list[Claim]]:

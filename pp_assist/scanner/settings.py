@@ -1,6 +1,11 @@
-"""What can be set about the scanner."""
+"""What can be set about the scanner, and about what it leaves out."""
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from pp_assist.core.patterns import checked
 
 
 class ScannerSettings(BaseModel):
@@ -27,3 +32,19 @@ class ScannerSettings(BaseModel):
     delete_grace_seconds: float = Field(
         2.0, ge=0.0, le=86400, description="Seconds between the first and the second look at a file that is missing."
     )
+
+
+class RulesSettings(BaseModel):
+    """What is left out, in every root."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exclude: list[Annotated[str, AfterValidator(checked)]] = Field(
+        [], max_length=1000, description="Patterns, as in .gitignore, of what is left out."
+    )
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _from_a_variable(cls, value: object) -> object:
+        """Take a JSON list as text: a variable of the environment holds nothing else."""
+        return json.loads(value) if isinstance(value, str) else value

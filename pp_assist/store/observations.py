@@ -13,6 +13,8 @@ import aiosqlite
 from pp_assist.core.compare import Changes
 from pp_assist.core.errors import RootForgotten
 from pp_assist.core.model import FileState, KnownFile, Listing, Stage, Stat
+from pp_assist.core.patterns import Rule
+from pp_assist.core.rules import LeftOut
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
 
@@ -30,7 +32,8 @@ _DIRECTORY_IDS = "SELECT l.position, d.id FROM looked l JOIN directories d ON d.
 
 _KNOWN = """
 f.id, f.name, f.state, f.gen, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.racy, f.hashed_at_ms,
-f.offered_gen, f.reason, w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
+f.offered_gen, f.reason, f.rule_pattern, f.rule_source, f.rule_line,
+w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
 w.eligible_at_ms"""
 _KNOWN_WHOLE = f"""
 SELECT l.position, {_KNOWN} FROM looked l
@@ -61,14 +64,16 @@ _RENEW_GEN = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen'"
 _RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
 
 _ADD_FILE = """
-INSERT INTO files (directory_id, name, kind, state, reason, gen, discovered_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO files (directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen, discovered_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ADD_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
 SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
 
 _CHANGE_FILE = """
-UPDATE files SET state = 'discovered', kind = 'file', reason = NULL, gen = ?,
+UPDATE files SET state = 'discovered', kind = 'file', reason = NULL, rule_pattern = NULL, rule_source = NULL,
+    rule_line = NULL, gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
 _CHANGE_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
@@ -87,7 +92,7 @@ VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING"
 _SOONER = "UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, ?) WHERE file_id = ? AND stage = 'checksum'"
 
 _SET_ASIDE = """
-UPDATE files SET state = ?, reason = ?, kind = ?, stored_gen = CASE
+UPDATE files SET state = ?, reason = ?, rule_pattern = ?, rule_source = ?, rule_line = ?, kind = ?, stored_gen = CASE
     WHEN EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND stage = 'deletion') THEN NULL ELSE stored_gen END
 WHERE id = ?"""  # the server may have been told that it is gone: should the file return, its receipt is worth nothing
 _NO_WORK = "DELETE FROM work WHERE file_id = ?"
@@ -205,10 +210,10 @@ async def record(
     await _many(
         tx,
         _ADD_FILE,
-        [(known.directory_id, e.name, e.kind.value, discovered, None, next(gens), now_ms) for known, e, _ in new]
+        [(known.directory_id, e.name, e.kind.value, discovered, *_NO_RULE, next(gens), now_ms) for known, e, _ in new]
         + [
-            (known.directory_id, e.name, e.kind.value, state, why, 0, now_ms)
-            for known, row, e, state, why in aside
+            (known.directory_id, e.name, e.kind.value, state, *_rule(out), 0, now_ms)
+            for known, row, e, state, out in aside
             if not row
         ],
     )
@@ -217,7 +222,7 @@ async def record(
     rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
     await _many(tx, _RECHECK, rechecks)
     await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
-    known_aside = [(state.value, why, e.kind.value, row.id) for _, row, e, state, why in aside if row]
+    known_aside = [(state.value, *_rule(out), e.kind.value, row.id) for _, row, e, state, out in aside if row]
     await _many(tx, _SET_ASIDE, known_aside)
     await _many(tx, _NO_WORK, [row[-1:] for row in known_aside])
     fresh = [(row.id, next(gens)) for row in vanished]
@@ -244,13 +249,21 @@ async def sweep(tx: aiosqlite.Connection, root_id: int) -> None:
         pass
 
 
+def _rule(out: LeftOut) -> tuple[object, ...]:
+    return (out.reason, *(out.rule or (None, None, None)))
+
+
+_NO_RULE = (None, None, None, None)
+
+
 async def _many(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[object]]) -> None:
     if rows:
         await tx.executemany(sql, rows)
 
 
 def _known_file(row: sqlite3.Row) -> KnownFile:
-    (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason, stage, s1, s2, s3, s4, s5, eligible) = row
+    (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason) = row[:14]
+    (pattern, source, line, stage, s1, s2, s3, s4, s5, eligible) = row[14:]
     return KnownFile(
         id=file_id,
         name=name,
@@ -264,4 +277,5 @@ def _known_file(row: sqlite3.Row) -> KnownFile:
         stage=None if stage is None else Stage(stage),
         seen=None if s1 is None else Stat(s1, s2, s3, s4, s5),
         eligible_at_ms=eligible,
+        rule=None if pattern is None else Rule(pattern, source, line),
     )

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.core.patterns import Rule
 from pp_assist.store import receipts
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
@@ -22,7 +23,8 @@ AND (?2 IS NULL OR (r.id IN (SELECT value FROM json_each(?2)) AND (
     ?3 = x'' OR d.path = ?3 OR (d.path >= ?4 AND d.path < ?5) OR (d.path = ?6 AND f.name = ?7))))"""
 _COUNT = f"SELECT COUNT(*) {_PAGE}"
 _FILES = f"""
-SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.gen, f.sha256,
+SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.rule_pattern,
+       f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
        f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms, f.stored_at_ms,
        w.stage, w.state AS work_state, w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts
@@ -59,6 +61,7 @@ class FileRow:
     kind: str
     state: FileState
     rule: str | None
+    """The name of what leaves it out; `written` is what a person wrote, if it is that."""
     gen: int
     sha256: str | None
     size_bytes: int | None
@@ -72,6 +75,7 @@ class FileRow:
     last_error: str | None
     eligible_at_ms: int | None
     attempts: int | None
+    written: Rule | None
 
 
 class Report:
@@ -118,4 +122,5 @@ def _file(row: sqlite3.Row) -> FileRow:
     fields["state"] = FileState(fields["state"])
     fields["stage"] = fields["stage"] and Stage(fields["stage"])
     fields["work_state"] = fields["work_state"] and WorkState(fields["work_state"])
-    return FileRow(**fields)
+    pattern, source, line = (fields.pop(f"rule_{part}") for part in Rule._fields)
+    return FileRow(**fields, written=None if pattern is None else Rule(pattern, source, line))

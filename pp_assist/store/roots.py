@@ -1,16 +1,18 @@
 """The watched folders."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from pp_assist.core.model import Root
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason,
-    policy"""
+    policy, exclude"""
 _ALL = f"SELECT {_COLUMNS} FROM roots ORDER BY id"  # noqa: S608 - constants
 _ADD = """
-INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, policy, status)
-VALUES (?, ?, ?, 1, ?, ?, ?, ?, 'healthy') RETURNING id"""
+INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, policy, exclude, status)
+VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, 'healthy') RETURNING id"""
 _ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
 _REMOVE = "DELETE FROM roots WHERE id = ?"
 _SCANNED = """
@@ -43,10 +45,12 @@ class RootsTable:
         identity: tuple[int, int],
         now_ms: int,
         policy: str = "mirror",
+        exclude: Sequence[str] = (),
     ) -> Root:
         """Register a folder and return it."""
         async with self._db.transaction() as tx:
-            row = await (await tx.execute(_ADD, (path, shown, recursive, *identity, now_ms, policy))).fetchone()
+            values = (path, shown, recursive, *identity, now_ms, policy, json.dumps(list(exclude)))
+            row = await (await tx.execute(_ADD, values)).fetchone()
             assert row is not None
             await tx.execute(_ADD_TOP, (row[0],))
         root = await self.get(row[0])
@@ -75,4 +79,5 @@ class RootsTable:
 
 def _root(row: sqlite3.Row) -> Root:
     fields = dict(row)
-    return Root(**(fields | {"recursive": bool(fields["recursive"]), "enabled": bool(fields["enabled"])}))
+    fields |= {name: bool(fields[name]) for name in ("recursive", "enabled")}
+    return Root(**(fields | {"exclude": tuple(json.loads(fields["exclude"]))}))

@@ -47,6 +47,8 @@ def test_sections_from_several_sources_are_merged(tmp_path: Path) -> None:
         ({"env": {"PP_ASSIST_API__PORT": "many"}}, "api.port"),
         ({"env": {"PP_ASSIST_API__HOST": "0.0.0.0"}}, "api.host"),
         ({"toml": "[checksum_calculator]\nparallel_workers = 0\n"}, "checksum_calculator.parallel_workers"),
+        ({"toml": "[rules]\nexclude = ['*.o', 'a[']\n"}, "rules.exclude.1"),
+        ({"env": {"PP_ASSIST_RULES__EXCLUDE": "*.o"}}, "rules.exclude"),
     ],
 )
 def test_an_unknown_key_or_impossible_value_stops_with_its_name(tmp_path: Path, sources: dict, key: str) -> None:  # type: ignore[type-arg]
@@ -62,3 +64,8 @@ def test_a_foreign_dotenv_is_none_of_our_business(tmp_path: Path) -> None:
 def test_a_named_config_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_settings({}, str(tmp_path / "missing.toml"), {})
+
+
+def test_patterns_come_from_the_file_or_as_json_from_a_variable(tmp_path: Path) -> None:
+    assert load(tmp_path, toml="[rules]\nexclude = ['*.o']\n").rules.exclude == ["*.o"]
+    assert load(tmp_path, env={"PP_ASSIST_RULES__EXCLUDE": '["*.o", "!a.o"]'}).rules.exclude == ["*.o", "!a.o"]

@@ -6,7 +6,8 @@ import pytest
 
 from pp_assist.core.compare import Look, compare, missing_subtree
 from pp_assist.core.model import FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
-from pp_assist.core.rules import Rules
+from pp_assist.core.patterns import Level, Rule, parse_list
+from pp_assist.core.rules import LeftOut, Rules
 
 NOW_MS = 1_700_000_000_000
 OLD_NS = (NOW_MS - 60_000) * 1_000_000
@@ -122,7 +123,7 @@ def test_a_file_that_is_already_missing_is_not_reported_again() -> None:
 @pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FIFO, Kind.SOCKET, Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE])
 def test_what_is_no_regular_file_is_unsupported_with_its_type(kind: Kind) -> None:
     special = entry(kind=kind)
-    assert look(listing(special)).set_aside == [(None, special, FileState.UNSUPPORTED, kind.value)]
+    assert look(listing(special)).set_aside == [(None, special, FileState.UNSUPPORTED, LeftOut(kind.value))]
 
 
 def test_a_file_replaced_by_a_link_is_no_deletion() -> None:
@@ -148,13 +149,13 @@ def test_a_file_replaced_by_a_directory_is_gone() -> None:
 )
 def test_exclusions_have_a_name(seen: Snapshot, rule: str) -> None:
     changes = look(listing(seen))
-    assert changes.set_aside == [(None, seen, FileState.EXCLUDED, rule)]
+    assert changes.set_aside == [(None, seen, FileState.EXCLUDED, LeftOut(rule))]
     assert not changes.directories
 
 
 def test_a_path_too_long_is_unsupported() -> None:
     changes = look(listing(entry(b"n" * 200), directory=b"d" * 3900))
-    assert changes.set_aside[0][2:] == (FileState.UNSUPPORTED, "path too long")
+    assert changes.set_aside[0][2:] == (FileState.UNSUPPORTED, LeftOut("path too long"))
 
 
 def test_a_missing_directory_counts_by_its_files() -> None:
@@ -185,7 +186,52 @@ def test_a_missing_file_whose_work_was_lost_is_looked_for_again() -> None:
 def test_a_servers_data_directory_is_left_out_whole() -> None:
     mark = entry(b".pp_server-data")
     changes = look(listing(mark, entry(b"a"), entry(b"blobs", Kind.DIR)), row())
-    assert {(seen.name, state, why) for _, seen, state, why in changes.set_aside} == {
+    assert {(seen.name, state, why.reason) for _, seen, state, why in changes.set_aside} == {
         (name, FileState.EXCLUDED, "server_data") for name in (b".pp_server-data", b"a", b"blobs")
     }
     assert not (changes.new or changes.directories or changes.vanished or changes.vanished_directories)
+
+
+# -- what a person leaves out
+
+PATTERNS = (Level(b"", parse_list(("*.o", "build/", "!keep.o"), "setting")),)
+OBJECTS = LeftOut("pattern", Rule("*.o", "setting", 1))
+BUILD = LeftOut("pattern", Rule("build/", "setting", 2))
+
+
+def test_what_a_pattern_leaves_out_is_excluded_and_never_deleted() -> None:
+    changes = look(
+        listing(entry(b"a.o"), entry(b"keep.o"), entry(b"build", Kind.DIR), levels=PATTERNS),
+        row(b"a.o"),
+        directories=(b"build",),
+    )
+    assert [(known, out) for known, _, _, out in changes.set_aside] == [(row(b"a.o"), OBJECTS), (None, BUILD)]
+    assert [seen.name for seen, _ in changes.new] == [b"keep.o"]
+    assert changes.excluded_directories == [(b"build", BUILD)]
+    assert not (changes.vanished or changes.vanished_directories or changes.forgotten or changes.directories)
+
+
+def test_what_is_excluded_already_by_the_same_line_is_not_written_again() -> None:
+    known = row(b"a.o", FileState.EXCLUDED, reason="pattern", rule=OBJECTS.rule)
+    assert not look(listing(entry(b"a.o"), levels=PATTERNS), known).set_aside
+    moved = replace(known, rule=Rule("*.o", "setting", 7))
+    assert look(listing(entry(b"a.o"), levels=PATTERNS), moved).set_aside
+
+
+def test_a_file_that_was_excluded_and_is_missing_is_no_deletion() -> None:
+    changes = look(listing(), row(b"a.o", FileState.EXCLUDED), row(b"b"))
+    assert [file.name for file in changes.forgotten] == [b"a.o"]
+    assert [file.name for file in changes.vanished] == [b"b"]
+    below = missing_subtree([row(state=FileState.EXCLUDED)])
+    assert below.forgotten
+    assert not below.vanished
+
+
+def test_what_is_taken_in_again_is_hashed_under_a_new_generation() -> None:
+    changes = look(
+        listing(entry(b"a.o"), entry(b"build", Kind.DIR)), row(b"a.o", FileState.EXCLUDED, rule=OBJECTS.rule)
+    )
+    assert [known.name for known, *_ in changes.changed] == [b"a.o"]
+    back = row(b"build", FileState.EXCLUDED, may_be_on_server=False)
+    changes = look(listing(entry(b"build", Kind.DIR)), back)
+    assert (changes.forgotten, changes.directories) == ([back], [b"build"])

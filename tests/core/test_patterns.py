@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pp_assist.core.model import Rule
-from pp_assist.core.patterns import BadPattern, Judge, Level, checked, parse, parse_file, translate
+from pp_assist.core.patterns import BadPattern, Judge, Level, Rule, checked, parse, parse_file, translate
 
 
 def left_out(path: bytes, *lines: str, base: bytes = b"") -> bool:

@@ -80,7 +80,7 @@ class Weather(httpx.AsyncBaseTransport):
 class Pair:
     """A server and a daemon over one temporary directory; each can be stopped and started."""
 
-    def __init__(self, folder: Path, **scanner: Any) -> None:
+    def __init__(self, folder: Path, rules: dict[str, Any] | None = None, **scanner: Any) -> None:
         self.folder = folder
         self.tree = folder / "tree"
         self.tree.mkdir(exist_ok=True)
@@ -92,6 +92,7 @@ class Pair:
             state_dir=str(folder / "state"),
             scanner={"use_filesystem_events": False, **values},
             uploader={"chunk_size_mb": 1},
+            rules=rules or {},
         )
         self.daemon: Daemon | None = None
         self._stacks: dict[str, AsyncExitStack] = {}
