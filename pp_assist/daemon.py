@@ -256,6 +256,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         held=HeldDeletions(daemon.db),
         wake_deletions=daemon.queues.deletion.wake,
         scanner=daemon.scanner,
+        busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
         uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
         bytes_sent=lambda: uploaded.bytes_sent,

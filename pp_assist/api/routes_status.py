@@ -8,6 +8,7 @@ from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
+from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
 from pp_server.wire.names import json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
@@ -119,7 +120,7 @@ def router(services: Services) -> APIRouter:
         where = covering(await services.roots.all(), prefix) if prefix else None
         rows, total = await services.report.files(status, where, limit, offset)
         return {
-            "files": [_file(row, services.hostname) for row in rows],
+            "files": [_file(row, services) for row in rows],
             "total": total,
             "limit": limit,
             "offset": offset,
@@ -147,10 +148,11 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _file(row: FileRow, hostname: str) -> dict[str, Any]:
+def _file(row: FileRow, services: Services) -> dict[str, Any]:
+    why = why_waiting(row.work_reason, row.queued_at_ms, services.clock.now_ms(), services.busy_after_ms)
     return {
         **json_fields(row.filepath),
-        "hostname": hostname,
+        "hostname": services.hostname,
         "kind": row.kind,
         "sha256": row.sha256,
         "file_size": row.size_bytes,
@@ -160,7 +162,7 @@ def _file(row: FileRow, hostname: str) -> dict[str, Any]:
         "status": row.state,
         "uploaded_at": iso_or_none(row.stored_at_ms),
         "gen": row.gen,
-        "reason": row.rule or row.work_reason,
+        "reason": row.rule or why,
         "rule": None if row.written is None else row.written._asdict(),
         "last_error": row.last_error,
         "retry_at": iso_or_none(row.eligible_at_ms) if row.work_state == WorkState.BACKOFF else None,

@@ -79,6 +79,8 @@ class Services:
     held: HeldDeletions
     wake_deletions: Callable[[], None]
     scanner: Scanner
+    busy_after_ms: int
+    """A file that has gone on changing for so long is shown as busy."""
     hashing: Callable[[], Pace]
     uploading: Callable[[], Pace]
     bytes_sent: Callable[[], int]

@@ -17,7 +17,7 @@ from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.lifecycle import AfterHash, after_hash
 from pp_assist.core.model import Claim, Hashed, Stage
 from pp_assist.core.rate import Rate
-from pp_assist.core.rest import eligible_at_ms
+from pp_assist.core.rest import CHANGING, eligible_at_ms
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
@@ -108,9 +108,7 @@ class ChecksumPool:
             await self._record_digests(tx, plans, gens, now_ms)
             for claim, error in changed:
                 eligible = eligible_at_ms(error.now, now_ms, self._quiet_ms, closed=False)
-                await versions.look_again(
-                    tx, claim, error.now, next(gens), max(eligible, now_ms + 1), now_ms, "changing"
-                )
+                await versions.look_again(tx, claim, error.now, next(gens), max(eligible, now_ms + 1), now_ms, CHANGING)
             for claim, result in results:
                 if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
                     await self._postpone(tx, claim, result, now_ms)

@@ -8,6 +8,19 @@ CLOSED_WAIT_MS = 100
 RACY_WINDOW_NS = 20_000_000
 """Older kernels stamp files with a clock that ticks every 4 ms; borg waits 20 ms for the same reason (borg #3536)."""
 
+CHANGING = "changing"
+"""Why a file waits to be hashed that did not look the same twice."""
+
+BUSY = "busy"
+"""The same, for longer than a person would expect."""
+
+
+def why_waiting(reason: str | None, queued_at_ms: int | None, now_ms: int, busy_after_ms: int) -> str | None:
+    """Return *reason*, or `busy` for a file that has gone on changing for longer than *busy_after_ms*."""
+    if reason == CHANGING and queued_at_ms is not None and now_ms - queued_at_ms >= busy_after_ms:
+        return BUSY
+    return reason
+
 
 def touched_ns(stat: Stat, now_ns: int) -> int:
     """Return the last moment the file is known to have been touched; an mtime in the future says nothing."""

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 HINT_WAIT_S = 0.05
 """After the first hint: a save is several events."""
 
+SWITCHED_OFF = "events are not used (scanner.use_filesystem_events)"
+
 LATER_WAIT_S = 2.0
 """After the first hint at a file that somebody goes on writing to: it is not at rest any sooner."""
 
@@ -94,7 +96,7 @@ class Scanner:
 
     def condition(self, root_id: int) -> tuple[str, str | None]:
         """Return how up to date a root is kept (healthy, behind or polling), and why."""
-        return self._watcher.condition(root_id) if self._watcher else ("polling", None)
+        return self._watcher.condition(root_id) if self._watcher else ("polling", SWITCHED_OFF)
 
     def request_scan(self, root_ids: Collection[int] | None = None, start: bytes = b"", force: bool = False) -> Scan:
         """Ask for a scan; its `finished` is set when it has ended and its work is in the queues."""

@@ -29,6 +29,9 @@ class ScannerSettings(BaseModel):
         le=86400,
         description="Seconds a file must have been left alone before it is hashed (0.1 once closed).",
     )
+    busy_after_seconds: float = Field(
+        600.0, ge=0.0, le=86400 * 366, description="Seconds of going on changing after which a file is shown as busy."
+    )
     delete_grace_seconds: float = Field(
         2.0, ge=0.0, le=86400, description="Seconds between the first and the second look at a file that is missing."
     )

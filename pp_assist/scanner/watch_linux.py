@@ -97,9 +97,11 @@ class LinuxEvents:
             os.write(self._bell[1], b"x")
         if self._thread.ident is not None:
             self._thread.join()
-        for fd in (self._queue, *self._bell):
-            os.close(fd)
-        self._queue = -1
+        with self.lock:
+            for fd in (self._queue, *self._bell):
+                os.close(fd)
+            self._queue = -1
+            self._by_watch.clear()  # they ended with the queue
 
     @property
     def alive(self) -> bool:

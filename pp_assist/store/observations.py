@@ -82,7 +82,7 @@ VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (file_id) DO UPDATE SET
     queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
     stage = 'checksum', gen = excluded.gen, state = 'waiting', eligible_at_ms = excluded.eligible_at_ms,
-    attempts = 0, reason = NULL, last_error = NULL,
+    attempts = 0, reason = CASE WHEN work.stage = 'checksum' THEN 'changing' END, last_error = NULL,
     seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
     seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
 _RECHECK = """

@@ -27,7 +27,8 @@ SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, 
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
        f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms, f.stored_at_ms,
-       w.stage, w.state AS work_state, w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts
+       w.stage, w.queued_at_ms, w.state AS work_state,
+       w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts
 {_PAGE} ORDER BY f.id LIMIT ?8 OFFSET ?9"""
 
 
@@ -70,6 +71,7 @@ class FileRow:
     checked_at_ms: int
     stored_at_ms: int | None
     stage: Stage | None
+    queued_at_ms: int | None
     work_state: WorkState | None
     work_reason: str | None
     last_error: str | None

@@ -1,10 +1,20 @@
 """A client of the local API of a daemon in this process."""
 
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from pp_assist.daemon import Daemon
+from pp_assist.api.app import create_app
+from pp_assist.daemon import Daemon, build, services_of
+from pp_assist.settings import Settings
+from pp_assist.state import open_state
+from pp_assist.supervisor import Supervisor
+from pp_assist.uploader.way import Host
 
 PORT = 8765
 
@@ -24,3 +34,23 @@ class Api:
     ) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url=base, headers=headers)
+
+
+@contextlib.asynccontextmanager
+async def running_api(where: Path, **scanner: Any) -> AsyncIterator[Api]:
+    """A daemon with its own state directory and an empty folder for files."""
+    folder = where / "files"
+    folder.mkdir()
+    settings = Settings(state_dir=str(where / "state"), scanner=scanner)
+    with contextlib.closing(open_state(settings.state_dir)) as state:
+        host = Host(state.host_id, "laptop")
+        async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
+            stages = Supervisor(daemon.stages)
+            services = services_of(daemon, state, os.path.join(state.path, "pp_assist.toml"), stages)
+            stop = asyncio.Event()
+            running = asyncio.create_task(stages.run_until(stop))
+            try:
+                yield Api(create_app(services, state.token, lambda: PORT), daemon, state.token, folder)
+            finally:
+                stop.set()
+                await running
