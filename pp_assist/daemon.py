@@ -21,6 +21,7 @@ from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Pace, Services
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
+from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
 from pp_assist.scanner.record import Recorder
@@ -90,16 +91,20 @@ async def build(
         db = await stack.enter_async_context(open_database(database))
         pools = Pools(settings)
         stack.callback(pools.close)
-        quiet_ms = int(settings.scanner.quiet_seconds * 1000)
+        rest = _rest(settings)
         queues = Queues(db, clock)
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
-        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules)
+        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest)
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
-        checksums = ChecksumPool(db, queues, settings.checksum_calculator, quiet_ms, clock, pools.hashing)
+        checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing)
         link = ServerLink(db, servers, host, settings.uploader, clock, http)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending)
         yield Daemon(settings, db, roots, servers, queues, recorder, scanner, checksums, uploader, link, clock, pools)
+
+
+def _rest(settings: Settings) -> Rest:
+    return Rest(int(settings.scanner.quiet_seconds * 1000), int(settings.rules.min_age_seconds * 1000))
 
 
 def _uploader(
@@ -112,16 +117,16 @@ def _uploader(
     threads: ThreadPoolExecutor,
 ) -> Uploader:
     stats, sending = UploaderStats(), settings.uploader
-    quiet_ms = int(settings.scanner.quiet_seconds * 1000)
+    rest = _rest(settings)
 
     def count_bytes(count: int) -> None:
         stats.bytes_sent += count
 
     slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
     transfer = Transfer(threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes)
-    settle = Settle(db, queues, link, quiet_ms, clock, threads, stats)
+    settle = Settle(db, queues, link, rest, clock, threads, stats)
     batches = Batches(settle, link, transfer, threads, count_bytes)
-    deletions = Deletions(db, queues, link, host, quiet_ms, clock, threads)
+    deletions = Deletions(db, queues, link, host, rest, clock, threads)
     return Uploader(db, queues, link, transfer, batches, settle, deletions, sending.parallel_uploads, stats)
 
 
@@ -162,6 +167,7 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
             async with daemon.db.transaction() as tx:
                 await tx.execute(_RUNNING)
                 await queue.ask_again(tx, None, daemon.clock.now_ms())  # a new version may do what the last could not
+                await queue.age(tx, int(settings.rules.min_age_seconds * 1000), daemon.clock.now_ms())
                 await receipts.prune(tx)
             await _serve(daemon, state, listener, config_path, lambda: ready(port))
             async with daemon.db.transaction() as tx:

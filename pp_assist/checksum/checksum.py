@@ -17,7 +17,7 @@ from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.lifecycle import AfterHash, after_hash
 from pp_assist.core.model import Claim, Hashed, Stage
 from pp_assist.core.rate import Rate
-from pp_assist.core.rest import CHANGING, eligible_at_ms
+from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
@@ -60,7 +60,7 @@ class ChecksumPool:
         db: Database,
         queues: Queues,
         settings: ChecksumSettings,
-        quiet_ms: int,
+        rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
     ) -> None:
@@ -68,7 +68,7 @@ class ChecksumPool:
         self._waiting = queues.checksum
         self._queues = queues
         self._settings = settings
-        self._quiet_ms = quiet_ms
+        self._rest = rest
         self._clock = clock
         self._threads = threads
         self.stats = ChecksumStats()
@@ -107,8 +107,9 @@ class ChecksumPool:
             gens = iter(await observations.take_gens(tx, sum(p.new_gen for *_, p in plans) + len(changed)))
             await self._record_digests(tx, plans, gens, now_ms)
             for claim, error in changed:
-                eligible = eligible_at_ms(error.now, now_ms, self._quiet_ms, closed=False)
-                await versions.look_again(tx, claim, error.now, next(gens), max(eligible, now_ms + 1), now_ms, CHANGING)
+                eligible = self._rest.eligible_at_ms(error.now, now_ms)
+                why = self._rest.why(eligible, now_ms) or CHANGING
+                await versions.look_again(tx, claim, error.now, next(gens), max(eligible, now_ms + 1), now_ms, why)
             for claim, result in results:
                 if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
                     await self._postpone(tx, claim, result, now_ms)

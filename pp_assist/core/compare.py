@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pp_assist.core.model import TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
-from pp_assist.core.rest import eligible_at_ms
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
 
 
@@ -18,7 +18,7 @@ class Look:
     """The moment and the manner of a look."""
 
     now_ms: int
-    quiet_ms: int
+    rest: Rest
     force: bool = False
     """Hash again what looks untouched."""
 
@@ -90,7 +90,11 @@ def compare(
     if listing.complete:
         asked = listing.asked
         for name, row in known.items():
-            if name not in present and (asked is None or name in asked):
+            if name in present or (asked is not None and name not in asked):
+                continue
+            if judge.levels and judge.rule(name, is_folder=False):  # left out by now: no deletion is told any more
+                changes.forgotten.append(row)
+            else:
                 _missing(changes, row)
         # a link in a directory's place may lead to the very same files: that is no deletion
         kept = {entry.name for entry in listing.entries if entry.kind in (Kind.DIR, Kind.SYMLINK)}
@@ -123,11 +127,11 @@ def _work_is_lost(row: KnownFile) -> bool:
 
 
 def _second_look_is_due(row: KnownFile, look: Look) -> bool:
-    return row.racy and look.now_ms - (row.hashed_at_ms or 0) > look.quiet_ms
+    return row.racy and look.now_ms - (row.hashed_at_ms or 0) > look.rest.quiet_ms
 
 
 def _eligible(entry: Snapshot, listing: Listing, look: Look) -> int:
-    return eligible_at_ms(entry.stat, look.now_ms, look.quiet_ms, entry.name in listing.closed)
+    return look.rest.eligible_at_ms(entry.stat, look.now_ms, entry.name in listing.closed)
 
 
 def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: FileState, out: LeftOut) -> bool:

@@ -1,5 +1,7 @@
 """When is a file at rest, so that hashing it makes sense?"""
 
+from typing import NamedTuple
+
 from pp_assist.core.model import Stat
 
 CLOSED_WAIT_MS = 100
@@ -27,15 +29,33 @@ def touched_ns(stat: Stat, now_ns: int) -> int:
     return stat.ctime_ns if stat.mtime_ns > now_ns else max(stat.mtime_ns, stat.ctime_ns)
 
 
-def eligible_at_ms(stat: Stat, now_ms: int, quiet_ms: int, closed: bool) -> int:
-    """Return when a file just seen as *stat* may be hashed, if it still looks the same then.
+class Rest(NamedTuple):
+    """How long a file must have been left alone."""
 
-    Untouched for *quiet_ms*: at once. Just closed by its writer: 0.1 s from now. Otherwise *quiet_ms* from now, so
-    that two equal looks lie a quiet period apart.
-    """
-    if touched_ns(stat, now_ms * 1_000_000) <= (now_ms - quiet_ms) * 1_000_000:
-        return now_ms
-    return now_ms + (min(CLOSED_WAIT_MS, quiet_ms) if closed else quiet_ms)
+    quiet_ms: int
+    """Before it is at rest."""
+    min_age_ms: int = 0
+    """Before a person wants it stored."""
+
+    def eligible_at_ms(self, stat: Stat, now_ms: int, closed: bool = False) -> int:
+        """Return when a file just seen as *stat* may be hashed, if it still looks the same then.
+
+        Untouched for the quiet time: at once. Just closed by its writer: 0.1 s from now. Otherwise a quiet time from
+        now, so that two equal looks lie that far apart. And not before it is old enough.
+        """
+        touched = touched_ns(stat, now_ms * 1_000_000)
+        if touched <= (now_ms - self.quiet_ms) * 1_000_000:
+            rested_at_ms = now_ms
+        else:
+            rested_at_ms = now_ms + (min(CLOSED_WAIT_MS, self.quiet_ms) if closed else self.quiet_ms)
+        if not self.min_age_ms:
+            return rested_at_ms
+        old_at_ms = min(-(-touched // 1_000_000), now_ms) + self.min_age_ms  # a time to come (ctime) counts as now
+        return max(rested_at_ms, old_at_ms)
+
+    def why(self, eligible_at_ms: int, now_ms: int) -> str | None:
+        """Return the name of the rule that makes a file wait until *eligible_at_ms*; None: it only comes to rest."""
+        return "too_young" if eligible_at_ms > now_ms + self.quiet_ms else None
 
 
 def is_racy(stat: Stat, hash_began_ns: int) -> bool:

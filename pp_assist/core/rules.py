@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pp_assist.core.model import Kind, Listing, Snapshot
-from pp_assist.core.patterns import Judge, Level, Rule
+from pp_assist.core.patterns import SETTING, Judge, Level, Rule
+from pp_server.wire.chunks import MIB
 from pp_server.wire.names import MAX_PATH_BYTES, SERVER_DATA_MARK
 
 SYSTEM_JUNK = frozenset({b".DS_Store", b"Thumbs.db", b"lost+found"})
@@ -37,6 +38,9 @@ class Rules:
     levels: tuple[Level, ...] = ()
     """The patterns that count everywhere in the root, outermost first."""
 
+    max_size_mb: int = 0
+    """Larger files are left out; 0: none is too large."""
+
     def excluded(self, entry: Snapshot, judge: Judge) -> LeftOut | None:
         """Return the rule that leaves *entry* out, or None. *judge* has the patterns of its directory."""
         is_folder = entry.kind is Kind.DIR
@@ -48,6 +52,8 @@ class Rules:
             return OTHER_FILE_SYSTEM
         if judge.levels and (rule := judge.rule(entry.name, is_folder)):
             return LeftOut("pattern", rule)
+        if self.max_size_mb and entry.kind is Kind.FILE and entry.stat.size_bytes > self.max_size_mb * MIB:
+            return LeftOut("too_large", Rule(f"max_size_mb = {self.max_size_mb}", SETTING, None))
         return None
 
     @staticmethod

@@ -11,6 +11,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
 from pp_assist.core.model import Listing, Root
 from pp_assist.core.patterns import ROOT, SETTING, Level, parse_list
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.scanner.ignore import RuleProblems
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
@@ -58,16 +59,18 @@ class Recorder:
         threads: ThreadPoolExecutor,
         own: Collection[tuple[int, int]],
         rules: RulesSettings,
+        rest: Rest,
     ) -> None:
         self.db = db
         self.queues = queues
         self.clock = clock
-        self._quiet_ms = int(settings.quiet_seconds * 1000)
+        self._rest = rest
         self._grace_ms = int(settings.delete_grace_seconds * 1000)
         self._threads = threads
         self._own = frozenset(own)
         self.before_listing: Callable[[Root, bytes, int], None] = lambda root, directory, fd: None
         """Told of every directory right before a walk lists it: see `walk.BeforeListing`."""
+        self._max_size_mb = rules.max_size_mb
         self._everywhere = Level(b"", parse_list(tuple(rules.exclude), SETTING))
         self.rule_problems = RuleProblems()
 
@@ -93,7 +96,7 @@ class Recorder:
         Raises:
             RootForgotten: nobody wants to know any more.
         """
-        look = Look(self.clock.now_ms(), self._quiet_ms, force)
+        look = Look(self.clock.now_ms(), self._rest, force)
         rules = self.rules(root)
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
@@ -114,7 +117,7 @@ class Recorder:
                     found.append((row, missing))
                     named.append((listing.directory, name, len(missing.vanished) + len(missing.forgotten)))
                     await observations.directory_gone(tx, root.id, gone)
-            await observations.record(tx, root.id, found, look.now_ms, self._grace_ms)
+            await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
         return replace(told, fresh_directories=tuple(fresh), directories=tuple(seen), changes=named)
@@ -137,7 +140,7 @@ class Recorder:
         """Return what is left out in *root*."""
         levels = (self._everywhere, Level(b"", parse_list(root.exclude, ROOT)))
         said = tuple(level for level in levels if level.patterns)
-        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")), said)
+        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")), said, self._max_size_mb)
 
     async def look_at(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> list[Listing]:
         """Return what some names in some directories are now: see `walk.look_at_places`."""

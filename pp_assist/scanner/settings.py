@@ -46,6 +46,11 @@ class RulesSettings(BaseModel):
         [], max_length=1000, description="Patterns, as in .gitignore, of what is left out."
     )
 
+    max_size_mb: int = Field(0, ge=0, le=1 << 40, description="MiB above which a file is left out; 0: none is.")
+    min_age_seconds: float = Field(
+        0.0, ge=0.0, le=86400, description="Seconds a file must have been left alone before it is stored."
+    )
+
     @field_validator("exclude", mode="before")
     @classmethod
     def _from_a_variable(cls, value: object) -> object:

@@ -14,6 +14,7 @@ from pp_assist.core.compare import Changes
 from pp_assist.core.errors import RootForgotten
 from pp_assist.core.model import FileState, KnownFile, Listing, Stage, Stat
 from pp_assist.core.patterns import Rule
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
@@ -67,22 +68,23 @@ _ADD_FILE = """
 INSERT INTO files (directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen, discovered_at_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ADD_WORK = """
-INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
+SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
 
 _CHANGE_FILE = """
 UPDATE files SET state = 'discovered', kind = 'file', reason = NULL, rule_pattern = NULL, rule_source = NULL,
     rule_line = NULL, gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
 _CHANGE_WORK = """
-INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (file_id) DO UPDATE SET
     queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
     stage = 'checksum', gen = excluded.gen, state = 'waiting', eligible_at_ms = excluded.eligible_at_ms,
-    attempts = 0, reason = CASE WHEN work.stage = 'checksum' THEN 'changing' END, last_error = NULL,
+    attempts = 0, last_error = NULL,
+    reason = COALESCE(excluded.reason, CASE WHEN work.stage = 'checksum' THEN 'changing' END),
     seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
     seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
 _RECHECK = """
@@ -197,7 +199,12 @@ async def catch_up(tx: aiosqlite.Connection, highest: int) -> None:
 
 
 async def record(
-    tx: aiosqlite.Connection, root_id: int, found: Iterable[tuple[Known, Changes]], now_ms: int, grace_ms: int
+    tx: aiosqlite.Connection,
+    root_id: int,
+    found: Iterable[tuple[Known, Changes]],
+    now_ms: int,
+    grace_ms: int,
+    rest: Rest,
 ) -> None:
     """Write down what was found: rows of `files` and of `work`, in a constant number of statements."""
     found = list(found)
@@ -207,6 +214,7 @@ async def record(
     aside = [(known, *change) for known, c in found for change in c.set_aside]
     gens = iter(await take_gens(tx, len(new) + len(changed) + len(vanished)))
     discovered = FileState.DISCOVERED.value
+
     await _many(
         tx,
         _ADD_FILE,
@@ -217,8 +225,10 @@ async def record(
             if not row
         ],
     )
-    await _many(tx, _ADD_WORK, [(now_ms, at, *e.stat, known.directory_id, e.name) for known, e, at in new])
-    await change(tx, [(row, entry.stat, at, next(gens)) for row, entry, at in changed], now_ms)
+    await _many(
+        tx, _ADD_WORK, [(now_ms, at, rest.why(at, now_ms), *e.stat, known.directory_id, e.name) for known, e, at in new]
+    )
+    await _change(tx, [(row, entry.stat, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms)
     rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
     await _many(tx, _RECHECK, rechecks)
     await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
@@ -231,11 +241,13 @@ async def record(
     await _many(tx, _FORGET, [(row.id,) for _, c in found for row in c.forgotten])
 
 
-async def change(tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Stat, int, int]], now_ms: int) -> None:
-    """Give files a new generation and put them in line to be hashed: (row, stat as seen, eligible at ms, gen)."""
+async def _change(
+    tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Stat, int, str | None, int]], now_ms: int
+) -> None:
+    """Give files a new generation and put them in line to be hashed: (row, stat as seen, eligible at ms, why, gen)."""
     returned = Stage.DELETION  # the server may have been told: it must be given the file again
-    await _many(tx, _CHANGE_FILE, [(gen, row.stage is returned, row.id) for row, _, _, gen in changes])
-    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, *stat) for row, stat, at, gen in changes])
+    await _many(tx, _CHANGE_FILE, [(gen, row.stage is returned, row.id) for row, *_, gen in changes])
+    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *stat) for row, stat, at, why, gen in changes])
 
 
 async def directory_gone(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> None:

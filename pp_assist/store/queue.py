@@ -47,6 +47,9 @@ _ASK_AGAIN = """
 UPDATE work SET state = 'waiting', eligible_at_ms = ?1, attempts = 0
 WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
     SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?2))"""
+_AGE = """
+UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, MAX(?2, MAX(seen_mtime_ns, seen_ctime_ns) / 1000000 + ?1))
+WHERE stage = 'checksum' AND reason = 'too_young' AND state = 'waiting'"""
 LANE = f"CASE WHEN size_bytes <= {MAX_INLINE_BYTES} THEN '{Lane.SMALL}' ELSE '{Lane.LARGE}' END"
 """The lane of a row of `files`."""
 _MOVE = f"""
@@ -179,6 +182,11 @@ async def park(tx: aiosqlite.Connection, claim: Claim, reason: str, error: str) 
 async def ask_again(tx: aiosqlite.Connection, root_id: int | None, now_ms: int) -> None:
     """Let everything that is parked or in backoff (of one root, or of all) be tried at once."""
     await tx.execute(_ASK_AGAIN, (now_ms, root_id))
+
+
+async def age(tx: aiosqlite.Connection, min_age_ms: int, now_ms: int) -> None:
+    """Let files that wait to be old enough wait no longer than the setting wants by now."""
+    await tx.execute(_AGE, (min_age_ms, now_ms))
 
 
 async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int]], now_ms: int) -> None:

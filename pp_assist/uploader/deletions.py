@@ -10,7 +10,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy
 from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
-from pp_assist.core.rest import eligible_at_ms
+from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
@@ -37,7 +37,7 @@ class Deletions:
         queues: Queues,
         link: ServerLink,
         host: Host,
-        quiet_ms: int,
+        rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
     ) -> None:
@@ -46,7 +46,7 @@ class Deletions:
         self._waiting = queues.deletion
         self._link = link
         self._host = host
-        self._quiet_ms = quiet_ms
+        self._rest = rest
         self._clock = clock
         self._threads = threads
 
@@ -81,7 +81,7 @@ class Deletions:
                     await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
                 elif isinstance(seen, Snapshot):  # it is back
                     (gen,) = await observations.take_gens(tx, 1)
-                    eligible = eligible_at_ms(seen.stat, now_ms, self._quiet_ms, closed=False)
+                    eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)
         if len(gone) < len(claims):
             self._queues.checksum.wake()

@@ -15,7 +15,7 @@ from pp_assist.core.errors import AssistError, Remedy, Stale
 from pp_assist.core.lifecycle import stored_state, was_sent
 from pp_assist.core.model import Claim, Kind, Snapshot
 from pp_assist.core.rate import Rate
-from pp_assist.core.rest import eligible_at_ms
+from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
 from pp_assist.store import observations, queue, receipts, versions
 from pp_assist.store.db import Database
@@ -50,7 +50,7 @@ class Settle:
         db: Database,
         queues: Queues,
         link: ServerLink,
-        quiet_ms: int,
+        rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
         stats: UploaderStats,
@@ -58,7 +58,7 @@ class Settle:
         self._db = db
         self._queues = queues
         self._link = link
-        self._quiet_ms = quiet_ms
+        self._rest = rest
         self._clock = clock
         self._threads = threads
         self._stats = stats
@@ -161,7 +161,7 @@ class Settle:
         as_hashed = claim.hashed.stat if claim.hashed else None
         if seen.stat == as_hashed and not isinstance(error, Stale):
             return now_ms + RESEND_PAUSE_MS  # the server got other bytes than we read: never in a hot loop
-        return eligible_at_ms(seen.stat, now_ms, self._quiet_ms, closed=False)
+        return self._rest.eligible_at_ms(seen.stat, now_ms)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

@@ -7,12 +7,13 @@ import pytest
 from pp_assist.core.compare import Look, compare, missing_subtree
 from pp_assist.core.model import FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
 from pp_assist.core.patterns import Level, Rule, parse_list
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
 
 NOW_MS = 1_700_000_000_000
 OLD_NS = (NOW_MS - 60_000) * 1_000_000
 YOUNG_NS = (NOW_MS - 500) * 1_000_000
-LOOK = Look(NOW_MS, quiet_ms=2000)
+LOOK = Look(NOW_MS, Rest(2000))
 RULES = Rules(own=frozenset({(7, 99)}), root_device=7, root_length=10)
 STAT = Stat(10, OLD_NS, OLD_NS, 5, 7)
 
@@ -225,6 +226,14 @@ def test_a_file_that_was_excluded_and_is_missing_is_no_deletion() -> None:
     below = missing_subtree([row(state=FileState.EXCLUDED)])
     assert below.forgotten
     assert not below.vanished
+
+
+@pytest.mark.parametrize("state", [FileState.COMPLETED, FileState.VANISHED])
+def test_a_file_that_is_missing_when_it_is_left_out_is_no_deletion(state: FileState) -> None:
+    missing = row(b"a.o", state, stage=Stage.DELETION if state is FileState.VANISHED else None)
+    changes = look(listing(levels=PATTERNS), missing)
+    assert changes.forgotten == [missing]
+    assert not changes.vanished
 
 
 def test_what_is_taken_in_again_is_hashed_under_a_new_generation() -> None:

@@ -10,7 +10,7 @@ from pp_assist.core.hints import MAX_HINTS, Hints
 from pp_assist.core.lifecycle import after_hash, was_sent
 from pp_assist.core.model import Claim, FileState, Hashed, Location, Stage, Stat, Stored
 from pp_assist.core.rate import Rate
-from pp_assist.core.rest import eligible_at_ms, is_racy
+from pp_assist.core.rest import Rest, is_racy
 from pp_assist.core.schedule import Plan, next_scan_after_s
 
 S = 1_000_000_000
@@ -35,7 +35,22 @@ def stat(mtime_ns: int, ctime_ns: int) -> Stat:
     ],
 )
 def test_a_file_is_at_rest_when_left_alone_for_the_quiet_time(seen: Stat, closed: bool, wait_ms: int) -> None:
-    assert eligible_at_ms(seen, NOW_MS, 2000, closed) == NOW_MS + wait_ms
+    assert Rest(2000).eligible_at_ms(seen, NOW_MS, closed) == NOW_MS + wait_ms
+
+
+@pytest.mark.parametrize(
+    ("seen", "closed", "wait_ms"),
+    [
+        (stat(NOW_NS - 60 * S, NOW_NS - 61 * S), False, 0),
+        (stat(NOW_NS - 59 * S, NOW_NS - 90 * S), False, 1000),
+        (stat(NOW_NS - 90 * S, NOW_NS - 10 * S), False, 50_000),
+        (stat(NOW_NS - S, NOW_NS - S), True, 59_000),
+        (stat(NOW_NS + 900 * S, NOW_NS - 30 * S), False, 30_000),
+        (stat(NOW_NS, NOW_NS + 900 * S), False, 60_000),
+    ],
+)
+def test_a_file_waits_until_it_is_old_enough(seen: Stat, closed: bool, wait_ms: int) -> None:
+    assert Rest(2000, 60_000).eligible_at_ms(seen, NOW_MS, closed) == NOW_MS + wait_ms
 
 
 def test_racy_is_what_was_touched_within_the_clock_grain_of_its_hash() -> None:

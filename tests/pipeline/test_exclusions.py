@@ -1,16 +1,18 @@
 """What a person leaves out: by the settings, of one path, by a .ppignore; taken in again; and never a deletion."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from pair import Pair, running_pair, write
+from pair import Pair, noise, running_pair, write
 
 from pp_assist.core.model import TRACKED, FileState, Stage
 from pp_assist.core.patterns import Rule
 from pp_assist.scanner.follow import Places, follow
+from pp_assist.store import queue
 from pp_assist.store.report import FileRow, Report
 
 EXCLUDED = FileState.EXCLUDED
@@ -162,6 +164,47 @@ async def test_settings_and_the_path_have_patterns_too(tmp_path: Path) -> None:
             "node_modules": Rule("node_modules/", "root", 1),
         }
         assert len(await pair.live()) == 2
+
+
+async def test_a_file_may_be_too_large(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, rules={"max_size_mb": 1}) as pair:
+        write(pair.tree / "small", noise(1 << 20, 1))
+        write(pair.tree / "large", noise((1 << 20) + 1, 2))
+        await pair.settle()
+        (large,) = (await rows(pair, EXCLUDED)).values()
+        assert (large.rule, large.written) == ("too_large", Rule("max_size_mb = 1", "setting", None))
+        assert await pair.live() == {
+            os.fsencode(pair.tree / "small"): hashlib.sha256(noise(1 << 20, 1)).hexdigest(),
+        }
+        write(pair.tree / "large", noise(1 << 20, 3))
+        await pair.assert_equal()
+        write(pair.tree / "large", noise((1 << 20) + 1, 4))
+        await pair.settle()
+        assert len(await pair.live()) == 2, "the last version that was not too large stays"
+
+
+async def test_a_file_may_be_too_young(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, rules={"min_age_seconds": 3600}) as pair:
+        assert pair.daemon
+        old = pair.tree / "old"
+        write(old, "old")
+        os.utime(old, (1, 1))  # its ctime is of now: it was put there just now
+        for _ in range(2):
+            await pair.scan()
+            now_ms = pair.daemon.clock.now_ms()
+            young = (await rows(pair))["old"]
+            assert (young.state, young.work_reason, young.work_state) == ("discovered", "too_young", "waiting")
+            assert abs((young.eligible_at_ms or 0) - now_ms - 3600_000) < 10_000
+            async with pair.daemon.db.transaction() as tx:
+                await queue.age(tx, 3600_000, now_ms)
+            if young.gen == 1:
+                write(old, "changed meanwhile")
+        assert await pair.live() == {}
+        async with pair.daemon.db.transaction() as tx:
+            await queue.age(tx, 0, pair.daemon.clock.now_ms())  # as at a start, with the setting at 0
+        pair.daemon.queues.checksum.wake()
+        await pair.until(lambda counts: counts.queued(*Stage) == 0)
+        assert await pair.live() == {os.fsencode(old): hashlib.sha256(b"changed meanwhile").hexdigest()}
 
 
 async def test_a_deletion_that_waits_in_a_folder_left_out_is_not_told(tree: Pair) -> None:

@@ -6,6 +6,7 @@ from test_work import NOW_MS, OLD, Fixed, hash_all, queue_of, receipt, root_id, 
 
 from pp_assist.core.compare import Look, compare
 from pp_assist.core.model import FileState, Kind, Listing, Snapshot, Stage
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
@@ -63,8 +64,8 @@ async def test_set_aside_while_its_deletion_is_told_a_file_is_given_to_the_serve
     listing = Listing(b"", (Snapshot(b"f", Kind.SYMLINK, OLD, 0o777, 0, 0),), complete=True)
     async with db.transaction() as tx:  # the server is being told, and a link stands in its place
         (known,) = await observations.recall(tx, root_id, [listing], NOW_MS)
-        changes = compare(listing, known.files, (), Rules(frozenset(), 1, 5), Look(NOW_MS, 0))
-        await observations.record(tx, root_id, [(known, changes)], NOW_MS, 0)
+        changes = compare(listing, known.files, (), Rules(frozenset(), 1, 5), Look(NOW_MS, Rest(0)))
+        await observations.record(tx, root_id, [(known, changes)], NOW_MS, 0, Rest(0))
     await see(db, root_id, {b"f": OLD})
     (claim,) = await queue_of(db, Stage.CHECKSUM).claim(NOW_MS, 1)
     assert claim.stored is None, "the receipt from before the deletion is no proof"

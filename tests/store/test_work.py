@@ -8,6 +8,7 @@ import pytest
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Look, compare
 from pp_assist.core.model import Claim, FileState, Hashed, Kind, Listing, Snapshot, Stage, Stat, WorkState
+from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
@@ -50,8 +51,8 @@ async def see(
     listing = Listing(directory, entries, complete)
     async with db.transaction() as tx:
         (known,) = await observations.recall(tx, root_id, [listing], NOW_MS)
-        changes = compare(listing, known.files, known.children, RULES, Look(NOW_MS, 0))
-        await observations.record(tx, root_id, [(known, changes)], NOW_MS, grace_ms)
+        changes = compare(listing, known.files, known.children, RULES, Look(NOW_MS, Rest(0)))
+        await observations.record(tx, root_id, [(known, changes)], NOW_MS, grace_ms, Rest(0))
 
 
 def queue_of(db: Database, stage: Stage, clock: Clock | None = None) -> WorkQueue:
