@@ -213,7 +213,7 @@ class Scanner:
         try:
             await self._watch(root)
             if self._watcher is not None and not start:
-                self._watcher.scan_begins(root)
+                await self._recorder.in_thread(self._watcher.scan_begins, root)
             found = await self._look_at_everything(root, start, force)
         except RootUnhealthy as error:
             await self._unhealthy(root, error)

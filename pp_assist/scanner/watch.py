@@ -38,6 +38,10 @@ class Events(Protocol):
 
     def watch_canary(self, directory: bytes) -> None: ...
 
+    def scan_begins(self, root_id: int) -> None: ...
+
+    def scan_ends(self, root_id: int) -> None: ...
+
     def before_listing(self, root: Root, directory: bytes, fd: int) -> None: ...
 
 
@@ -162,12 +166,15 @@ class Watcher:
         if watching := self._watching.get(root.id):
             watching.doubts_at_scan = watching.doubts
             watching.failed = None
+            self.events.scan_begins(root.id)
 
     def scan_ends(self, root: Root) -> None:
         """Note that the scan has ended well: it saw all that happened before it began."""
         if watching := self._watching.get(root.id):
             if watching.doubts == watching.doubts_at_scan:
                 watching.behind = None
+            if watching.failed is None:
+                self.events.scan_ends(root.id)
             watching.polling = watching.failed or why_events_are_not_enough(root.path)
 
     def condition(self, root_id: int) -> tuple[str, str | None]:

@@ -54,6 +54,8 @@ class Watched:
     directory: bytes
     watch: int
     children: dict[bytes, "Watched"] = field(default_factory=dict)
+    scan: int = 0
+    """The last scan that listed it."""
 
 
 class LinuxEvents:
@@ -71,6 +73,7 @@ class LinuxEvents:
         """Over the maps, and held while a batch of events is worked off: tests stop the thread with it."""
         self._by_watch: dict[int, Watched] = {}
         self._tops: dict[int, Watched | None] = {}
+        self._scans: dict[int, int] = {}
         self._roots: dict[int, Root] = {}
         self._thread = threading.Thread(target=self._read, name="inotify", daemon=True)
 
@@ -121,6 +124,23 @@ class LinuxEvents:
             if top := self._tops.pop(root_id, None):
                 self._forget(top)
 
+    def scan_begins(self, root_id: int) -> None:
+        """Note that a scan of a whole root begins."""
+        with self.lock:
+            self._scans[root_id] = self._scans.get(root_id, 0) + 1
+
+    def scan_ends(self, root_id: int) -> None:
+        """Stop watching what the scan did not come to: left out by a rule, or gone, and the event of that was lost."""
+        with self.lock:
+            top = self._tops.get(root_id)
+            pending = [top] if top is not None else []
+            while pending:
+                for child in list(pending.pop().children.values()):
+                    if child.scan == self._scans.get(root_id, 0):
+                        pending.append(child)
+                    else:
+                        self._forget(child)
+
     def watch_canary(self, directory: bytes) -> None:
         """Let what is closed in *directory* be told to the sink as proof that events flow.
 
@@ -150,12 +170,13 @@ class LinuxEvents:
                 raise OSError(error.errno, LIMITS.get(error.errno or 0, error.strerror)) from error
             known = self._by_watch.get(watch)
             if known is not None and (not known.root_id or (known.root_id, known.directory) == (root.id, directory)):
+                known.scan = self._scans.get(root.id, 0)
                 return
             if known is not None:
                 if not _is_there(root, directory, fd):
                     return  # it was moved while it was being opened: the other place is right
                 self._forget(known, keep=watch)
-            if not self._attach(Watched(root.id, directory, watch)):
+            if not self._attach(Watched(root.id, directory, watch, scan=self._scans.get(root.id, 0))):
                 inotify.remove_watch(self._queue, watch)  # moved away meanwhile: the walk of its new place comes here
 
     def _attach(self, new: Watched) -> bool:

@@ -90,6 +90,12 @@ class OtherEvents:
         """Let what happens in *directory* be told to the sink as proof that events flow."""
         self._observer.schedule(_CanaryHandler(self._sink), os.fsdecode(directory), event_filter=EVENTS)
 
+    def scan_begins(self, root_id: int) -> None:
+        """Nothing: see `before_listing`."""
+
+    def scan_ends(self, root_id: int) -> None:
+        """Nothing: see `before_listing`."""
+
     def before_listing(self, root: Root, directory: bytes, fd: int) -> None:
         """Nothing: whole trees are watched from the beginning."""
 
