@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pp_assist import cli_deletions, cli_servers
+from pp_assist import cli_deletions, cli_servers, cli_why
 from pp_assist.cli_asking import (
     OK,
     PENDING,
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("path", nargs="?", help="only this folder")
     scan.add_argument("--force", action="store_true", help="hash everything again")
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
-    for group in (cli_deletions, cli_servers):
+    for group in (cli_deletions, cli_servers, cli_why):
         group.add_commands(commands, command)
     return parser
 

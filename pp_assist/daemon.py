@@ -21,9 +21,12 @@ from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Pace, Services
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
+from pp_assist.core.explain import Sight
+from pp_assist.core.model import Root
 from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
+from pp_assist.scanner.examine import examine
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
@@ -237,6 +240,9 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
     async def resolve(path: bytes) -> tuple[bytes, tuple[int, int]]:
         return await _in_thread(daemon.pools.walking, disk.resolve, path)
 
+    async def examine_path(root: Root, relative: bytes) -> Sight:
+        return await _in_thread(daemon.pools.walking, examine, root, daemon.recorder.rules(root), relative)
+
     def pace_of(active: int, rate: Any) -> Pace:
         return Pace(active, rate.total, rate.per_second(clock.mono_ms()))
 
@@ -269,6 +275,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         upload_obstacle=lambda: daemon.link.reason,
         running=lambda: stages.running,
         resolve=resolve,
+        examine=examine_path,
         rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
         check_server=check_server,

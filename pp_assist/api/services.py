@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pp_assist.clock import Clock
+from pp_assist.core.explain import Sight
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
@@ -90,6 +91,8 @@ class Services:
     """Component → whether it works (False: it crashed, and is about to be restarted)."""
     resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]
     """A folder's path with links resolved, and its (device, inode); raises OSError."""
+    examine: Callable[[Root, bytes], Awaitable[Sight]]
+    """What the disk and the rules say about a path relative to a root."""
     rule_problems: Callable[[int], list[Problem]]
     """Lines of the `.ppignore` files of a root that mean nothing."""
     own_paths: tuple[bytes, ...]

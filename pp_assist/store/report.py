@@ -22,14 +22,18 @@ WHERE (?1 IS NULL OR f.state = ?1)
 AND (?2 IS NULL OR (r.id IN (SELECT value FROM json_each(?2)) AND (
     ?3 = x'' OR d.path = ?3 OR (d.path >= ?4 AND d.path < ?5) OR (d.path = ?6 AND f.name = ?7))))"""
 _COUNT = f"SELECT COUNT(*) {_PAGE}"
-_FILES = f"""
+_COLUMNS = """
 SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.rule_pattern,
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
        f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms, f.stored_at_ms,
        w.stage, w.queued_at_ms, w.state AS work_state,
-       w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts
-{_PAGE} ORDER BY f.id LIMIT ?8 OFFSET ?9"""
+       w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""
+_FILES = f"""
+{_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?8 OFFSET ?9"""
+_FILE = f"""
+{_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
+LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,12 @@ class Report:
         where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name)
         total = await self._db.value(_COUNT, where)
         return [_file(row) for row in await self._db.rows(_FILES, (*where, limit, offset))], total
+
+    async def file(self, root_id: int, relative: bytes) -> FileRow | None:
+        """Return what is known about one path below a root, or None."""
+        directory, _, name = relative.rpartition(b"/")
+        rows = await self._db.rows(_FILE, (root_id, directory, name))
+        return _file(rows[0]) if rows else None
 
     async def signed_receipt(self, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:
         """Return the last receipt for a path below a root, if it is a signed one: see `receipts.signed_receipt`."""

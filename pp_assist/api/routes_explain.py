@@ -1,0 +1,73 @@
+"""Why a path is where it is: any path, known or not."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from pp_assist.api.paths import root_of
+from pp_assist.api.problems import Refusal
+from pp_assist.api.services import Services
+from pp_assist.core.explain import Explanation, Known, explain, not_watched
+from pp_assist.core.model import Root
+from pp_assist.core.rest import why_waiting
+from pp_assist.store.report import FileRow
+from pp_server.wire.names import json_fields, query_bytes
+from pp_server.wire.times import iso_or_none
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.get("/explain")
+    async def explain_path(request: Request) -> dict[str, Any]:
+        path = query_bytes(request.scope["query_string"], "path")
+        if not path:
+            raise Refusal(422, "invalid_request", "path: is needed")
+        place = root_of(await services.roots.all(), path)
+        if place is None:
+            return _answer(path, None, not_watched(), None, None)
+        root, relative = place
+        path = root.shown.rstrip(b"/") + (b"/" + relative if relative else b"")
+        row = await services.report.file(root.id, relative)
+        if b"/" in relative and not root.recursive:
+            return _answer(path, root, not_watched(recursive=False), row, None)
+        sight = await services.examine(root, relative)
+        known = None if row is None else _known(row, services)
+        found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms())
+        signed = await services.report.signed_receipt(root.id, relative)
+        return _answer(path, root, found, row, None if signed is None else signed[0].model_dump())
+
+    return routes
+
+
+def _known(row: FileRow, services: Services) -> Known:
+    why = why_waiting(row.work_reason, row.queued_at_ms, services.clock.now_ms(), services.busy_after_ms)
+    return Known(
+        row.state,
+        row.size_bytes,
+        row.mtime_ns,
+        row.stage,
+        row.work_state,
+        why,
+        row.last_error,
+        row.eligible_at_ms,
+    )
+
+
+def _answer(
+    path: bytes, root: Root | None, found: Explanation, row: FileRow | None, receipt: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        **json_fields(path),
+        "path_id": None if root is None else root.id,
+        "verdict": found.verdict,
+        "reason": {"code": found.code, "class": found.blame, "text": found.text},
+        "rule": None if found.rule is None else found.rule._asdict(),
+        "next_try_at": iso_or_none(found.next_try_at_ms),
+        "advice": found.advice,
+        "gen": None if row is None else row.gen,
+        "sha256": None if row is None else row.sha256,
+        "receipt": receipt,
+        "history": [],
+    }

@@ -1,0 +1,80 @@
+"""GET /explain of a real daemon: known paths and paths nobody ever saw."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from asking import Api
+
+
+async def why(api: Api, path: Path | bytes) -> dict[str, Any]:
+    answer = await api.http.get(f"/explain?path={quote(os.fsencode(path))}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["reason"]["class"] in ("waiting", "file", "server", "person", "rule")
+    assert found["reason"]["text"]
+    return found
+
+
+def short(found: dict[str, Any]) -> tuple[str, str]:
+    return found["verdict"], found["reason"]["code"]
+
+
+async def test_any_path_is_explained(api: Api) -> None:
+    (api.folder / "new").write_text("x")
+    assert short(await why(api, api.folder / "new")) == ("not_watched", "not_watched")
+    added = (await api.http.post("/paths", json={"path": str(api.folder), "exclude": ["*.o", "cache/"]})).json()
+    (api.folder / "cache" / "deep").mkdir(parents=True)
+    (api.folder / "cache" / "deep" / "x").write_text("x")
+    (api.folder / "sub").mkdir()
+    (api.folder / "sub" / ".ppignore").write_text("\n*.tmp\n")
+    os.mkfifo(api.folder / "fifo")
+    await api.http.post("/scan/trigger", json={"wait": True})
+    async with asyncio.timeout(10):
+        while (new := await why(api, api.folder / "new"))["reason"]["code"] != "no_server":
+            await asyncio.sleep(0.01)
+    assert (new["verdict"], new["reason"]["class"], new["path_id"]) == ("pending", "person", added["id"])
+    assert new["gen"] > 0
+    assert len(new["sha256"]) == 64
+    assert (new["receipt"], new["history"], new["rule"]) == (None, [], None)
+    assert "server add" in new["advice"]
+    child = await why(api, api.folder / "cache" / "deep" / "x")
+    assert child["rule"] == {"pattern": "cache/", "source": "root", "line": 2}
+    assert (short(child), child["gen"]) == (("excluded", "pattern"), None)
+    never = await why(api, api.folder / "sub" / "never.tmp")
+    assert never["rule"] == {"pattern": "*.tmp", "source": str(api.folder / "sub" / ".ppignore"), "line": 2}
+    assert short(await why(api, api.folder / "fifo")) == ("unsupported", "fifo")
+    assert short(await why(api, api.folder / "sub")) == ("unsupported", "dir")
+    assert short(await why(api, api.folder)) == ("unsupported", "dir")
+    assert short(await why(api, api.folder / "nothing" / "here")) == ("unknown", "not_there")
+    assert short(await why(api, api.folder / "new" / "below a file")) == ("unknown", "not_there")
+    assert short(await why(api, api.folder / ".DS_Store")) == ("unknown", "not_there")
+    name = os.fsencode(api.folder) + b"/caf\xe9"
+    with open(name, "wb") as file:
+        file.write(b"x")
+    found = await why(api, name)
+    assert short(found) == ("pending", "not_seen_yet")
+    assert found["filepath_b64"]
+    os.rename(api.folder, api.folder.parent / "away")
+    assert short(await why(api, api.folder / "new")) == ("unknown", "root_unhealthy")
+
+
+async def test_a_link_on_the_way_is_not_followed(api: Api) -> None:
+    (api.folder.parent / "elsewhere").mkdir()
+    (api.folder.parent / "elsewhere" / "f").write_text("x")
+    (api.folder / "link").symlink_to(api.folder.parent / "elsewhere")
+    await api.http.post("/paths", json={"path": str(api.folder)})
+    assert short(await why(api, api.folder / "link" / "f")) == ("unsupported", "symlink")
+
+
+async def test_below_a_folder_that_is_not_recursive(api: Api) -> None:
+    (api.folder / "sub").mkdir()
+    (api.folder / "sub" / "f").write_text("x")
+    await api.http.post("/paths", json={"path": str(api.folder), "recursive": False})
+    assert short(await why(api, api.folder / "sub" / "f")) == ("not_watched", "not_recursive")
+
+
+async def test_a_path_is_needed(api: Api) -> None:
+    assert (await api.http.get("/explain")).status_code == 422
