@@ -91,17 +91,34 @@ def opened_root(path: bytes, device: int, inode: int) -> Iterator[int]:
         yield fd
 
 
+def _mount(fd: int) -> tuple[int, int | None]:
+    return os.fstat(fd).st_dev, posix.mount_id(fd)
+
+
+def mounts_marked(fd: int, entries: list[Snapshot]) -> list[Snapshot]:
+    """Return *entries* of the directory *fd* with those marked over which something else is mounted."""
+    here = posix.mount_id(fd) if any(entry.kind is Kind.DIR for entry in entries) else None
+    if here is None:
+        return entries
+    return [
+        entry._replace(mounted=True)
+        if entry.kind is Kind.DIR and posix.mount_id(fd, entry.name) not in (here, None)
+        else entry
+        for entry in entries
+    ]
+
+
 @contextmanager
 def opened_directory(root_fd: int, directory: bytes) -> Iterator[int]:
     """Open *directory* below the root for the block and yield its descriptor.
 
     Raises:
-        OSError: it cannot be opened; EXDEV where it is on another file system than the root: what was mounted over a
-            folder says nothing about the files that it hides.
+        OSError: it cannot be opened; EXDEV where it is on another file system than the root, or in another mount: what
+            was mounted over a folder says nothing about the files that it hides.
     """
     parts = directory.split(b"/") if directory else []
     with posix.opened(posix.open_beneath(root_fd, parts, posix.OPEN_DIRECTORY)) as fd:
-        if parts and os.fstat(fd).st_dev != os.fstat(root_fd).st_dev:
+        if parts and _mount(fd) != _mount(root_fd):
             raise OSError(errno.EXDEV, "another file system is mounted there")
         yield fd
 
@@ -115,7 +132,8 @@ def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None
     try:
         with opened_directory(root_fd, directory) as parent:
             try:
-                return snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+                found = snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+                return mounts_marked(parent, [found])[0]
             except FileNotFoundError:
                 return None
     except OSError as error:
@@ -130,16 +148,17 @@ def _check_the_way(root_fd: int, parts: list[bytes]) -> None:
 
     The files may well be there: we follow no links to see, and do not see what lies below a mount.
     """
-    device = os.fstat(root_fd).st_dev
+    device, mount = _mount(root_fd)
     for count, name in enumerate(parts):
         try:
             with posix.opened(posix.open_beneath(root_fd, parts[:count], posix.OPEN_DIRECTORY)) as parent:
                 found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                same_mount = posix.mount_id(parent, name) in (mount, None)
         except (FileNotFoundError, NotADirectoryError):
             return
         if posix.file_type(found.st_mode) == "symlink":
             raise OSError(errno.ELOOP, "a link stands where a folder was")
-        if found.st_dev != device and posix.file_type(found.st_mode) == "dir":
+        if (found.st_dev != device or not same_mount) and posix.file_type(found.st_mode) == "dir":
             raise OSError(errno.EXDEV, "another file system is mounted there")
 
 

@@ -1,6 +1,7 @@
 """The only module of the daemon with calls that exist on some systems only."""
 
 import contextlib
+import ctypes
 import os
 import stat as stat_module
 import sys
@@ -43,6 +44,28 @@ def open_beneath(root_fd: int, parts: Sequence[bytes], flags: int) -> int:
     finally:
         if fd != root_fd:
             os.close(fd)
+
+
+_statx = getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
+_AT_EMPTY_PATH, _AT_NO_AUTOMOUNT, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x800, 0x100
+_STATX_MNT_ID = 0x1000
+_STATX_BYTES, _MNT_ID_AT = 256, 0x90
+
+
+def mount_id(fd: int, name: bytes = b"") -> int | None:
+    """Return which mount the directory *fd*, or *name* in it, is part of; None where the system does not tell.
+
+    A folder of the same file system, mounted over another one, has the device that the hidden one had. Only this
+    tells the two apart.
+    """
+    if _statx is None:
+        return None
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    flags = _AT_EMPTY_PATH | _AT_NO_AUTOMOUNT | _AT_SYMLINK_NOFOLLOW
+    if _statx(fd, name, flags, _STATX_MNT_ID, found) != 0:
+        return None
+    told = int.from_bytes(found.raw[0:4], sys.byteorder)
+    return int.from_bytes(found.raw[_MNT_ID_AT : _MNT_ID_AT + 8], sys.byteorder) if told & _STATX_MNT_ID else None
 
 
 def pread(fd: int, length: int, offset: int) -> bytes:

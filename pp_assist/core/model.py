@@ -81,6 +81,8 @@ class Snapshot(NamedTuple):
     """Permission bits, without the file type."""
     uid: int
     gid: int
+    mounted: bool = False
+    """A folder over which something is mounted that is not part of the mount its parent is in."""
 
 
 def is_directory(seen: object) -> bool:

@@ -48,7 +48,7 @@ class Rules:
             return OWN_DIRECTORY
         if entry.name in SYSTEM_JUNK:
             return JUNK
-        if is_folder and entry.stat.device != self.root_device:
+        if is_folder and (entry.mounted or entry.stat.device != self.root_device):
             return OTHER_FILE_SYSTEM
         if judge.levels and (rule := judge.rule(entry.name, is_folder)):
             return LeftOut("pattern", rule)

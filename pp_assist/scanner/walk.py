@@ -8,7 +8,7 @@ from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
 from pp_assist.core.model import Kind, Listing, Root, Snapshot
 from pp_assist.core.patterns import IGNORE_NAME, Problem
 from pp_assist.core.rules import Rules
-from pp_assist.disk import GONE, look_beneath, opened_directory, opened_root, snapshot_of
+from pp_assist.disk import GONE, look_beneath, mounts_marked, opened_directory, opened_root, snapshot_of
 from pp_assist.scanner.ignore import Ignores, Levels, reachable
 from pp_server.wire.names import SERVER_DATA_MARK
 
@@ -91,6 +91,7 @@ def list_directory(
                     except OSError as error:
                         if error.errno not in GONE:
                             problem = f"cannot look at all names: {error.strerror}"
+            entries = mounts_marked(fd, entries)
             if any(entry.name == IGNORE_NAME for entry in entries):
                 own, rule_problems = ignores.of(directory, fd)
     except OSError as error:
