@@ -19,7 +19,7 @@ from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
 from pp_assist.scanner.watch import Watcher
-from pp_assist.store import observations, queue
+from pp_assist.store import astray, observations, queue
 from pp_assist.store.roots import RootsTable
 from pp_server.wire.names import display
 
@@ -29,6 +29,8 @@ HINT_WAIT_S = 0.05
 """After the first hint: a save is several events."""
 
 SWITCHED_OFF = "events are not used (scanner.use_filesystem_events)"
+
+ASTRAY_S = 5.0
 
 LATER_WAIT_S = 2.0
 """After the first hint at a file that somebody goes on writing to: it is not at rest any sooner."""
@@ -129,6 +131,7 @@ class Scanner:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._scans(), name="scans")
                 tasks.create_task(self._second_looks.run(), name="second looks")
+                tasks.create_task(self._astray(), name="astray")
                 if watcher is not None and self._guard is not None:
                     tasks.create_task(self._guarding(self._guard), name="guard")
                     tasks.create_task(self._hints(watcher.sink.woken, HINT_WAIT_S, watcher.sink.take), name="hints")
@@ -263,6 +266,15 @@ class Scanner:
             log.warning("nothing can be said about %s: %s", display(root.path), error)
             await self._roots.unhealthy(root.id, str(error))
         await self.root_removed(root.id)  # what is watched may not be what comes back: the next good scan watches anew
+
+    async def _astray(self) -> None:
+        """Look where others did not find a file: it was written down after a look that was overtaken by another."""
+        while True:
+            await asyncio.sleep(ASTRAY_S)
+            for root in await self._enabled():
+                if places := await astray.places(self._recorder.db, root.id, self._clock.now_ms()):
+                    with contextlib.suppress(RootUnhealthy, RootForgotten):  # a scan says so
+                        await follow(self._recorder, root, places)
 
     # -- hints
 
