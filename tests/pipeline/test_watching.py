@@ -59,10 +59,12 @@ async def until(told: Callable[[], object]) -> None:
 
 
 async def condition(pair: Pair, wanted: str) -> str | None:
-    """Wait until the root is in that condition; return the reason."""
+    """Wait until the root is in that condition, and no scan is just ending; return the reason."""
     assert pair.daemon
     stage = pair.daemon.scanner
     await until(lambda: stage.condition(1)[0] == wanted)
+    if wanted == "healthy":
+        await stage.request_scan([]).finished.wait()
     return stage.condition(1)[1]
 
 
@@ -220,8 +222,8 @@ async def test_more_events_than_the_kernel_keeps(watching: Pair) -> None:
         shutil.rmtree(watching.tree / "goes")
         (watching.folder / "outside" / "below" / "file").write_text("of no concern any more")
     await until(lambda: scans(watching) > before)
-    await condition(watching, "healthy")
     assert scans(watching) == before + 1
+    await condition(watching, "healthy")
     await watching.assert_equal()
     assert watching.daemon.scanner.stats.missed_changes == 21 + 4
     with reader_stopped(watching) as events:
