@@ -181,13 +181,24 @@ def _add(args: argparse.Namespace) -> int:
 
 def _paths(args: argparse.Namespace) -> int:
     answer = ask(args, "GET", "/paths")
-    show(args, answer, lambda: [_path_line(path) for path in answer["paths"]] or ["no folder is watched yet"])
+    show(
+        args,
+        answer,
+        lambda: [line for path in answer["paths"] for line in _path_lines(path)] or ["no folder is watched yet"],
+    )
     return OK
 
 
-def _path_line(path: Any) -> str:
+def _path_lines(path: Any) -> list[str]:
     reason = f" ({path['reason']})" if path["reason"] else ""
-    return f"{path['id']:>4}  {path['status']:<10} {path['file_count']:>9} files  {printable(path['path'])}{reason}"
+    what = f"{path['id']:>4}  {path['status']:<10} {path['file_count']:>9} files  {printable(path['path'])}{reason}"
+    return [what, *(f"      {printable(_problem(problem))}" for problem in path["rule_problems"])]
+
+
+def _problem(problem: Any) -> str:
+    """Return what is wrong with a `.ppignore`: a line of it, or the whole."""
+    where = "" if problem["line"] is None else f", line {problem['line']}: {problem['pattern']}"
+    return f"{problem['source']}{where}: {problem['text']}"
 
 
 def _rm(args: argparse.Namespace) -> int:

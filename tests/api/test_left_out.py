@@ -3,6 +3,8 @@
 import pytest
 from asking import Api
 
+from pp_assist.cli import _path_lines
+
 
 async def test_a_path_has_patterns_and_its_files_name_the_line(api: Api) -> None:
     for name in ("a.o", "b.tmp", "c.txt"):
@@ -29,3 +31,16 @@ async def test_a_bad_pattern_is_refused_with_its_field(api: Api, bad: str) -> No
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["exclude.1"]
     assert (await api.http.get("/paths")).json()["total"] == 0
+
+
+def test_the_command_shows_what_means_nothing() -> None:
+    path = {"id": 1, "status": "healthy", "file_count": 2, "path": "/x", "reason": None}
+    problems = [
+        {"source": "/x/.ppignore", "line": 3, "pattern": "a[\x1b", "text": "not closed"},
+        {"source": "/x/y/.ppignore", "line": None, "pattern": "", "text": "cannot read it"},
+    ]
+    shown = _path_lines(path | {"rule_problems": problems})
+    assert [line.strip() for line in shown[1:]] == [
+        "/x/.ppignore, line 3: a[\\x1b: not closed",
+        "/x/y/.ppignore: cannot read it",
+    ]
