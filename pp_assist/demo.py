@@ -32,7 +32,8 @@ def main() -> int:
     server_data, state = os.path.join(data, "server"), os.path.join(data, "assist")
     for folder in (data, inbox):
         os.makedirs(folder, exist_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us in the background has us ignore SIGINT
+        signal.signal(number, _interrupt)
     try:
         _check_ports()
         server_command = ["pp_server", "run", "--data-dir", server_data, "--port", SERVER_PORT]
