@@ -216,7 +216,7 @@ def test_make_run_starts_stops_and_goes_on(demo: Demo) -> None:
             if round_number == 2:
                 assert_a_second_one_says_why_it_cannot_start(demo)
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
+            assert process.wait(20) == 0
         finally:
             process.terminate()  # a demo that is killed leaves its two programs behind
             process.wait(30)
