@@ -270,6 +270,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         scanner=daemon.scanner,
         busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
+        silent_changes=lambda: hashed.silent_changes,
         uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
         bytes_sent=lambda: uploaded.bytes_sent,
         upload_obstacle=lambda: daemon.link.reason,

@@ -98,6 +98,7 @@ def router(services: Services) -> APIRouter:
                     "active_workers": hashing.active_workers,
                     "total_processed": hashing.total,
                     "processing_rate": hashing.per_second,
+                    "silent_changes": services.silent_changes(),
                 },
                 "uploader": {
                     "status": alive("uploader"),

@@ -83,6 +83,8 @@ class Services:
     busy_after_ms: int
     """A file that has gone on changing for so long is shown as busy."""
     hashing: Callable[[], Pace]
+    silent_changes: Callable[[], int]
+    """Files whose content had changed although nothing said so."""
     uploading: Callable[[], Pace]
     bytes_sent: Callable[[], int]
     upload_obstacle: Callable[[], str | None]

@@ -11,11 +11,12 @@ import aiosqlite
 from pydantic import BaseModel, ConfigDict, Field
 
 from pp_assist.checksum.hashing import LooksDifferent, NotThere, hash_claims
+from pp_assist.checksum.rehash import Rehash
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, RootUnhealthy
-from pp_assist.core.lifecycle import AfterHash, after_hash
-from pp_assist.core.model import Claim, Hashed, Stage
+from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
+from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.store import observations, queue, versions
@@ -37,6 +38,12 @@ class ChecksumSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parallel_workers: int = Field(4, ge=1, le=64, description="Files (or batches of small ones) hashed at a time.")
+    rehash_days: float = Field(
+        30.0,
+        ge=0.0,
+        le=36600,
+        description="Days after which a stored file is hashed again, in the background; 0: never.",
+    )
 
 
 class ChecksumStats:
@@ -45,6 +52,8 @@ class ChecksumStats:
     def __init__(self) -> None:
         self.active_workers = 0
         self.processed = Rate()
+        self.silent_changes = 0
+        """Files whose content had changed although nothing said so."""
 
 
 Result = tuple[Hashed, bool] | AssistError
@@ -71,12 +80,14 @@ class ChecksumPool:
         self._rest = rest
         self._clock = clock
         self._threads = threads
+        self._rehash = Rehash(db, self._waiting, clock, settings.rehash_days)
         self.stats = ChecksumStats()
 
     async def run(self) -> None:
         """Work until cancelled."""
         self._waiting.start_over()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rehash.run(), name="hash again")
             free = asyncio.Semaphore(self._settings.parallel_workers)
             while True:
                 await free.acquire()
@@ -113,6 +124,10 @@ class ChecksumPool:
             for claim, result in results:
                 if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
                     await self._postpone(tx, claim, result, now_ms)
+        for claim, read, _ in good:
+            if changed_silently(claim, read):
+                self.stats.silent_changes += 1
+                log.warning("%s has other content, and nothing says that it was written to", _name(claim))
         self.stats.processed.add(len(good), self._clock.mono_ms())
         if any(plan.send for *_, plan in plans):
             self._queues.wake_uploads()
@@ -126,16 +141,20 @@ class ChecksumPool:
     ) -> None:
         rows = [(c, read, racy, p.state, next(gens) if p.new_gen else c.gen, p.send) for c, read, racy, p in plans]
         await versions.hashed(tx, [row[:5] for row in rows], now_ms)
-        await queue.move(tx, [(row[0], Stage.UPLOAD, row[4]) for row in rows if row[5]], now_ms)
+        await queue.to_upload(tx, [(row[0], row[1], row[4]) for row in rows if row[5]], now_ms)
         await queue.done(tx, [row[0] for row in rows if not row[5]])
 
     async def _postpone(self, tx: aiosqlite.Connection, claim: Claim, error: AssistError, now_ms: int) -> None:
         if isinstance(error, NotThere | RootUnhealthy):
             await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, error.reason, str(error))
             return
-        log.warning("cannot hash %s: %s", display(claim.location.filepath), error)
+        log.warning("cannot hash %s: %s", _name(claim), error)
         at_ms = now_ms + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         await queue.retry(tx, claim, at_ms, error.reason, str(error))
+
+
+def _name(claim: Claim) -> str:
+    return display(claim.location.filepath)
 
 
 def _as_much_as_fits(claims: list[Claim]) -> list[Claim]:

@@ -5,10 +5,12 @@ import os
 import time
 from collections.abc import Callable
 
+from pp_assist.core.blocks import BlockDigester
 from pp_assist.core.errors import AssistError, FileChanged, FileUnreadable
 from pp_assist.core.model import Claim, Hashed, Kind, Location, Snapshot, Stat
 from pp_assist.core.rest import is_racy
 from pp_assist.disk import opened_file, snapshot_of
+from pp_server.wire.batch import MAX_INLINE_BYTES
 
 BLOCK_BYTES = 1 << 20
 
@@ -50,13 +52,13 @@ def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lamb
     try:
         with opened_file(location) as fd:
             before = _snapshot(fd, seen)
-            digest = _digest(fd, seen.size_bytes, stopped)
+            sha256, blocks = digests(fd, seen.size_bytes, stopped)
             _snapshot(fd, seen)
     except FileNotFoundError as error:
         raise NotThere("not found") from error
     except OSError as error:
         raise FileUnreadable(f"cannot read it: {error.strerror}") from error
-    return Hashed(seen, before.mode, before.uid, before.gid, digest), is_racy(seen, began_ns)
+    return Hashed(seen, before.mode, before.uid, before.gid, sha256, blocks), is_racy(seen, began_ns)
 
 
 def _snapshot(fd: int, seen: Stat) -> Snapshot:
@@ -68,16 +70,22 @@ def _snapshot(fd: int, seen: Stat) -> Snapshot:
     return now
 
 
-def _digest(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> str:
-    """Return the SHA-256 of everything from here on. A small file is read in one call of just its size."""
+def digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str, bytes | None]:
+    """Return the SHA-256 of everything from here on, and the digests of the blocks of a large file.
+
+    A small file is read in one call of just its size, and hashed again as a whole when it is sent.
+    """
     sha = hashlib.sha256()
+    blocks = BlockDigester(size_bytes) if size_bytes > MAX_INLINE_BYTES else None
     block = bytearray(min(BLOCK_BYTES, size_bytes + 1))
     view = memoryview(block)
     while count := os.readv(fd, [block]) if hasattr(os, "readv") else _read_into(fd, block):
         sha.update(view[:count])
+        if blocks is not None:
+            blocks.feed(view[:count])
         if stopped():
             raise Stopped
-    return sha.hexdigest()
+    return sha.hexdigest(), None if blocks is None else blocks.digests()
 
 
 def _read_into(fd: int, block: bytearray) -> int:

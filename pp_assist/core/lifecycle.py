@@ -28,6 +28,17 @@ def after_hash(claim: Claim, hashed: Hashed) -> AfterHash:
     return AfterHash(send=True, new_gen=used, state=FileState.READY_FOR_UPLOAD)
 
 
+def changed_silently(claim: Claim, hashed: Hashed) -> bool:
+    """Say whether the content is another one although nothing says that it was written to since it was hashed.
+
+    Written through a mapping or by the disk's own doing: no look at the file's times will ever tell.
+    """
+    before = claim.hashed
+    if before is None or claim.racy:
+        return False
+    return before.stat == hashed.stat and before.sha256 != hashed.sha256
+
+
 def says_the_same(stored: Stored, hashed: Hashed) -> bool:
     """Say whether the receipt covers *hashed* with all metadata that a restore needs."""
     return (stored.sha256, stored.mtime_ns, stored.mode, stored.uid, stored.gid) == (

@@ -189,6 +189,8 @@ class Hashed(NamedTuple):
     uid: int
     gid: int
     sha256: str
+    blocks: bytes | None = None
+    """Digests of its blocks (`core.blocks`), of a large file, until it is stored."""
 
 
 class Stored(NamedTuple):
@@ -218,6 +220,8 @@ class Claim:
     seen: Stat | None
     hashed: Hashed | None
     stored: Stored | None
+    racy: bool = False
+    """It was touched so shortly before `hashed` was read that a later write could look the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _READY = """
 SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
        w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
        f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
-       f.stored_sent, d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
+       f.stored_sent, f.racy, w.blocks, d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
        r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id
@@ -54,7 +54,7 @@ LANE = f"CASE WHEN size_bytes <= {MAX_INLINE_BYTES} THEN '{Lane.SMALL}' ELSE '{L
 """The lane of a row of `files`."""
 _MOVE = f"""
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
-    reason = NULL, last_error = NULL, lane = (SELECT {LANE} FROM files WHERE id = work.file_id)
+    reason = NULL, last_error = NULL, blocks = ?, lane = (SELECT {LANE} FROM files WHERE id = work.file_id)
 WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
 
 
@@ -191,7 +191,13 @@ async def age(tx: aiosqlite.Connection, min_age_ms: int, now_ms: int) -> None:
 
 async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int]], now_ms: int) -> None:
     """Hand work on to another stage: (claim, stage, generation from now on)."""
-    rows = [(stage, gen, now_ms, now_ms, c.file_id, c.gen, c.stage) for c, stage, gen in moves]
+    rows = [(stage, gen, now_ms, now_ms, None, c.file_id, c.gen, c.stage) for c, stage, gen in moves]
+    await tx.executemany(_MOVE, rows)
+
+
+async def to_upload(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Hashed, int]], now_ms: int) -> None:
+    """Hand hashed files on to be uploaded: (claim, what was read, generation from now on)."""
+    rows = [(Stage.UPLOAD, gen, now_ms, now_ms, read.blocks, c.file_id, c.gen, c.stage) for c, read, gen in moves]
     await tx.executemany(_MOVE, rows)
 
 
@@ -216,6 +222,7 @@ def _claim(stage: Stage, row: sqlite3.Row) -> Claim:
         seen=_stat(row, "seen_size", "seen_"),
         hashed=_hashed(row),
         stored=_stored(row),
+        racy=bool(row["racy"]),
     )
 
 
@@ -227,7 +234,8 @@ def _stat(row: sqlite3.Row, size: str, prefix: str) -> Stat | None:
 
 def _hashed(row: sqlite3.Row) -> Hashed | None:
     stat = _stat(row, "size_bytes", "")
-    return None if stat is None else Hashed(stat, row["mode"], row["uid"], row["gid"], row["sha256"])
+    facts = (row[column] for column in ("mode", "uid", "gid", "sha256", "blocks"))
+    return None if stat is None else Hashed(stat, *facts)
 
 
 def _stored(row: sqlite3.Row) -> Stored | None:

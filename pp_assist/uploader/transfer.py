@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pp_assist import posix
+from pp_assist.core.blocks import agrees
 from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.upload_rate import proposal
@@ -145,6 +146,8 @@ def read_unchanged(fd: int, hashed: Hashed, offset: int, length: int) -> bytes:
     _check_unchanged(fd, hashed)
     if len(content) != length:
         raise FileChanged("it became shorter")
+    if hashed.blocks is not None and not agrees(hashed.blocks, hashed.stat.size_bytes, offset, content):
+        raise FileChanged("its content is not what was hashed, though it looks untouched")
     return content
 
 

@@ -49,7 +49,7 @@ async def test_stats_have_exactly_the_promised_shape(api: Api) -> None:
         "status", "last_scan_at", "next_scan_at", "filesystem_events_active", "registered_paths", "files_scanned",
         "scans_finished",
     }  # fmt: skip
-    assert set(checksum) == {"status", "active_workers", "total_processed", "processing_rate"}
+    assert set(checksum) == {"status", "active_workers", "total_processed", "processing_rate", "silent_changes"}
     assert set(uploader) == {"status", "active_workers", "total_uploaded", "upload_rate", "bytes_sent"}
     assert {scanner["status"], checksum["status"], uploader["status"]} == {"running"}
 
