@@ -8,9 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import FailFast, Field, model_validator
 
-from pp_server.wire.messages import Count, Label, Message, Metadata, Sha256
+from pp_server.wire.messages import MAX_INT, Count, Label, Message, Metadata, Sha256
 from pp_server.wire.names import from_json
-from pp_server.wire.receipts import Receipt, ReceiptKey
+from pp_server.wire.receipts import Proof, Receipt, ReceiptKey
+from pp_server.wire.trees import is_beneath
 
 CONTENT_TYPE = "application/vnd.putplace.batch"
 
@@ -115,6 +116,37 @@ class Move(OnPath, Metadata):
         return from_json(self.source, self.source_b64)
 
 
+class MoveTree(OnPath, Metadata):
+    """The directory at `source` is at `filepath` now, with everything that is live below it.
+
+    Facts that are given replace those of the directory's own entry.
+    """
+
+    op: Literal["move_tree"]
+    gen: Count
+    """Of all tombstones below `source` and all versions below `filepath`."""
+    source: str
+    source_b64: str | None = None
+    count: Annotated[int, Field(ge=1, le=MAX_INT, strict=True)]
+    """How many entries the client takes to be live at `source` and below it."""
+    digest: Sha256
+    """Which ones: `pp_server.wire.trees.tree_digest`."""
+
+    @model_validator(mode="after")
+    def _lie_apart(self) -> Self:
+        source, path = self.source_path, self.path
+        if source.endswith(b"/") or path.endswith(b"/"):
+            raise ValueError("source and filepath end without a slash")
+        if is_beneath(path, source) or is_beneath(source, path):
+            raise ValueError("source and filepath are the same, or one is beneath the other")
+        return self
+
+    @property
+    def source_path(self) -> bytes:
+        """The bytes of the path it was at."""
+        return from_json(self.source, self.source_b64)
+
+
 class Attributes(OnPath, Metadata):
     """The content stays; facts that are given (mode, mtime, owner) replace the old ones."""
 
@@ -145,18 +177,25 @@ class BatchRequest(Message):
 class OperationResult(Message):
     """What became of one operation.
 
-    `stored` and `deleted` come with a receipt. `missing`: the content is not held for this owner, send it. `stale`:
-    the path is at generation `gen` already. `not_found`: there is nothing to delete, move or change. `refused`: see
-    `code` and `detail`. All but the first two have changed nothing.
+    `stored` and `deleted` come with a receipt, `stored` of a moved tree with what makes its receipts. `missing`: the
+    content is not held for this owner, send it. `stale`: the path is at generation `gen` already. `not_found`: there is
+    nothing to delete, move or change. `conflict`: of a tree, it is not as the client thinks. `refused`: see `code` and
+    `detail`. All but the first two have changed nothing.
     """
 
-    status: Literal["stored", "deleted", "missing", "stale", "not_found", "refused"]
+    status: Literal["stored", "deleted", "missing", "stale", "not_found", "conflict", "refused"]
     receipt: Receipt | None = None
     source_receipt: Receipt | None = None
     """Of a move: the tombstone at `source`."""
     gen: int | None = None
     code: str | None = None
     detail: str | None = None
+    count: int | None = None
+    """Of a moved tree, as the rest: entries, each with two receipts, `pp_server.wire.trees.moved_receipts`."""
+    first_sequence: int | None = None
+    stored_at: str | None = None
+    proof: Proof | None = None
+    """That of the first of these receipts; the others stand after it in the same tree."""
 
 
 class BatchAnswer(Message):

@@ -152,6 +152,19 @@ def check_all(receipts: Sequence[Receipt], key: ReceiptKey) -> Tree:
     return tree
 
 
+def check_leaves(leaves: Sequence[bytes], proof: Proof, key: ReceiptKey) -> Tree:
+    """Check all receipts of one tree at once, given as their hashes, in order, by the *proof* of any; return the tree.
+
+    Raises:
+        NotProven: they are not the leaves that were signed.
+    """
+    if len(leaves) != proof.leaves:
+        raise NotProven("the receipts are not those of one tree")
+    tree = Tree(leaves)
+    check_root(tree.root, proof, key)
+    return tree
+
+
 def check_root(root: bytes, proof: Proof, key: ReceiptKey) -> None:
     """Check the signature of a root.
 

@@ -42,7 +42,7 @@ MESSAGES = {
 } | {"Problem": Problem}
 BASES = {"Message", "Named", "Metadata", "OnPath"}
 PARTS = {"Part", "UploadedChunk", "Deletion", "DeletionResult", "ListedFile"}
-PARTS |= {"Put", "Delete", "Move", "Attributes", "OperationResult", "VerifyResult"}
+PARTS |= {"Put", "Delete", "Move", "MoveTree", "Attributes", "OperationResult", "VerifyResult"}
 """Shown inside others."""
 
 ADDED_TO_PROBLEMS = {"missing", "gen", "upload"}
