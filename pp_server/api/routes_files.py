@@ -1,6 +1,6 @@
 """Stored files and hosts over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -42,16 +42,18 @@ async def list_files(
     caller: deps.Reader,
     hostname: str | None = None,
     host_id: str | None = None,
+    kind: Literal["file", "dir", "symlink", "any"] = "file",
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     after: str | None = None,
 ) -> Response:
-    """List live files."""
+    """List live paths: files, unless another kind is asked for."""
     query = ListingQuery(
         caller.owner_id,
         hostname,
         host_id,
         query_bytes(request.scope["query_string"], "path_prefix") or None,
+        None if kind == "any" else kind,
         limit,
         offset,
         from_cursor(after) if after else None,
@@ -83,6 +85,7 @@ def _listed(version: FileVersion) -> ListedFile:
             "mtime": iso_or_none(None if version.mtime_ns is None else version.mtime_ns // 1_000_000),
             "mtime_ns": version.mtime_ns,
             "mode": version.mode,
+            **({} if version.link_target is None else json_fields(version.link_target, "link_target")),
             "stored_at": iso(version.stored_ms),
         }
     )

@@ -160,6 +160,7 @@ class FileVersion:
     size_bytes: int
     mtime_ns: int | None
     mode: int | None
+    link_target: bytes | None
     stored_ms: int
 
 
@@ -180,6 +181,7 @@ class ListingQuery:
     hostname: str | None = None
     host_id: str | None = None
     path_prefix: bytes | None = None
+    kind: str | None = "file"
     limit: int = 100
     offset: int = 0
     after: Position | None = None

@@ -148,7 +148,9 @@ def list_files(conn: sa.Connection, query: ListingQuery) -> Page:
 
 
 def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:
-    wanted: list[Any] = [IS_LIVE, v.owner_id == query.owner_id, v.kind == "file"]
+    wanted: list[Any] = [IS_LIVE, v.owner_id == query.owner_id]
+    if query.kind is not None:
+        wanted.append(v.kind == query.kind)
     if query.hostname is not None or query.host_id is not None:
         named = sa.select(h.id).where(h.owner_id == query.owner_id)
         if query.hostname is not None:
@@ -192,5 +194,6 @@ def _version(row: sa.Row[Any]) -> FileVersion:
         size_bytes=row.size_bytes,
         mtime_ns=row.mtime_ns,
         mode=row.mode,
+        link_target=row.link_target,
         stored_ms=row.stored_ms,
     )

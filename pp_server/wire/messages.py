@@ -221,7 +221,7 @@ class DeletionsAnswer(Message):
 
 
 class ListedFile(Message):
-    """One live file of the owner."""
+    """One live path of the owner."""
 
     filepath: str
     filepath_b64: str | None = None
@@ -234,6 +234,8 @@ class ListedFile(Message):
     mtime: str | None
     mtime_ns: int | None
     mode: int | None
+    link_target: str | None = None
+    link_target_b64: str | None = None
     stored_at: str
 
 

@@ -74,6 +74,28 @@ async def test_every_operation_in_order(client: Client) -> None:
     assert sequences == sorted(sequences)
 
 
+async def test_directories_and_links_are_listed_where_they_are_asked_for(client: Client) -> None:
+    target = base64.b64encode(b"caf\xe9").decode()
+    await applied(
+        client,
+        client_put("/d/f", b"one", gen=1),
+        {"op": "put", "kind": "dir", "filepath": "/d", "gen": 2, "mode": 0o700},
+        {"op": "put", "kind": "symlink", "filepath": "/l", "gen": 3, "link_target": "?", "link_target_b64": target},
+    )
+
+    async def listed(**params: str) -> dict[str, tuple[str, str | None]]:
+        answer = (await client.http.get("/api/files", params=params)).json()
+        assert answer["total"] == len(answer["files"])
+        return {file["filepath"]: (file["kind"], file["link_target_b64"]) for file in answer["files"]}
+
+    files, links = {"/d/f": ("file", None)}, {"/l": ("symlink", target)}
+    assert await listed() == await listed(kind="file") == files
+    assert await listed(kind="symlink") == links
+    assert await listed(kind="dir") == {"/d": ("dir", None)}
+    assert await listed(kind="any") == files | links | {"/d": ("dir", None)}
+    assert (await client.http.get("/api/files", params={"kind": "fifo"})).status_code == 422
+
+
 async def test_a_repeated_batch_changes_nothing_and_gets_the_same_receipts(client: Client, server: Server) -> None:
     operations = [client_put(f"/{n}", content(100, n), gen=n + 1) for n in range(20)]
     operations += [
