@@ -21,6 +21,13 @@ class Look:
     rest: Rest
     force: bool = False
     """Hash again what looks untouched."""
+    as_of: int | None = None
+    """The last generation there was when the look began. What is newer may be younger than the look, which then cannot
+    say that it is missing."""
+
+    def may_miss(self, row: KnownFile) -> bool:
+        """Say whether the look was late enough to have seen the file of *row*."""
+        return self.as_of is None or row.gen <= self.as_of
 
 
 @dataclass(slots=True)
@@ -66,7 +73,7 @@ def compare(
     changes = Changes()
     present: set[bytes] = set()
     before = frozenset(known_directories)
-    all_out = rules.leaves_out_all(listing.entries)
+    all_out = rules.leaves_out_all(listing)
     judge = rules.judge(listing)
     for entry in listing.entries:
         row = known.get(entry.name)
@@ -90,7 +97,7 @@ def compare(
     if listing.complete:
         asked = listing.asked
         for name, row in known.items():
-            if name in present or (asked is not None and name not in asked):
+            if name in present or not look.may_miss(row) or (asked is not None and name not in asked):
                 continue
             if judge.levels and judge.rule(name, is_folder=False):  # left out by now: no deletion is told any more
                 changes.forgotten.append(row)
@@ -151,9 +158,10 @@ def _missing(changes: Changes, row: KnownFile) -> None:
         changes.forgotten.append(row)
 
 
-def missing_subtree(rows: Iterable[KnownFile]) -> Changes:
+def missing_subtree(rows: Iterable[KnownFile], look: Look) -> Changes:
     """Return what it means for *rows* that a directory above them is missing."""
     changes = Changes()
     for row in rows:
-        _missing(changes, row)
+        if look.may_miss(row):
+            _missing(changes, row)
     return changes

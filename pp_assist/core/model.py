@@ -114,12 +114,34 @@ class Root:
     """Patterns of what is left out in this root."""
 
 
+class Part(NamedTuple):
+    """A range of names, by their bytes: those from `first` on that come before `end`."""
+
+    first: bytes
+    end: bytes
+
+    def holds(self, name: bytes) -> bool:
+        """Say whether *name* is in the range."""
+        return self.first <= name < self.end
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no name can come behind it."""
+        return self.end == AFTER_ALL_NAMES
+
+
+AFTER_ALL_NAMES = b"\xff" * 256
+"""No name is that long."""
+
+ALL_NAMES = Part(b"", AFTER_ALL_NAMES)
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What one look at one directory found.
 
-    Only a `complete` listing says anything about names that are not in it: with `asked` None every name of the
-    directory, else just those names.
+    Only a `complete` listing says anything about names that are not in it: with `asked` None every name of its `part`
+    of the directory, else just those names. A large directory is several listings, whose parts are all names together.
     """
 
     directory: bytes
@@ -134,6 +156,15 @@ class Listing:
     """The patterns that count in the directory, outermost first."""
     rule_problems: tuple[Problem, ...] = ()
     """Lines of its `.ppignore` that count for nothing."""
+    part: Part = ALL_NAMES
+    """Which names the listing is about, where it is not about some that were asked for."""
+    is_server_data: bool = False
+    """The directory is marked as a server's own, by a name that may be in another part."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ends a look at everything in the directory that met with no error."""
+        return self.asked is None and self.complete and self.part.is_last
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ OTHER_FILE_SYSTEM = LeftOut("other_file_system")
 SERVER_DATA = LeftOut("server_data")
 
 
+def marks_server_data(entries: Iterable[Snapshot]) -> bool:
+    """Say whether the mark of a server is among *entries* of a directory."""
+    return any(entry.name == SERVER_DATA_MARK and entry.kind is Kind.FILE for entry in entries)
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one root. *own* are (device, inode) pairs of our own directories: never scanned, however reached."""
@@ -62,10 +67,9 @@ class Rules:
         return Judge(listing.levels, listing.directory)
 
     @staticmethod
-    def leaves_out_all(entries: Iterable[Snapshot]) -> LeftOut | None:
-        """Return the rule that leaves out everything in a directory with these *entries*, or None."""
-        marked = any(entry.name == SERVER_DATA_MARK and entry.kind is Kind.FILE for entry in entries)
-        return SERVER_DATA if marked else None
+    def leaves_out_all(listing: Listing) -> LeftOut | None:
+        """Return the rule that leaves out everything in the directory of *listing*, or None."""
+        return SERVER_DATA if listing.is_server_data or marks_server_data(listing.entries) else None
 
     def unsupported(self, directory: bytes, entry: Snapshot) -> str | None:
         """Return why we cannot store *entry*, or None."""

@@ -4,7 +4,7 @@ from pp_assist.core.errors import RootUnhealthy
 from pp_assist.core.explain import Sight
 from pp_assist.core.model import Kind, Root
 from pp_assist.core.patterns import Judge
-from pp_assist.core.rules import LeftOut, Rules
+from pp_assist.core.rules import SERVER_DATA, LeftOut, Rules, marks_server_data
 from pp_assist.disk import look_beneath, opened_root
 from pp_assist.scanner.ignore import Ignores
 from pp_server.wire.names import SERVER_DATA_MARK
@@ -33,7 +33,7 @@ def _examine(root_fd: int, ignores: Ignores, rules: Rules, parts: list[bytes]) -
         if entry is None:  # what is not there may be left out all the same
             rule = judge.rule(name, is_folder=not is_last)
             return Sight(out=LeftOut("pattern", rule) if rule else None)
-        out = rules.leaves_out_all([mark] if mark else []) or rules.excluded(entry, judge)
+        out = (SERVER_DATA if marks_server_data([mark] if mark else []) else None) or rules.excluded(entry, judge)
         unsupported = rules.unsupported(here, entry)
         sight = Sight(None, None, entry.kind, entry.stat.size_bytes, entry.stat.mtime_ns, out, unsupported)
         if out or unsupported:

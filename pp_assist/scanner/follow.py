@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import IGNORE_NAME
-from pp_assist.scanner.record import Found, Recorder
+from pp_assist.scanner.record import Recorder
 from pp_assist.store import observations
 
 PLACES_AT_A_TIME = 200
@@ -30,18 +30,16 @@ async def follow(recorder: Recorder, root: Root, places: Places, trees: Collecti
     total = 0
     known = await _from_known_ground(recorder, root, places)
     for some in batched(known.items(), PLACES_AT_A_TIME):
-        found = await recorder.record(root, await recorder.look_at(root, some))
-        total += _files(found)
-        to_walk = {*found.fresh_directories, *(set(trees).intersection(found.directories))} if root.recursive else set()
-        to_walk |= {directory for directory, names in some if IGNORE_NAME in names}
+        to_walk = {directory for directory, names in some if IGNORE_NAME in names}
+        async for seen in recorder.looks(root, some):
+            found = await recorder.record(root, seen)
+            total += found.changed
+            if root.recursive:
+                to_walk.update(found.fresh_directories, set(trees).intersection(found.directories))
         for start in _uppermost(to_walk):
-            async for batch in recorder.batches(root, start):
-                total += _files(await recorder.record(root, batch))
+            async for seen in recorder.batches(root, start):
+                total += (await recorder.record(root, seen)).changed
     return total
-
-
-def _files(found: Found) -> int:
-    return sum(count for *_, count in found.changes)
 
 
 def _uppermost(directories: Iterable[bytes]) -> list[bytes]:

@@ -1,11 +1,11 @@
 """One batch of listings → comparison → one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
@@ -31,6 +31,8 @@ class Found:
     looked_at: int = 0
     to_hash: int = 0
     vanished: int = 0
+    changed: int = 0
+    """Files that are new, changed or missing."""
     problems: int = 0
     fresh_directories: tuple[bytes, ...] = ()
     """Directories (relative paths) never listed before: a targeted look must go on below them."""
@@ -44,7 +46,16 @@ class Found:
         self.looked_at += other.looked_at
         self.to_hash += other.to_hash
         self.vanished += other.vanished
+        self.changed += other.changed
         self.problems += other.problems
+
+
+class Seen(NamedTuple):
+    """A batch of listings."""
+
+    listings: Sequence[Listing]
+    as_of: int
+    """The last generation there was before the first look of all."""
 
 
 class Recorder:
@@ -74,53 +85,85 @@ class Recorder:
         self._everywhere = Level(b"", parse_list(tuple(rules.exclude), SETTING))
         self.rule_problems = RuleProblems()
 
-    async def batches(self, root: Root, start: bytes) -> AsyncIterator[list[Listing]]:
-        """Walk in a thread, one batch ahead of whoever takes them.
+    def batches(self, root: Root, start: bytes) -> AsyncIterator[Seen]:
+        """Walk *start* and all below it: see `walk.walk`.
 
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        walking = walk(root, self.rules(root), start, partial(self.before_listing, root))
-        ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
+        return self._ahead(walk(root, self.rules(root), start, partial(self.before_listing, root)))
+
+    def looks(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> AsyncIterator[Seen]:
+        """Look at some names in some directories: see `walk.look_at_places`.
+
+        Raises:
+            RootUnhealthy: the root is not there, or not the one registered.
+        """
+        return self._ahead(look_at_places(root, self.rules(root), places))
+
+    async def _ahead(self, looking: Generator[list[Listing], None, None]) -> AsyncIterator[Seen]:
+        """Look in a thread, one batch ahead of whoever takes them."""
+        as_of = await observations.last_gen(self.db)
+        ahead = asyncio.ensure_future(self.in_thread(next, looking, None))
         try:
             while (batch := await asyncio.shield(ahead)) is not None:
-                ahead = asyncio.ensure_future(self.in_thread(next, walking, None))
-                yield batch
+                ahead = asyncio.ensure_future(self.in_thread(next, looking, None))
+                yield Seen(batch, as_of)
         finally:
             await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
-            await self.in_thread(walking.close)
+            await self.in_thread(looking.close)
 
-    async def record(self, root: Root, listings: Sequence[Listing], force: bool = False) -> Found:
-        """Compare *listings* with what is known and write down the difference, all or nothing.
+    async def record(self, root: Root, seen: Seen, force: bool = False) -> Found:
+        """Compare what was *seen* with what is known and write down the difference, all or nothing.
+
+        What was below directories that are missing follows in transactions of its own, before they count as missing:
+        whatever comes between, the next look goes on with the rest.
 
         Raises:
             RootForgotten: nobody wants to know any more.
         """
-        look = Look(self.clock.now_ms(), self._rest, force)
+        listings = seen.listings
+        look = Look(self.clock.now_ms(), self._rest, force, seen.as_of)
         rules = self.rules(root)
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []
             fresh: list[bytes] = []
-            seen: list[bytes] = []
+            directories: list[bytes] = []
             named: list[tuple[bytes, bytes, int]] = []
             for listing, row in zip(listings, known, strict=True):
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
                 await excluded.settle(tx, root.id, listing.directory, changes)
                 fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
-                seen += [join(listing.directory, name) for name in changes.directories]
+                directories += [join(listing.directory, name) for name in changes.directories]
                 named += [(listing.directory, name, 1) for name in changes.names()]
-                for name in changes.vanished_directories:
-                    gone = join(listing.directory, name)
-                    missing = missing_subtree(await observations.known_below(tx, root.id, gone))
-                    found.append((row, missing))
-                    named.append((listing.directory, name, len(missing.vanished) + len(missing.forgotten)))
-                    await observations.directory_gone(tx, root.id, gone)
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
-        return replace(told, fresh_directories=tuple(fresh), directories=tuple(seen), changes=named)
+        for listing, (_, changes) in zip(listings, found, strict=True):
+            for name in changes.vanished_directories:
+                missing = await self._directory_missing(root, join(listing.directory, name), look)
+                named.append((listing.directory, name, missing.changed))
+                told.add(missing)
+        return replace(told, fresh_directories=tuple(fresh), directories=tuple(directories), changes=named)
+
+    async def _directory_missing(self, root: Root, directory: bytes, look: Look) -> Found:
+        """Note that *directory* is missing, with all that is known below it."""
+        total = Found()
+        after = (directory, b"")
+        while True:
+            async with self.db.transaction() as tx:
+                rows = await observations.known_below(tx, root.id, directory, after, observations.AT_A_TIME)
+                missing = missing_subtree([file for _, file in rows], look)
+                found = [(Known(0, {}, []), missing)]
+                await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
+            total.add(self._told((), [missing]))
+            if len(rows) < observations.AT_A_TIME:
+                break
+            after = (rows[-1][0], rows[-1][1].name)
+        await observations.directory_gone(self.db, root.id, directory)
+        return total
 
     def _told(self, listings: Sequence[Listing], changes: Sequence[Changes]) -> Found:
         """Wake whoever has new work, and say what it amounted to."""
@@ -128,6 +171,7 @@ class Recorder:
             looked_at=sum(len(listing.entries) for listing in listings),
             to_hash=sum(len(c.new) + len(c.changed) + len(c.recheck) + len(c.sooner) for c in changes),
             vanished=sum(len(c.vanished) for c in changes),
+            changed=sum(len(c.names()) for c in changes),
             problems=sum(listing.problem is not None for listing in listings),
         )
         if found.to_hash:
@@ -141,10 +185,6 @@ class Recorder:
         levels = (self._everywhere, Level(b"", parse_list(root.exclude, ROOT)))
         said = tuple(level for level in levels if level.patterns)
         return Rules(self._own, root.device, len(root.shown.rstrip(b"/")), said, self._max_size_mb)
-
-    async def look_at(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> list[Listing]:
-        """Return what some names in some directories are now: see `walk.look_at_places`."""
-        return await self.in_thread(look_at_places, root, self.rules(root), places)
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Run something blocking in one of the scanner's threads."""

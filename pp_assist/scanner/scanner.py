@@ -238,14 +238,14 @@ class Scanner:
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
         total = Found()
         with self._announced.scanning(root.id, start) as counted:
-            async for batch in self._recorder.batches(root, start):
-                found = await self._recorder.record(root, batch, force)
+            async for seen in self._recorder.batches(root, start):
+                found = await self._recorder.record(root, seen, force)
                 total.add(found)
                 counted.found(found.changes)
             await self._count(counted)
-        async with self._recorder.db.transaction() as tx:
-            await observations.sweep(tx, root.id)
-            if force:
+        await observations.sweep(self._recorder.db, root.id)
+        if force:
+            async with self._recorder.db.transaction() as tx:
                 await queue.ask_again(tx, root.id, self._clock.now_ms())
         await self._roots.scanned(root.id, None if start else self._clock.now_ms())
         if force or root.status == "unhealthy":  # its work was left alone until now
@@ -257,7 +257,7 @@ class Scanner:
         """Say how much of what a scan found had been announced."""
         if counted.changes and self._guard is not None and self._watcher is not None:
             await self._guard.canary()  # events on their way are noted before it is
-            counted.pending(self._watcher.sink)
+            await self._recorder.in_thread(counted.pending, self._watcher.sink)
         self.stats.announced_changes += counted.announced
         self.stats.missed_changes += counted.missed
 

@@ -54,9 +54,9 @@ class SecondLooks:
                     await queue.later(tx, claim, now_ms + ROOT_RETRY_MS, found.reason, str(found))
         if gone:
             self._deletions.wake()
-        for claim, found in seen:
-            if isinstance(found, Snapshot) and not is_directory(found):
-                await self._is_back(roots.get(claim.location.root_id), claim)
+        back = [claim for claim, found in seen if isinstance(found, Snapshot) and not is_directory(found)]
+        for root_id, claims_of_root in _by_root(back).items():
+            await self._are_back(roots.get(root_id), claims_of_root)
 
     async def _certainly_gone(
         self, tx: aiosqlite.Connection, root: Root | None, gone: list[Claim], now_ms: int
@@ -76,11 +76,15 @@ class SecondLooks:
             log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(lost))
         await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in told], now_ms)
 
-    async def _is_back(self, root: Root | None, claim: Claim) -> None:
-        if root is not None:
-            place = (claim.location.directory, {claim.location.name: False})
-            with contextlib.suppress(RootUnhealthy, RootForgotten):  # it is found again by the next look
-                await self._recorder.record(root, await self._recorder.look_at(root, [place]))
+    async def _are_back(self, root: Root | None, claims: list[Claim]) -> None:
+        if root is None:
+            return
+        places: dict[bytes, dict[bytes, bool]] = {}
+        for claim in claims:
+            places.setdefault(claim.location.directory, {})[claim.location.name] = False
+        with contextlib.suppress(RootUnhealthy, RootForgotten):  # it is found again by the next look
+            async for seen in self._recorder.looks(root, places.items()):
+                await self._recorder.record(root, seen)
 
 
 def _by_root(claims: Iterable[Claim]) -> dict[int, list[Claim]]:

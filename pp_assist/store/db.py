@@ -22,7 +22,8 @@ PRAGMA busy_timeout = 10000;
 """
 
 _SCRATCH = """
-CREATE TEMP TABLE looked (position INTEGER PRIMARY KEY, path BLOB NOT NULL, whole INTEGER NOT NULL);
+CREATE TEMP TABLE looked (position INTEGER PRIMARY KEY, path BLOB NOT NULL, whole INTEGER NOT NULL,
+    first BLOB NOT NULL, end BLOB NOT NULL, is_part INTEGER NOT NULL, first_path BLOB NOT NULL, end_path BLOB NOT NULL);
 CREATE TEMP TABLE asked (position INTEGER NOT NULL, name BLOB NOT NULL, path BLOB NOT NULL);
 """
 """Which directories, and which names in them, one transaction of the scanner is about: bytes that SQL can join."""

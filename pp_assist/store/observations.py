@@ -12,7 +12,7 @@ import aiosqlite
 
 from pp_assist.core.compare import Changes
 from pp_assist.core.errors import RootForgotten
-from pp_assist.core.model import FileState, KnownFile, Listing, Stage, Stat
+from pp_assist.core.model import ALL_NAMES, FileState, KnownFile, Listing, Stage, Stat
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
@@ -20,7 +20,8 @@ from pp_assist.store.db import Database
 from pp_server.wire.names import below
 
 _NEW_LOOK = ("DELETE FROM looked", "DELETE FROM asked")
-_LOOKED = "INSERT INTO looked (position, path, whole) VALUES (?, ?, ?)"
+_LOOKED = """
+INSERT INTO looked (position, path, whole, first, end, is_part, first_path, end_path) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _ASKED = "INSERT INTO asked (position, name, path) VALUES (?, ?, ?)"
 
 _DIRECTORY = """
@@ -38,24 +39,34 @@ w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_dev
 w.eligible_at_ms"""
 _KNOWN_WHOLE = f"""
 SELECT l.position, {_KNOWN} FROM looked l
-JOIN directories d ON d.root_id = ? AND d.path = l.path JOIN files f ON f.directory_id = d.id
+JOIN directories d ON d.root_id = ? AND d.path = l.path
+JOIN files f ON f.directory_id = d.id AND f.name >= l.first AND f.name < l.end
 LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 1"""  # noqa: S608 - constants
 _KNOWN_ASKED = f"""
 SELECT l.position, {_KNOWN} FROM asked a JOIN looked l ON l.position = a.position
 JOIN directories d ON d.root_id = ? AND d.path = l.path JOIN files f ON f.directory_id = d.id AND f.name = a.name
 LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 0"""  # noqa: S608 - constants
+_KNOWN_IN = f"""
+SELECT d.path, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
+WHERE d.root_id = ? AND d.path = ? AND f.name > ? ORDER BY f.name LIMIT ?"""  # noqa: S608 - constants
 _KNOWN_BELOW = f"""
-SELECT 0, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
-WHERE d.root_id = ? AND (d.path = ? OR (d.path >= ? AND d.path < ?))"""  # noqa: S608 - constants
+SELECT d.path, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
+WHERE d.root_id = ? AND d.path > ? AND d.path >= ? AND d.path < ?
+ORDER BY d.path, f.name LIMIT ?"""  # noqa: S608 - constants
 
 _CHILDREN_WHOLE = """
 SELECT l.position, c.path FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path
-JOIN directories c ON c.parent_id = d.id WHERE c.gone = 0 AND l.whole = 1"""
+JOIN directories c ON c.parent_id = d.id WHERE c.gone = 0 AND l.whole = 1 AND l.is_part = 0"""
+_CHILDREN_PART = """
+SELECT l.position, c.path FROM looked l JOIN directories d ON d.root_id = ?1 AND d.path = l.path
+JOIN directories c ON c.root_id = ?1 AND c.path >= l.first_path AND c.path < l.end_path
+WHERE +c.parent_id = d.id AND c.gone = 0 AND l.whole = 1 AND l.is_part = 1"""
 _CHILDREN_ASKED = """
 SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c.path = a.path WHERE c.gone = 0"""
 
 _KNOWN_DIRECTORY = "SELECT 1 FROM directories WHERE root_id = ? AND path = ? AND gone = 0"
 _ROOT = "SELECT 1 FROM roots WHERE id = ?"
+_LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 _TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
 _FORGOTTEN = """
 SELECT EXISTS (SELECT 1 FROM work WHERE gen <= ?) AND NOT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL)"""
@@ -107,11 +118,20 @@ ON CONFLICT (file_id) DO UPDATE SET
     eligible_at_ms = excluded.eligible_at_ms, attempts = 0, reason = NULL, last_error = NULL"""
 _FORGET = "DELETE FROM files WHERE id = ?"
 
-_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND (path = ? OR (path >= ? AND path < ?))"
+_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path >= ? AND path < ?"
+_ALL_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path = ?"
+_END_OF_SOME = """
+SELECT path FROM directories WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path LIMIT 1 OFFSET ?"""
+_GONE_BEFORE = """
+SELECT id, path FROM directories WHERE root_id = ? AND gone = 1 AND (?2 IS NULL OR path < ?2)
+ORDER BY path DESC LIMIT ?3"""
 _SWEEP = """
-DELETE FROM directories WHERE root_id = ? AND gone = 1
+DELETE FROM directories WHERE id = ? AND gone = 1
 AND NOT EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id)
 AND NOT EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id)"""
+
+AT_A_TIME = 2000
+"""Rows of a directory that is gone that one transaction is about."""
 
 
 @dataclass(slots=True)
@@ -138,7 +158,7 @@ async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[List
         raise RootForgotten
     for sql in _NEW_LOOK:  # scratch tables of this connection, see db.py
         await tx.execute(sql)
-    await tx.executemany(_LOOKED, [(n, lst.directory, lst.asked is None) for n, lst in enumerate(listings)])
+    await tx.executemany(_LOOKED, [(n, *_looked(lst)) for n, lst in enumerate(listings)])
     asked = [(n, name, join(lst.directory, name)) for n, lst in enumerate(listings) for name in lst.asked or ()]
     if asked:
         await tx.executemany(_ASKED, asked)
@@ -150,7 +170,7 @@ async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[List
         for row in await tx.execute_fetchall(sql, (root_id,)):
             file = _known_file(row)
             known[row[0]].files[file.name] = file
-    for sql in (_CHILDREN_WHOLE, _CHILDREN_ASKED) if asked else (_CHILDREN_WHOLE,):
+    for sql in (_CHILDREN_WHOLE, _CHILDREN_PART, *((_CHILDREN_ASKED,) if asked else ())):
         for position, path in await tx.execute_fetchall(sql, (root_id,)):
             known[position].children.append(path.rpartition(b"/")[2])
     return known
@@ -161,15 +181,33 @@ def join(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name if directory else name
 
 
+def _looked(lst: Listing) -> tuple[object, ...]:
+    first, end = lst.part
+    is_part = lst.part != ALL_NAMES
+    return lst.directory, lst.asked is None, first, end, is_part, join(lst.directory, first), join(lst.directory, end)
+
+
 def _directory_row(root_id: int, lst: Listing, now_ms: int) -> tuple[object, ...]:
     parent = lst.directory.rpartition(b"/")[0] if lst.directory else None
-    return (root_id, parent, lst.directory, now_ms, lst.problem, lst.asked is None and lst.complete)
+    return (root_id, parent, lst.directory, now_ms, lst.problem, lst.is_whole)
 
 
-async def known_below(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> list[KnownFile]:
-    """Return every known file in *directory* and below it."""
-    rows = await tx.execute_fetchall(_KNOWN_BELOW, (root_id, directory, *below(directory)))
-    return [_known_file(row) for row in rows]
+async def known_below(
+    tx: aiosqlite.Connection, root_id: int, directory: bytes, after: tuple[bytes, bytes], limit: int
+) -> list[tuple[bytes, KnownFile]]:
+    """Return known files in *directory* and below it, each with its directory: the first ones *after* a directory and a
+    name, in this order. (*directory*, empty) comes before all.
+    """
+    path, name = after
+    rows = list(await tx.execute_fetchall(_KNOWN_IN, (root_id, path, name, limit)))
+    if len(rows) < limit:
+        rows += await tx.execute_fetchall(_KNOWN_BELOW, (root_id, path, *below(directory), limit - len(rows)))
+    return [(row[0], _known_file(row)) for row in rows]
+
+
+async def last_gen(db: Database) -> int:
+    """Return the last generation that was given."""
+    return int(await db.value(_LAST_GEN))
 
 
 async def take_gens(tx: aiosqlite.Connection, count: int) -> range:
@@ -250,15 +288,26 @@ async def _change(
     await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *stat) for row, stat, at, why, gen in changes])
 
 
-async def directory_gone(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> None:
-    """Note that *directory* and all below it are missing."""
-    await tx.execute(_GONE, (root_id, directory, *below(directory)))
+async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:
+    """Note that *directory* and all below it are missing. It comes last: until then a look finds it missing again."""
+    first, end = below(directory)
+    while first < end:
+        async with db.transaction() as tx:
+            rows = list(await tx.execute_fetchall(_END_OF_SOME, (root_id, first, end, AT_A_TIME)))
+            until = rows[0][0] if rows else end
+            await tx.execute(_GONE, (root_id, first, until))
+            if until == end:
+                await tx.execute(_ALL_GONE, (root_id, directory))
+            first = until
 
 
-async def sweep(tx: aiosqlite.Connection, root_id: int) -> None:
+async def sweep(db: Database, root_id: int) -> None:
     """Drop the rows of missing directories that no file needs any more, deepest first."""
-    while (await tx.execute(_SWEEP, (root_id,))).rowcount > 0:
-        pass
+    last: bytes | None = None
+    while rows := await db.rows(_GONE_BEFORE, (root_id, last, AT_A_TIME)):
+        async with db.transaction() as tx:
+            await tx.executemany(_SWEEP, [(row["id"],) for row in rows])
+        last = rows[-1]["path"]
 
 
 def _rule(out: LeftOut) -> tuple[object, ...]:

@@ -161,10 +161,17 @@ def test_a_path_too_long_is_unsupported() -> None:
 
 def test_a_missing_directory_counts_by_its_files() -> None:
     changes = missing_subtree(
-        [row(), row(b"b", may_be_on_server=False), row(b"c", state=FileState.VANISHED, stage=Stage.VANISHED)]
+        [row(), row(b"b", may_be_on_server=False), row(b"c", state=FileState.VANISHED, stage=Stage.VANISHED)], LOOK
     )
     assert [file.name for file in changes.vanished] == [b"a"]
     assert [file.name for file in changes.forgotten] == [b"b"]
+
+
+@pytest.mark.parametrize(("gen", "missed"), [(3, [b"a"]), (2, [])])
+def test_a_look_does_not_miss_what_is_younger_than_itself(gen: int, missed: list[bytes]) -> None:
+    when = replace(LOOK, as_of=gen)
+    assert [file.name for file in look(listing(), row(), when=when).vanished] == missed
+    assert [file.name for file in missing_subtree([row()], when).vanished] == missed
 
 
 def test_a_directory_replaced_by_a_file_is_gone_and_one_replaced_by_a_link_is_not() -> None:
@@ -223,7 +230,7 @@ def test_a_file_that_was_excluded_and_is_missing_is_no_deletion() -> None:
     changes = look(listing(), row(b"a.o", FileState.EXCLUDED), row(b"b"))
     assert [file.name for file in changes.forgotten] == [b"a.o"]
     assert [file.name for file in changes.vanished] == [b"b"]
-    below = missing_subtree([row(state=FileState.EXCLUDED)])
+    below = missing_subtree([row(state=FileState.EXCLUDED)], LOOK)
     assert below.forgotten
     assert not below.vanished
 

@@ -24,7 +24,8 @@ async def test_what_an_overtaken_look_has_written_down_does_not_stay(
         await pair.assert_equal()
         recorder = pair.daemon.scanner._recorder
         (root,) = await pair.daemon.roots.all()
-        late = await recorder.look_at(root, [(folder, {b"goes": False, b"e": False}) for folder in folders])
+        places = [(folder, {b"goes": False, b"e": False}) for folder in folders]
+        (late,) = [seen async for seen in recorder.looks(root, places)]
         if place:
             shutil.rmtree(pair.tree / "d")
         else:
