@@ -43,6 +43,7 @@ from pp_assist.uploader.batch import Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import HttpFactory, ServerLink, connect
 from pp_assist.uploader.settle import Settle, UploaderStats
+from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.uploader import Uploader
 from pp_assist.uploader.way import Host
@@ -130,7 +131,11 @@ def _uploader(
     settle = Settle(db, queues, link, rest, clock, threads, stats)
     batches = Batches(settle, link, transfer, threads, count_bytes)
     deletions = Deletions(db, queues, link, host, rest, clock, threads)
-    return Uploader(db, queues, link, transfer, batches, settle, deletions, sending.parallel_uploads, stats)
+    snapshots = None
+    if settings.scanner.busy_policy == "snapshot":
+        folder, busy_after_s = os.path.join(settings.state_dir, "snapshots"), settings.scanner.busy_after_seconds
+        snapshots = Snapshots(db, link, transfer, threads, clock, folder, busy_after_s)
+    return Uploader(db, queues, link, transfer, batches, settle, deletions, snapshots, sending.parallel_uploads, stats)
 
 
 class Pools:

@@ -52,6 +52,7 @@ def _known(row: FileRow, services: Services) -> Known:
         why,
         row.last_error,
         row.eligible_at_ms,
+        row.snapshot,
     )
 
 

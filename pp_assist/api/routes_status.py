@@ -162,6 +162,7 @@ def _file(row: FileRow, services: Services) -> dict[str, Any]:
         "last_checked_at": iso(row.checked_at_ms),
         "status": row.state,
         "uploaded_at": iso_or_none(row.stored_at_ms),
+        "snapshot": row.snapshot,
         "gen": row.gen,
         "reason": row.rule or why,
         "rule": None if row.written is None else row.written._asdict(),

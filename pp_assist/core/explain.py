@@ -59,6 +59,8 @@ class Known:
     work_reason: str | None = None
     last_error: str | None = None
     eligible_at_ms: int | None = None
+    snapshot: bool = False
+    """What the server has of it was read while it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ def _at_work(known: Known, stage: Stage, sight: Sight, obstacle: str | None, now
         return _person(code, next_ms)
     if code in _WAITING:
         blame = Blame.FILE if code == BUSY else Blame.WAITING
-        return _say(Verdict.PENDING, code, blame, _WAITING[code], next_ms)
+        text = _WAITING[code] + ("; a snapshot, read while it changed, is stored" if known.snapshot else "")
+        return _say(Verdict.PENDING, code, blame, text, next_ms)
     if code and (known.work_state is WorkState.BACKOFF or next_ms):
         blame = Blame.SERVER if code in _OF_SERVER else Blame.FILE
         text = known.last_error or _OF_SERVER.get(code, "it could not be done")

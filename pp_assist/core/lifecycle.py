@@ -40,8 +40,8 @@ def changed_silently(claim: Claim, hashed: Hashed) -> bool:
 
 
 def says_the_same(stored: Stored, hashed: Hashed) -> bool:
-    """Say whether the receipt covers *hashed* with all metadata that a restore needs."""
-    return (stored.sha256, stored.mtime_ns, stored.mode, stored.uid, stored.gid) == (
+    """Say whether the receipt covers *hashed* with all metadata that a restore needs, and without reserve."""
+    return not stored.snapshot and (stored.sha256, stored.mtime_ns, stored.mode, stored.uid, stored.gid) == (
         hashed.sha256,
         hashed.stat.mtime_ns,
         hashed.mode,

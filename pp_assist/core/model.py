@@ -235,6 +235,8 @@ class Stored(NamedTuple):
     gid: int
     sent: bool
     """Whether we sent bytes for it (or the server had them already)."""
+    snapshot: bool = False
+    """It is marked as possibly inconsistent: the file changed while it was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What can be set about the scanner, and about what it leaves out."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -31,6 +31,10 @@ class ScannerSettings(BaseModel):
     )
     busy_after_seconds: float = Field(
         600.0, ge=0.0, le=86400 * 366, description="Seconds of going on changing after which a file is shown as busy."
+    )
+    busy_policy: Literal["wait", "snapshot"] = Field(
+        "wait",
+        description="What becomes of a busy file: it waits, or a marked snapshot of it is stored, again and again.",
     )
     delete_grace_seconds: float = Field(
         2.0, ge=0.0, le=86400, description="Seconds between the first and the second look at a file that is missing."

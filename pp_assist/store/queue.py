@@ -16,16 +16,17 @@ from pp_assist.core.model import Claim, Hashed, Lane, Location, Stage, Stat, Sto
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
-_READY = """
+CLAIM = """
 SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
        w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
        f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
-       f.stored_sent, f.racy, w.blocks, d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
-       r.device AS root_device, r.inode AS root_inode
+       f.stored_sent, f.stored_snapshot, f.racy, w.blocks, d.path AS directory,
+       r.id AS root_id, r.path AS root_path, r.shown, r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-JOIN roots r ON r.id = d.root_id
-WHERE {which} AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
-AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""
+JOIN roots r ON r.id = d.root_id"""
+_READY = f"""{CLAIM}
+WHERE {{which}} AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
+AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""  # noqa: S608 - constants
 _NEXT = "SELECT MIN(eligible_at_ms) FROM work w WHERE {which} AND eligible_at_ms > ?"
 _OF_STAGE = "w.stage = ?1"
 _OF_LANE = "w.stage = 'upload' AND w.lane = ?1"  # the word itself, for the index that holds only this stage
@@ -107,7 +108,7 @@ class WorkQueue:
         held |= self._claimed
         free = [row for row in rows if row["file_id"] not in held][:limit]
         self._claimed |= {row["file_id"] for row in free}
-        return [_claim(self._stage, row) for row in free]
+        return [claim_of(self._stage, row) for row in free]
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give claims back, whatever became of them; their rows may be there again under a newer generation."""
@@ -201,7 +202,8 @@ async def to_upload(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Hashe
     await tx.executemany(_MOVE, rows)
 
 
-def _claim(stage: Stage, row: sqlite3.Row) -> Claim:
+def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
+    """Return a row of `CLAIM` as a claim."""
     location = Location(
         row["root_id"],
         row["root_path"],
@@ -243,4 +245,5 @@ def _stored(row: sqlite3.Row) -> Stored | None:
         return None
     fields = ("gen", "sha256", "mtime_ns", "mode", "uid", "gid")
     gen, sha256, mtime_ns, mode, uid, gid = (row[f"stored_{field}"] for field in fields)
-    return Stored(gen, sha256, mtime_ns, mode, uid, gid, sent=bool(row["stored_sent"]))
+    marks = {"sent": bool(row["stored_sent"]), "snapshot": bool(row["stored_snapshot"])}
+    return Stored(gen, sha256, mtime_ns, mode, uid, gid, **marks)

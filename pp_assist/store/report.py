@@ -26,7 +26,8 @@ _COLUMNS = """
 SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.rule_pattern,
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
-       f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms, f.stored_at_ms,
+       f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms,
+       f.stored_at_ms, f.stored_snapshot AS snapshot,
        w.stage, w.queued_at_ms, w.state AS work_state,
        w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""
 _FILES = f"""
@@ -74,6 +75,8 @@ class FileRow:
     discovered_at_ms: int
     checked_at_ms: int
     stored_at_ms: int | None
+    snapshot: bool
+    """What the server has of it was read while it changed."""
     stage: Stage | None
     queued_at_ms: int | None
     work_state: WorkState | None
@@ -131,6 +134,7 @@ def _file(row: sqlite3.Row) -> FileRow:
     fields = dict(row)
     parts = (fields.pop("shown").rstrip(b"/"), fields.pop("directory"), fields.pop("name"))
     fields["filepath"] = b"/".join(part for n, part in enumerate(parts) if part or n == 0)
+    fields["snapshot"] = bool(fields["snapshot"])
     fields["state"] = FileState(fields["state"])
     fields["stage"] = fields["stage"] and Stage(fields["stage"])
     fields["work_state"] = fields["work_state"] and WorkState(fields["work_state"])

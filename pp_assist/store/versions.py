@@ -32,7 +32,7 @@ WHERE f.id IN (SELECT value FROM json_each(?))"""
 _STORED = f"""
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
-    stored_size = size_bytes, stored_at = ?, stored_tree = ?, stored_leaf = ?
+    stored_size = size_bytes, stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = 0
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
 _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,

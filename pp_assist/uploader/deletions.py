@@ -23,6 +23,9 @@ from pp_server.wire.times import iso
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = "0" * 64
+"""For a file of which only a snapshot may have arrived: beside a generation, the digest decides nothing."""
+
 DELETIONS_AT_A_TIME = 500
 LOOK_AGAIN_MS = 5_000
 UPLOAD_ENDS_MS = 500
@@ -138,11 +141,11 @@ class Deletions:
                 await queue.retry(tx, claim, at_ms, error.reason, str(error))
 
     def _notice(self, claim: Claim) -> dict[str, object]:
-        assert claim.hashed is not None
+        known = claim.hashed or claim.stored
         return {
             **json_fields(claim.location.filepath),
             **self._host.fields(),
-            "sha256": claim.hashed.sha256,
+            "sha256": UNKNOWN if known is None else known.sha256,
             "gen": claim.gen,
             "deleted_at": iso(claim.queued_at_ms),
         }

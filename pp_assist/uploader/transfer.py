@@ -42,8 +42,11 @@ class Transfer:
     on_bytes: Callable[[int], None]
     """Told the size of each chunk the server has accepted."""
 
-    async def run(self, way: Way, claim: Claim) -> Confirmed:
+    async def run(self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False) -> Confirmed:
         """Give one hashed file to the server; return its receipt and the bytes sent for it.
+
+        With *copy*, the path of a private copy, that is what is sent, and not the file itself; *marked* tells the
+        server that it may be inconsistent.
 
         Raises:
             AssistError: what went wrong, and (as its remedy) what to do.
@@ -54,12 +57,13 @@ class Transfer:
         known = way.rate.bytes_per_s if way.capabilities.can("proposals") else None  # else another one begins anew
         wanted = proposal(known, self.max_chunk_bytes, hashed.stat.size_bytes)
         largest = way.capabilities.limit("max_chunk_size", wanted)
-        offer = await way.client.initiate(offer_of(claim) | way.host.fields() | {"max_chunk_size": largest})
+        said = way.host.fields() | {"max_chunk_size": largest} | ({"inconsistent": True} if marked else {})
+        offer = await way.client.initiate(offer_of(claim) | said)
         _check_geometry(offer, hashed.stat.size_bytes)
         missing = offer.missing
         for _ in range(ROUNDS):
             try:
-                sent += await self._send(way, claim, hashed, offer, numbers_in(missing))
+                sent += await self._send(way, claim, copy, offer, numbers_in(missing))
                 answer = await way.client.complete(offer.upload_id, hashed.sha256, hashed.stat.size_bytes)
             except ChunksMissing as error:
                 missing = _within(error.missing, offer.total_chunks)
@@ -72,10 +76,10 @@ class Transfer:
                 return confirmed
         raise SessionLost("the server goes on losing chunks of this upload")
 
-    async def _send(self, way: Way, claim: Claim, hashed: Hashed, offer: InitiateAnswer, numbers: list[int]) -> int:
+    async def _send(self, way: Way, claim: Claim, copy: str | None, offer: InitiateAnswer, numbers: list[int]) -> int:
         """Send the chunks *numbers*, several at a time, and return their bytes; without any, only look at the file."""
         with ExitStack() as stack:
-            fd = await self._in_thread(open_unchanged, stack, claim, hashed)
+            fd, hashed = await self._in_thread(_opened, stack, claim, copy)
             if not numbers:
                 return 0
             waiting = iter(numbers)
@@ -117,6 +121,19 @@ async def _put_timed(way: Way, upload_id: str, number: int, content: bytes) -> N
         way.rate.broke(size_bytes, asyncio.get_running_loop().time() - began)
         raise
     way.rate.sent(size_bytes, asyncio.get_running_loop().time() - began)
+
+
+def _opened(stack: ExitStack, claim: Claim, copy: str | None) -> tuple[int, Hashed]:
+    """Open what is to be sent; return its descriptor, and how it must look from now on."""
+    hashed = claim.hashed
+    assert hashed is not None
+    if copy is None:
+        return open_unchanged(stack, claim, hashed), hashed
+    try:
+        fd = stack.enter_context(posix.opened(os.open(copy, os.O_RDONLY)))
+    except FileNotFoundError as error:
+        raise FileChanged("its copy is not there any more") from error
+    return fd, hashed._replace(stat=stat_of(os.fstat(fd)))
 
 
 def open_unchanged(stack: ExitStack, claim: Claim, hashed: Hashed) -> int:

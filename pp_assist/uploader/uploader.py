@@ -16,6 +16,7 @@ from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.flights import Flights
 from pp_assist.uploader.link import ServerLink
 from pp_assist.uploader.settle import Settle, UploaderStats
+from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.way import Way
 
@@ -40,6 +41,7 @@ class Uploader:
         batches: Batches,
         settle: Settle,
         deletions: Deletions,
+        snapshots: Snapshots | None,
         parallel_uploads: int,
         stats: UploaderStats,
     ) -> None:
@@ -50,6 +52,7 @@ class Uploader:
         self._batches = batches
         self._settle = settle
         self._deletions = deletions
+        self._snapshots = snapshots
         self._parallel_uploads = parallel_uploads
         self._flights = Flights()
         self.stats = stats
@@ -65,6 +68,8 @@ class Uploader:
                 tasks.create_task(self._large(tasks), name="large files")
                 tasks.create_task(self._settle.run(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
+                if self._snapshots is not None:
+                    tasks.create_task(self._snapshots.run(), name="snapshots")
         finally:
             await self._link.close()
 
