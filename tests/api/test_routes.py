@@ -152,7 +152,7 @@ async def test_files_by_status_prefix_and_page(api: Api) -> None:
     one = (await api.http.get(f"/files?path_prefix={folder}/a")).json()["files"][0]
     assert set(one) == {
         "filepath", "hostname", "kind", "sha256", "file_size", "mtime", "discovered_at", "last_checked_at", "status",
-        "uploaded_at", "gen", "reason", "rule", "last_error", "retry_at",
+        "uploaded_at", "snapshot", "gen", "reason", "rule", "last_error", "retry_at",
     }  # fmt: skip
 
 

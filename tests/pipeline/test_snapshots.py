@@ -1,4 +1,4 @@
-"""A file that never comes to rest is stored, where a person wants that, as a marked snapshot; and whole once it rests."""
+"""A file that never rests is stored, where a person wants that, as a marked snapshot; and whole once it rests."""
 
 import asyncio
 import hashlib
