@@ -146,7 +146,7 @@ class Pools:
         hashing = min(settings.checksum_calculator.parallel_workers, os.cpu_count() or 1)
         # more threads than cores only fight for the interpreter: measured, 4 on 2 cores halve the rate of small files
         self.walking = ThreadPoolExecutor(2, "walk")
-        self.hashing = ThreadPoolExecutor(hashing, "hash")
+        self.hashing = ThreadPoolExecutor(hashing + 1, "hash")  # one more, because one may be busy for an hour
         self.sending = ThreadPoolExecutor(min(uploads, 16), "send")
 
     def close(self) -> None:

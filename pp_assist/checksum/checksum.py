@@ -21,13 +21,14 @@ from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.store import observations, queue, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queue import Queues, WorkQueue
 from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
 BATCH_FILES = 256
 BATCH_BYTES = 64 << 20
+HUGE_AT_A_TIME = 1
 LOOK_AGAIN_MS = 2_000
 """For what was not there when its turn came: the scanner knows more by then."""
 
@@ -74,29 +75,34 @@ class ChecksumPool:
         threads: ThreadPoolExecutor,
     ) -> None:
         self._db = db
-        self._waiting = queues.checksum
         self._queues = queues
         self._settings = settings
         self._rest = rest
         self._clock = clock
         self._threads = threads
-        self._rehash = Rehash(db, self._waiting, clock, settings.rehash_days)
+        self._rehash = Rehash(db, queues, clock, settings.rehash_days)
         self.stats = ChecksumStats()
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._waiting.start_over()
+        normal, huge = self._queues.checksum, self._queues.huge_checksum
+        normal.start_over()
+        huge.start_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._rehash.run(), name="hash again")
-            free = asyncio.Semaphore(self._settings.parallel_workers)
-            while True:
-                await free.acquire()
-                claims = await self._waiting.take(BATCH_FILES)
-                batch = _as_much_as_fits(claims)
-                self._waiting.release(claims[len(batch) :])
-                tasks.create_task(self._work(batch, free), name="hash")
+            tasks.create_task(self._hash(tasks, normal, self._settings.parallel_workers), name="normal files")
+            tasks.create_task(self._hash(tasks, huge, HUGE_AT_A_TIME), name="huge files")
 
-    async def _work(self, batch: list[Claim], free: asyncio.Semaphore) -> None:
+    async def _hash(self, tasks: asyncio.TaskGroup, waiting: WorkQueue, at_a_time: int) -> None:
+        free = asyncio.Semaphore(at_a_time)
+        while True:
+            await free.acquire()
+            claims = await waiting.take(BATCH_FILES)
+            batch = _as_much_as_fits(claims)
+            waiting.release(claims[len(batch) :])
+            tasks.create_task(self._work(batch, waiting, free), name="hash")
+
+    async def _work(self, batch: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore) -> None:
         self.stats.active_workers += 1
         stop = threading.Event()
         try:
@@ -106,7 +112,7 @@ class ChecksumPool:
         finally:
             stop.set()
             self.stats.active_workers -= 1
-            self._waiting.release(batch)
+            waiting.release(batch)
             free.release()
 
     async def _record(self, results: Sequence[tuple[Claim, Result]]) -> None:

@@ -5,7 +5,7 @@ import asyncio
 from pp_assist.clock import Clock
 from pp_assist.store import rehash
 from pp_assist.store.db import Database
-from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queue import Queues
 
 PAUSE_S = 60.0
 FILES_AT_A_TIME = 1000
@@ -18,9 +18,9 @@ DAY_MS = 86_400_000
 class Rehash:
     """Puts stored files in line to be hashed, when their time has come; see `store.rehash`."""
 
-    def __init__(self, db: Database, waiting: WorkQueue, clock: Clock, days: float) -> None:
+    def __init__(self, db: Database, queues: Queues, clock: Clock, days: float) -> None:
         self._db = db
-        self._waiting = waiting
+        self._queues = queues
         self._clock = clock
         self._after_ms = int(days * DAY_MS)
 
@@ -28,7 +28,7 @@ class Rehash:
         """Work until cancelled."""
         while self._after_ms:
             if await self.some():
-                self._waiting.wake()
+                self._queues.wake_checksums()
             await asyncio.sleep(PAUSE_S)
 
     async def some(self) -> int:

@@ -46,10 +46,15 @@ class Stage(StrEnum):
 
 
 class Lane(StrEnum):
-    """Who sends a file to the server: neither waits for the other."""
+    """Who hashes a file and sends it to the server: none waits for the others."""
 
     SMALL = "small"  # many files in one request
     LARGE = "large"  # one file at a time, by chunks
+    HUGE = "huge"  # the same, and hardly any at a time: each takes minutes or hours
+
+
+HUGE_BYTES = 256 << 20
+"""Files from this size on go in the lane of the huge ones."""
 
 
 class WorkState(StrEnum):

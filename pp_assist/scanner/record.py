@@ -175,7 +175,7 @@ class Recorder:
             problems=sum(listing.problem is not None for listing in listings),
         )
         if found.to_hash:
-            self.queues.checksum.wake()
+            self.queues.wake_checksums()
         if found.vanished:
             self.queues.vanished.wake()
         return found

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import aiosqlite
 
 from pp_assist.clock import Clock
-from pp_assist.core.model import Claim, Hashed, Lane, Location, Stage, Stat, Stored
+from pp_assist.core.model import HUGE_BYTES, Claim, Hashed, Lane, Location, Stage, Stat, Stored
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
@@ -28,14 +28,23 @@ _READY = f"""{CLAIM}
 WHERE {{which}} AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
 AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""  # noqa: S608 - constants
 _NEXT = "SELECT MIN(eligible_at_ms) FROM work w WHERE {which} AND eligible_at_ms > ?"
-_OF_STAGE = "w.stage = ?1"
-_OF_LANE = "w.stage = 'upload' AND w.lane = ?1"  # the word itself, for the index that holds only this stage
+_HUGE = f"w.seen_size >= {HUGE_BYTES}"
+_NOT_HUGE = f"(w.seen_size IS NULL OR w.seen_size < {HUGE_BYTES})"
+_WHICH = {  # literals all of them, so that the partial indexes serve
+    (Stage.CHECKSUM, None): f"w.stage = 'checksum' AND {_NOT_HUGE}",
+    (Stage.CHECKSUM, Lane.HUGE): f"w.stage = 'checksum' AND {_HUGE}",
+    (Stage.UPLOAD, Lane.SMALL): "w.stage = 'upload' AND w.lane = 'small'",
+    (Stage.UPLOAD, Lane.LARGE): f"w.stage = 'upload' AND w.lane = 'large' AND {_NOT_HUGE}",
+    (Stage.UPLOAD, Lane.HUGE): f"w.stage = 'upload' AND {_HUGE}",
+    (Stage.VANISHED, None): "w.stage = 'vanished'",
+    (Stage.DELETION, None): "w.stage = 'deletion'",
+}
 LONGEST_SLEEP_S = 30.0
 IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
 """Nothing is ever put off that long: the clock was put back while no daemon ran, and the row is due."""
 CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
-_PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?2 WHERE {which} AND eligible_at_ms > ?3 + ?2"
+_PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?1 WHERE {which} AND eligible_at_ms > ?2 + ?1"
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
@@ -60,13 +69,12 @@ WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
 
 
 class WorkQueue:
-    """The rows of one stage, or of one lane of the uploads."""
+    """The rows of one stage, or of one of its lanes."""
 
     def __init__(self, db: Database, stage: Stage, clock: Clock, lane: Lane | None = None) -> None:
         self._db = db
         self._stage = stage
-        self._key: str = stage if lane is None else lane
-        which = _OF_STAGE if lane is None else _OF_LANE
+        which = _WHICH[stage, lane]
         self._ready, self._next, self._put_back = (sql.format(which=which) for sql in (_READY, _NEXT, _PUT_BACK))
         self._clock = clock
         self._claimed: set[int] = set()
@@ -98,13 +106,13 @@ class WorkQueue:
         back_ms, self._offset_ms = self._offset_ms - offset_ms, offset_ms
         if back_ms > CLOCK_STEP_MS:
             async with self._db.transaction() as tx:
-                await tx.execute(self._put_back, (self._key, back_ms, now_ms - CLOCK_STEP_MS))
+                await tx.execute(self._put_back, (back_ms, now_ms - CLOCK_STEP_MS))
 
     async def claim(self, now_ms: int, limit: int) -> list[Claim]:
         """Take up to *limit* eligible rows that nobody holds, oldest first; none if there are none."""
         held = frozenset(self._claimed)  # whoever gives one back while we read has changed its row after our snapshot
         times = (now_ms, now_ms + IMPOSSIBLE_WAIT_MS)
-        rows = await self._db.rows(self._ready, (self._key, *times, json.dumps(list(held)), limit))
+        rows = await self._db.rows(self._ready, (*times, json.dumps(list(held)), limit))
         held |= self._claimed
         free = [row for row in rows if row["file_id"] not in held][:limit]
         self._claimed |= {row["file_id"] for row in free}
@@ -119,7 +127,7 @@ class WorkQueue:
 
     async def _sleep(self, since_ms: int) -> None:
         """Sleep until woken, until the first row that was not yet eligible at *since_ms* is, or half a minute."""
-        next_ms = await self._db.value(self._next, (self._key, since_ms))
+        next_ms = await self._db.value(self._next, (since_ms,))
         timeout_s = LONGEST_SLEEP_S if next_ms is None else (next_ms - self._clock.now_ms()) / 1000
         try:
             async with asyncio.timeout(min(max(0.0, timeout_s), LONGEST_SLEEP_S)):
@@ -138,15 +146,21 @@ class Queues:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self.checksum = WorkQueue(db, Stage.CHECKSUM, clock)
+        self.huge_checksum = WorkQueue(db, Stage.CHECKSUM, clock, Lane.HUGE)
         self.uploads = {lane: WorkQueue(db, Stage.UPLOAD, clock, lane) for lane in Lane}
         self.vanished = WorkQueue(db, Stage.VANISHED, clock)
         self.deletion = WorkQueue(db, Stage.DELETION, clock)
 
     def __iter__(self) -> Iterator[WorkQueue]:
-        yield from (self.checksum, *self.uploads.values(), self.vanished, self.deletion)
+        yield from (self.checksum, self.huge_checksum, *self.uploads.values(), self.vanished, self.deletion)
+
+    def wake_checksums(self) -> None:
+        """Let the hasher look, in both its lanes."""
+        self.checksum.wake()
+        self.huge_checksum.wake()
 
     def wake_uploads(self) -> None:
-        """Let both lanes look."""
+        """Let all lanes look."""
         for queue in self.uploads.values():
             queue.wake()
 

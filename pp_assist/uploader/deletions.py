@@ -87,7 +87,7 @@ class Deletions:
                     eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)
         if len(gone) < len(claims):
-            self._queues.checksum.wake()
+            self._queues.wake_checksums()
         return gone
 
     async def _tell(self, way: Way, claims: list[Claim]) -> None:

@@ -130,7 +130,7 @@ class Settle:
             for (claim, error), seen in zip(looking, looks, strict=True):
                 await self._look_again(tx, claim, error, seen, now_ms)
         if looking:
-            self._queues.checksum.wake()
+            self._queues.wake_checksums()
 
     async def unexpected(self, claim: Claim, error: Exception) -> None:
         """Park a file on which our own code failed: again and again it would fail the same way."""

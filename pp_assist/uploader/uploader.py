@@ -23,6 +23,7 @@ from pp_assist.uploader.way import Way
 FILES_AT_A_TIME = 64
 """Claims of files that are sent alone: few, because what is claimed is not looked at again before its turn."""
 
+HUGE_AT_A_TIME = 2
 BATCHES_AT_A_TIME = 2
 """While one travels, the next is read."""
 
@@ -65,7 +66,9 @@ class Uploader:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_servers(), name="servers")
                 tasks.create_task(self._small(tasks), name="small files")
-                tasks.create_task(self._large(tasks), name="large files")
+                large, huge = self._parallel_uploads, min(self._parallel_uploads, HUGE_AT_A_TIME)
+                tasks.create_task(self._large(tasks, Lane.LARGE, large), name="large files")
+                tasks.create_task(self._large(tasks, Lane.HUGE, huge), name="huge files")
                 tasks.create_task(self._settle.run(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
                 if self._snapshots is not None:
@@ -79,9 +82,8 @@ class Uploader:
 
     # -- the lanes
 
-    async def _large(self, tasks: asyncio.TaskGroup) -> None:
-        free = asyncio.Semaphore(self._parallel_uploads)
-        waiting = self._queues.uploads[Lane.LARGE]
+    async def _large(self, tasks: asyncio.TaskGroup, lane: Lane, at_a_time: int) -> None:
+        free, waiting = asyncio.Semaphore(at_a_time), self._queues.uploads[lane]
         while True:
             await self._link.ready()
             await self._one_by_one(await self._take(waiting, FILES_AT_A_TIME), waiting, free, tasks)

@@ -71,7 +71,7 @@ async def test_hashing_again_finds_it(pair: Pair, caplog: pytest.LogCaptureFixtu
     assert daemon is not None
     await _hashed_long_ago(pair, 29)
     change_silently(path, 9)
-    again = Rehash(daemon.db, daemon.queues.checksum, daemon.clock, days=30)
+    again = Rehash(daemon.db, daemon.queues, daemon.clock, days=30)
     assert await again.some() == 0
     await _hashed_long_ago(pair, 31)
     assert await again.some() == 2

@@ -7,7 +7,7 @@ import pytest
 
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Look, compare
-from pp_assist.core.model import Claim, FileState, Hashed, Kind, Listing, Snapshot, Stage, Stat, WorkState
+from pp_assist.core.model import Claim, FileState, Hashed, Kind, Lane, Listing, Snapshot, Stage, Stat, WorkState
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.store import observations, queue, versions
@@ -56,7 +56,8 @@ async def see(
 
 
 def queue_of(db: Database, stage: Stage, clock: Clock | None = None) -> WorkQueue:
-    return WorkQueue(db, stage, clock or Fixed())
+    lane = Lane.SMALL if stage is Stage.UPLOAD else None  # all files here are small
+    return WorkQueue(db, stage, clock or Fixed(), lane)
 
 
 async def hash_all(db: Database, digest: str = "a" * 64) -> list[Claim]:

@@ -218,6 +218,7 @@ CREATE INDEX files_by_inode ON files (inode, device) WHERE inode IS NOT NULL;
 CREATE INDEX work_by_inode ON work (seen_inode, seen_device) WHERE seen_inode IS NOT NULL;
 CREATE INDEX files_by_hash_age ON files (hashed_at_ms) WHERE state IN ('completed', 'unchanged');
 CREATE INDEX work_changing ON work (queued_at_ms) WHERE stage = 'checksum' AND reason = 'changing';
+CREATE INDEX work_huge ON work (stage, eligible_at_ms, file_id) WHERE seen_size >= 268435456;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('servers',2);
 INSERT INTO "sqlite_sequence" VALUES('roots',1);

@@ -23,3 +23,6 @@ CREATE TABLE snapshots (
 ) STRICT;
 
 CREATE INDEX work_changing ON work (queued_at_ms) WHERE stage = 'checksum' AND reason = 'changing';
+-- Huge files are hashed and sent in a lane of their own: by the size as last seen, few among many.
+
+CREATE INDEX work_huge ON work (stage, eligible_at_ms, file_id) WHERE seen_size >= 268435456;
