@@ -27,6 +27,7 @@ from pp_server.metadata.store import SqliteMetadata
 from pp_server.receipts.issuer import Issuer
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
+from pp_server.restore import Restore
 from pp_server.room import Room
 from pp_server.settings import Settings
 from pp_server.staging import Staging
@@ -132,6 +133,7 @@ async def _serving(
         uploads,
         Batches(context),
         files,
+        Restore(metadata, content, files),
         Verifier(metadata, files, executor),
         receipts,
         keys,

@@ -5,7 +5,15 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 
-from pp_server.api import problems, routes_batch, routes_files, routes_health, routes_receipts, routes_uploads
+from pp_server.api import (
+    problems,
+    routes_batch,
+    routes_files,
+    routes_health,
+    routes_receipts,
+    routes_restore,
+    routes_uploads,
+)
 from pp_server.api.middleware import RequestFrame
 
 
@@ -27,7 +35,7 @@ def build(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], docs
         },
     )
     problems.install(app)
-    for module in (routes_uploads, routes_batch, routes_files, routes_receipts, routes_health):
+    for module in (routes_uploads, routes_batch, routes_files, routes_restore, routes_receipts, routes_health):
         app.include_router(module.router)
     app.add_middleware(RequestFrame)
     return app

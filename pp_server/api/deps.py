@@ -19,6 +19,7 @@ from pp_server.core.errors import BodyTooLarge, ChunkWrongLength, InvalidRequest
 from pp_server.core.model import Caller, Scope
 from pp_server.files import Files
 from pp_server.receipts.issuer import Issuer
+from pp_server.restore import Restore
 from pp_server.uploads.batch import Batches
 from pp_server.uploads.service import Uploads
 from pp_server.verify import Verifier
@@ -43,6 +44,7 @@ class Services:
     uploads: Uploads
     batches: Batches
     files: Files
+    restore: Restore
     verifier: Verifier
     receipts: Issuer
     keys: Keys

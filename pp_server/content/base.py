@@ -78,6 +78,15 @@ class ContentStore(Protocol):
             StorageFailed: nobody can say at this moment; the same holds for `verify`.
         """
 
+    def read_together(self, blobs: Sequence[Blob]) -> AsyncIterator[list[tuple[Blob, bytes | None]]]:
+        """Yield small blobs with their bytes, in the order that costs least, some at a time.
+
+        None instead of the bytes: they are not what they should be, or not to be had like this.
+
+        Raises:
+            StorageFailed: nobody can say at this moment.
+        """
+
     async def verify(self, digest: Digest, location: Location) -> bool:
         """Read and hash the whole blob and say whether it is what its name says; False also where it is not there."""
 

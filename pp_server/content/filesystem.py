@@ -18,6 +18,7 @@ from typing import TypeVar
 from pp_server import posix
 from pp_server.content.base import SMALL_BYTES, BlobReader, Found, Placed
 from pp_server.content.packs import SEAL_BYTES, Packs
+from pp_server.content.reading import READ_FLAGS, Content, ExtentsReader, read_together
 from pp_server.core.errors import StorageFailed
 from pp_server.core.extents import Blob, Container, Extent, Location, whole_file
 from pp_server.durable import Durable, as_storage_error, raise_if_ours
@@ -27,46 +28,6 @@ T = TypeVar("T")
 
 _BLOB_MODE = 0o440
 _BLOCK_BYTES = 1 << 20
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-class ExtentsReader:
-    """An open blob: its extents one after the other; reads happen in *executor*."""
-
-    def __init__(self, parts: Sequence[tuple[int, Extent]], executor: Executor) -> None:
-        self._parts = parts
-        self._executor = executor
-        self.size_bytes = sum(extent.size_bytes for _, extent in parts)
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """Return the bytes at *offset*."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.read_now, offset, length)
-
-    def read_now(self, offset: int, length: int) -> bytes:
-        """As `read`, blocking."""
-        pieces = []
-        for fd, extent in self._parts:
-            if length <= 0:
-                break
-            if offset < extent.size_bytes:
-                wanted = min(length, extent.size_bytes - offset)
-                piece = posix.read_at(fd, wanted, extent.offset + offset)
-                pieces.append(piece)
-                if len(piece) < wanted:
-                    break
-                length -= wanted
-            offset = max(0, offset - extent.size_bytes)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def close(self) -> None:
-        """Close the files."""
-        self.close_now()
-
-    def close_now(self) -> None:
-        """As `close`, at once."""
-        for fd in {fd for fd, _ in self._parts}:
-            os.close(fd)
-        self._parts = ()
 
 
 class NewParents:
@@ -139,6 +100,12 @@ class FilesystemContent:
     async def open(self, location: Location) -> BlobReader | None:
         """See `ContentStore`."""
         return await self._run(self._open, location)
+
+    async def read_together(self, blobs: Sequence[Blob]) -> AsyncIterator[list[Content]]:
+        """See `ContentStore`."""
+        reading = read_together(blobs, self._place)
+        while (some := await self._run(_next, reading)) is not None:
+            yield some
 
     async def verify(self, digest: Digest, location: Location) -> bool:
         """See `ContentStore`."""
@@ -265,7 +232,7 @@ class FilesystemContent:
             for extent in location:
                 path = self._place(extent)
                 if path not in opened:
-                    opened[path] = os.open(path, _READ_FLAGS)
+                    opened[path] = os.open(path, READ_FLAGS)
                 if not self._is_whole(extent, os.fstat(opened[path]).st_size):
                     raise OSError("shorter than it was")
                 parts.append((opened[path], extent))
@@ -330,6 +297,13 @@ class FilesystemContent:
                 if len(name) == 64 and path == self.path_of(name) and (size := self._file_size(path)) is not None:
                     location = whole_file(Digest(name), size)
                     yield Found(Blob(Digest(name), size, location), self._verify(Digest(name), location))
+
+
+def _next(reading: Iterator[list[Content]]) -> list[Content] | None:
+    try:
+        return next(reading, None)
+    except OSError as error:
+        raise as_storage_error(error) from error
 
 
 def _take(found: Iterator[Found], limit: int = 256) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pp_server.wire.digest import Digest
 from pp_server.wire.messages import Kind
@@ -162,6 +163,26 @@ class FileVersion:
     mode: int | None
     link_target: bytes | None
     stored_ms: int
+
+
+class LivePath(NamedTuple):
+    """A live path with all that is needed to make it again."""
+
+    host_key: int
+    host_id: str
+    hostname: str
+    path: bytes
+    kind: str
+    gen: int
+    sha256: Digest | None
+    size_bytes: int
+    link_target: bytes | None
+    mtime_ns: int | None
+    mode: int | None
+    uid: int | None
+    gid: int | None
+    user_name: str | None
+    group_name: str | None
 
 
 @dataclass(frozen=True, slots=True)

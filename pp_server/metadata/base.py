@@ -13,6 +13,7 @@ from pp_server.core.model import (
     Host,
     KeyRecord,
     ListingQuery,
+    LivePath,
     NewKey,
     Page,
     RecordedChunk,
@@ -217,6 +218,9 @@ class MetadataStore(Protocol):
 
     async def list_files(self, query: ListingQuery) -> Page:
         """Return live files in order of (host, path bytes)."""
+
+    async def page_of_tree(self, query: ListingQuery) -> list[LivePath]:
+        """Return up to `query.limit` live paths in order of (host, path bytes), those beyond `query.after`."""
 
     async def apply_deletions(
         self,

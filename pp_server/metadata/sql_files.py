@@ -12,6 +12,7 @@ from pp_server.core.model import (
     FileVersion,
     Host,
     ListingQuery,
+    LivePath,
     Page,
     Position,
     VersionStatus,
@@ -145,6 +146,21 @@ def list_files(conn: sa.Connection, query: ListingQuery) -> Page:
     more = len(versions) > query.limit and bool(shown)
     following = Position(shown[-1].host_key, shown[-1].path, total) if more else None
     return Page(shown, total, following)
+
+
+_LIVE_PATH = sa.select(
+    v.host_key, h.host_id, h.hostname, v.path, v.kind, v.gen, v.sha256, v.size_bytes, v.link_target, v.mtime_ns, v.mode,
+    v.uid, v.gid, v.user_name, v.group_name,
+).join_from(file_versions, hosts, h.id == v.host_key)  # fmt: skip
+
+
+def page_of_tree(conn: sa.Connection, query: ListingQuery) -> list[LivePath]:
+    """Return up to `query.limit` live paths, those beyond `query.after`."""
+    statement = _LIVE_PATH.where(*_wanted(query)).order_by(v.host_key, v.path).limit(query.limit)
+    if query.after is not None:
+        place = sa.tuple_(sa.literal(query.after.host_key), sa.literal(query.after.path))
+        statement = statement.where(sa.tuple_(v.host_key, v.path) > place)
+    return [LivePath._make(row) for row in conn.execute(statement)]
 
 
 def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:

@@ -20,6 +20,7 @@ from pp_server.core.model import (
     Host,
     KeyRecord,
     ListingQuery,
+    LivePath,
     NewKey,
     Page,
     RecordedChunk,
@@ -269,6 +270,10 @@ class SqliteMetadata:
     async def finish_restore(self) -> int:
         """Work out which versions are heads; return how many live files lack their content."""
         return await self._writer.run(sql_restore.finish)
+
+    async def page_of_tree(self, query: ListingQuery) -> list[LivePath]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_files.page_of_tree(conn, query))
 
     async def list_files(self, query: ListingQuery) -> Page:
         """See `MetadataStore`."""

@@ -18,6 +18,7 @@ FEATURES: tuple[str, ...] = (
     "held",
     "verify",
     "receipts",
+    "restore",
 )
 
 

@@ -24,7 +24,7 @@ from pp_assist.settings import load_settings
 from pp_server import cli as server_cli
 from pp_server.api import application, problems
 from pp_server.settings import Settings as ServerSettings
-from pp_server.wire import batch, messages
+from pp_server.wire import batch, messages, restore
 from pp_server.wire.errors import ErrorCode, Problem
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ CONFIGURATION = (DOCS / "configuration.md").read_text()
 
 MESSAGES = {
     name: model
-    for module in (messages, batch)
+    for module in (messages, batch, restore)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, messages.Message) and model.__module__ == module.__name__
 } | {"Problem": Problem}

@@ -10,7 +10,7 @@ import pytest
 from pp_server.content.base import ContentStore, Placed
 from pp_server.content.filesystem import FilesystemContent
 from pp_server.content.memory import MemoryContent
-from pp_server.core.extents import Container, Extent, Location, whole_file
+from pp_server.core.extents import Blob, Container, Extent, Location, whole_file
 from pp_server.durable import Durable
 from pp_server.wire.digest import EMPTY, Digest, digest_of
 
@@ -183,3 +183,15 @@ def test_a_digest_is_a_name(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         path = files_only(tmp_path, executor).path_of(Digest("ab" * 32))
     assert path.endswith(f"/blobs/ab/ab/{'ab' * 32}")
+
+
+async def test_many_blobs_are_read_together(store: ContentStore, staged) -> None:
+    """Each with its bytes, in whatever order; what is damaged or not there comes without."""
+    data = [bytes([n]) * (n * 9000 + 1) for n in range(20)] + [b""]
+    locations = await store.put_many([(digest_of(each), each) for each in data])
+    blobs = [Blob(digest_of(each), len(each), where) for each, where in zip(data, locations, strict=True)]
+    missing = Blob(digest_of(b"missing"), 7, whole_file(digest_of(b"missing"), 7))
+    found = {blob: content async for some in store.read_together([*blobs, missing]) for blob, content in some}
+    assert found == {**dict(zip(blobs, data, strict=True)), missing: None}
+    wrong = Blob(digest_of(b"other"), blobs[3].size_bytes, blobs[3].location)
+    assert [some async for some in store.read_together([wrong])] == [[(wrong, None)]]

@@ -16,6 +16,8 @@ ROUTES = [
     ("POST", f"/api/uploads/{UNKNOWN}/complete"),
     ("DELETE", f"/api/uploads/{UNKNOWN}"),
     ("GET", "/api/files"),
+    ("GET", "/api/tree"),
+    ("POST", "/api/contents"),
     ("GET", f"/api/files/{'0' * 64}/content"),
     ("DELETE", f"/api/files/{'0' * 64}"),
     ("POST", "/api/files/deletions"),

@@ -1,0 +1,85 @@
+"""Giving back: everything that is live below a path, and many small contents in one answer."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from pp_server.content.base import ContentStore
+from pp_server.core.model import Caller, ListingQuery, LivePath, Position
+from pp_server.files import Files
+from pp_server.metadata.base import MetadataStore
+from pp_server.wire.digest import Digest
+from pp_server.wire.names import json_fields
+from pp_server.wire.restore import MAX_CONTENT_BYTES
+
+PAGE = 2000
+PIECE_BYTES = 256 * 1024
+"""The streams leave in pieces of about this size."""
+
+
+class Restore:
+    """Use cases of getting much back at once."""
+
+    def __init__(self, metadata: MetadataStore, content: ContentStore, files: Files) -> None:
+        self._metadata = metadata
+        self._content = content
+        self._files = files
+
+    async def tree(self, query: ListingQuery) -> AsyncIterator[bytes]:
+        """Yield a `TreeEntry` as a line for each live path, and a `TreeEnd`."""
+        query, entries = replace(query, limit=PAGE), 0
+        while True:
+            found = await self._metadata.page_of_tree(query)
+            entries += len(found)
+            if found:
+                yield b"".join(map(_entry, found))
+            if len(found) < PAGE:
+                break
+            query = replace(query, after=Position(found[-1].host_key, found[-1].path, 0))
+        yield _line({"entries": entries})
+
+    async def contents(self, caller: Caller, digests: Sequence[Digest]) -> AsyncIterator[bytes]:
+        """Yield a `ContentHead` and the bytes of each content, in any order, and a `ContentsEnd`."""
+        wanted = set(digests)
+        blobs = await self._metadata.find_blobs(await self._metadata.held(caller.owner_id, wanted))
+        small = [blob for blob in blobs.values() if blob.size_bytes <= MAX_CONTENT_BYTES]
+        pieces = [_head(digest, None) for digest in wanted - {blob.sha256 for blob in small}]
+        async for some in self._content.read_together(small):
+            for blob, data in some:
+                if data is None:
+                    await self._files.check(blob)  # puts it aside if it is damaged
+                pieces += [_head(blob.sha256, None)] if data is None else [_head(blob.sha256, len(data)), data]
+            if sum(map(len, pieces)) >= PIECE_BYTES:
+                yield b"".join(pieces)
+                pieces = []
+        yield b"".join([*pieces, _line({"contents": len(wanted)})])
+
+
+def _entry(found: LivePath) -> bytes:
+    target = {} if found.link_target is None else json_fields(found.link_target, "link_target")
+    return _line(
+        {
+            **json_fields(found.path),
+            "hostname": found.hostname,
+            "host_id": found.host_id,
+            "kind": found.kind,
+            "gen": found.gen,
+            "sha256": found.sha256,
+            "file_size": found.size_bytes,
+            **target,
+            "mtime_ns": found.mtime_ns,
+            "mode": found.mode,
+            "uid": found.uid,
+            "gid": found.gid,
+            "user": found.user_name,
+            "group": found.group_name,
+        }
+    )
+
+
+def _head(digest: Digest, size: int | None) -> bytes:
+    return _line({"sha256": digest, "size": size})
+
+
+def _line(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"

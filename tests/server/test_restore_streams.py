@@ -1,0 +1,103 @@
+"""Getting much back at once: the tree below a path, and many small contents in one answer."""
+
+import json
+from typing import Any
+
+import pytest
+from serving import Client, Server, client_put, content, sha
+
+from pp_server import restore
+from pp_server.content.base import SMALL_BYTES
+
+
+async def tree(client: Client, **params: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    answer = await client.http.get("/api/tree", params=params)
+    assert answer.status_code == 200, answer.text
+    *entries, end = [json.loads(line) for line in answer.text.splitlines()]
+    return entries, end
+
+
+async def contents(client: Client, *digests: str) -> dict[str, bytes | None]:
+    """Digest → content, or None; checks that the stream is whole."""
+    answer = await client.http.post("/api/contents", json={"sha256": list(digests)})
+    assert answer.status_code == 200, answer.text
+    rest, found = answer.content, {}
+    while True:
+        line, _, rest = rest.partition(b"\n")
+        head = json.loads(line)
+        if "contents" in head:
+            assert head["contents"] == len(found) == len(set(digests))
+            assert rest == b""
+            return found
+        size = head["size"]
+        found[head["sha256"]] = None if size is None else rest[:size]
+        rest = rest[size or 0 :]
+
+
+async def test_the_tree_has_all_that_is_needed_to_make_it_again(client: Client) -> None:
+    facts = {"mtime_ns": 5, "mode": 0o640, "uid": 7, "gid": 8, "user": "me", "group": "us"}
+    await client.batch(
+        client_put("/d/a", b"one", 1, **facts),
+        {"op": "put", "kind": "dir", "filepath": "/d", "gen": 2, "mode": 0o700},
+        {"op": "put", "kind": "symlink", "filepath": "/d/link", "gen": 3, "link_target": "a"},
+        {**client_put("/d/\ufffd", b"odd", 4), "filepath_b64": "L2Qv6Q=="},
+        client_put("/dd", b"beside", 5),
+        client_put("/d/gone", b"gone", 6),
+        {"op": "delete", "filepath": "/d/gone", "gen": 7},
+        host_id="h1",
+    )
+    entries, end = await tree(client, path_prefix="/d", host_id="h1")
+    assert end == {"entries": 4}
+    assert [(entry["filepath"], entry["kind"]) for entry in entries] == [
+        ("/d", "dir"),
+        ("/d/a", "file"),
+        ("/d/link", "symlink"),
+        ("/d/\ufffd", "file"),
+    ]
+    file = entries[1]
+    assert {name: file[name] for name in facts} == facts
+    assert (file["sha256"], file["file_size"], file["gen"], file["host_id"]) == (sha(b"one"), 3, 1, "h1")
+    assert entries[2]["link_target"] == "a"
+    assert entries[3]["filepath_b64"] == "L2Qv6Q=="
+
+
+async def test_large_trees_come_page_by_page_and_whole(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "PAGE", 3)
+    for count in (3, 4, 7):
+        await client.batch(*(client_put(f"/t/{n}", b"%d" % n, 100 * count + n) for n in range(count)), host_id="h1")
+        entries, end = await tree(client, path_prefix="/t")
+        assert [entry["filepath"] for entry in entries] == [f"/t/{n}" for n in range(count)]
+        assert end == {"entries": count}
+
+
+async def test_nobody_sees_the_tree_or_the_contents_of_others(client: Client, server: Server) -> None:
+    await client.upload("/mine", b"mine")
+    other = await server.client("eve")
+    assert await tree(other) == ([], {"entries": 0})
+    assert await contents(other, sha(b"mine")) == {sha(b"mine"): None}
+
+
+async def test_many_contents_come_in_one_answer(client: Client, server: Server) -> None:
+    """Whatever their sizes, from several packs and batches, and each only once."""
+    wanted = {sha(data): data for data in (content(size, size) for size in (0, 1, 1000, 70_000, SMALL_BYTES))}
+    for n, data in enumerate(wanted.values()):
+        await client.batch(client_put(f"/{n}", data, n + 1), client_put(f"/again/{n}", data, n + 10), host_id="h1")
+    large, unknown = content(SMALL_BYTES + 1, 9), sha(b"unknown")
+    await client.upload("/large", large)
+    found = await contents(client, *wanted, unknown, sha(large), *wanted)
+    assert found == {**wanted, unknown: None, sha(large): None}
+
+
+async def test_a_damaged_content_is_named_and_put_aside_and_the_others_come(client: Client, server: Server) -> None:
+    good, bad = content(1000, 1), content(1000, 2)
+    await client.batch(client_put("/good", good, 1), client_put("/bad", bad, 2), host_id="h1")
+    await server.damage(sha(bad), at=500)
+    assert await contents(client, sha(good), sha(bad)) == {sha(good): good, sha(bad): None}
+    assert not await server.holds(sha(bad))
+    assert await server.holds(sha(good))
+
+
+async def test_what_cannot_be_asked_is_refused(client: Client) -> None:
+    for body in ({"sha256": []}, {"sha256": ["x"]}, {}, {"sha256": [sha(b"")] * 4097}):
+        answer = await client.http.post("/api/contents", json=body)
+        assert answer.status_code == 422, body
