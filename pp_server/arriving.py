@@ -31,6 +31,16 @@ class Arriving:
                 if not self._places[place]:
                     del self._places[place]
 
+    def besides(self, owner_id: int, host_id: str, paths: Collection[bytes]) -> frozenset[bytes]:
+        """Return the paths of a host for which a version is under way, other than those *paths* that are announced by
+        whoever asks."""
+        own = Counter(paths)
+        return frozenset(
+            path
+            for (owner, host, path), count in self._places.items()
+            if (owner, host) == (owner_id, host_id) and count > own[path]
+        )
+
     def among(self, owner_id: int, places: Iterable[Place]) -> frozenset[Place]:
         """Return those of *places* for which a version is under way."""
         return frozenset((host, path) for host, path in places if (owner_id, host, path) in self._places)

@@ -18,6 +18,9 @@ MESSAGE_FACTOR = 4
 CONTENT_COPIES = 3
 """The body, its parts, and what is written."""
 
+MOVED_ENTRY_BYTES = 1000
+"""Memory that each entry of a directory that is moved takes."""
+
 SLICE = 256
 """Results that are turned into JSON at a time."""
 
@@ -32,6 +35,7 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
     async with aclosing(deps.body_pieces(request)) as pieces, services.budget.reserve(0) as held:
         line, rest = await _head(pieces, held)
         wanted = deps.validate(BatchRequest, line)
+        await held.grow(services.batches.moved(wanted) * MOVED_ENTRY_BYTES)
         answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
     return await _in_slices(answer)
 

@@ -14,6 +14,7 @@ from pp_server.wire.batch import (
 )
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES
 from pp_server.wire.messages import MAX_DELETIONS, MAX_LISTED, VersionAnswer
+from pp_server.wire.trees import MAX_MOVE_TREE
 from pp_server.wire.version import FEATURES, PROTOCOL, distribution_version
 
 router = APIRouter()
@@ -30,6 +31,7 @@ LIMITS = {
     "max_hashes": MAX_HASHES,
     "max_verified": MAX_VERIFIED,
     "max_listed": MAX_LISTED,
+    "max_move_tree": MAX_MOVE_TREE,
 }
 
 

@@ -28,4 +28,4 @@ async def receipt(
     found = await services.files.recorded(caller, sequence)
     if found is None:
         raise FileNotFound("No such receipt")
-    return deps.json_answer((await services.receipts.issue([found.receipt], ()))[0])
+    return deps.json_answer(await services.receipts.issue(found.receipt, ()))

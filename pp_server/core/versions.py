@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pp_server.core.model import Facts, VersionStatus
+from pp_server.core.trees import Moved
 from pp_server.wire.digest import Digest
 from pp_server.wire.names import to_json
 from pp_server.wire.receipts import Receipt
@@ -95,16 +96,19 @@ class Verdict(StrEnum):
     """The content is not there."""
     STALE = "stale"
     NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    """A directory is not as its mover thinks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, the version it is about, and for a move the tombstone at its source."""
+    """A verdict, the version it is about, and for a move the tombstone at its source; or the directory that moved."""
 
     verdict: Verdict
     version: Version | None = None
     source: Version | None = None
     gen: int | None = None
+    moved: Moved | None = None
 
 
 class Plan:
@@ -265,11 +269,11 @@ class Plan:
 
 def _merged(old: Facts, new: Facts) -> Facts:
     """Return *old* with what *new* says; neither kind nor target can change this way."""
-    said = {name: value for name in _CHANGEABLE if (value := getattr(new, name)) is not None}
+    said = {name: value for name in CHANGEABLE if (value := getattr(new, name)) is not None}
     return replace(old, **said)
 
 
-_CHANGEABLE = ("mtime_ns", "mode", "uid", "gid", "user_name", "group_name")
+CHANGEABLE = ("mtime_ns", "mode", "uid", "gid", "user_name", "group_name")
 
 
 @dataclass(frozen=True, slots=True)

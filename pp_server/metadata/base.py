@@ -20,6 +20,7 @@ from pp_server.core.model import (
     UploadRequest,
     UploadSession,
 )
+from pp_server.core.trees import MoveTree
 from pp_server.core.versions import Operation, Outcome, Recorded, Whose
 from pp_server.wire.digest import Digest
 from pp_server.wire.receipts import Receipt
@@ -50,20 +51,25 @@ class ContentGone:
 class Batch:
     """Operations on one host's paths.
 
-    *stored*: blobs that are durable now; *arrived*: digests of all bytes that came along.
+    *stored*: blobs that are durable now; *arrived*: digests of all bytes that came along; *arriving*: paths of which a
+    version is under way in another request that is not recorded yet.
     """
 
     owner_id: int
     host_id: str
     hostname: str
-    operations: Sequence[Operation]
+    operations: Sequence[Operation | MoveTree]
     stored: Sequence[Blob]
     arrived: Collection[Digest]
+    arriving: Collection[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of each operation of a batch, and the versions the receipts log does not have yet."""
+    """What became of each operation of a batch, and the versions the receipts log does not have yet.
+
+    *new* is without those of directories that moved: they are many, and read back page by page.
+    """
 
     outcomes: list[Outcome]
     new: list[Recorded]

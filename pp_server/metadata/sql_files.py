@@ -1,6 +1,6 @@
 """Statements about hosts, deletions and listings."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +17,9 @@ from pp_server.core.model import (
     Position,
     VersionStatus,
 )
-from pp_server.core.versions import Delete, Outcome, Recorded
-from pp_server.metadata import sql_blobs, sql_versions
+from pp_server.core.trees import MoveTree
+from pp_server.core.versions import Delete, Operation, Outcome, Recorded
+from pp_server.metadata import sql_blobs, sql_trees, sql_versions
 from pp_server.metadata.base import Applied, Batch
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.tables import IS_LIVE, blobs, file_versions, hosts
@@ -56,11 +57,39 @@ def find_host(conn: sa.Connection, owner_id: int, host_id: str) -> Host | None:
 
 
 def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> Applied:
-    """Record what is stored and apply the operations, in order."""
+    """Record what is stored and apply the operations, in order: directories alone, the others between them together."""
     host = ensure_host(tx, batch.owner_id, batch.host_id, batch.hostname, None, now_ms)
     sql_blobs.record(tx, batch.stored, now_ms)
-    outcomes, new = sql_versions.apply(tx, batch.owner_id, host, batch.operations, batch.arrived, now_ms, server_id)
-    return Applied(outcomes, new, sql_versions.whose(tx.conn, batch.owner_id, host, server_id))
+    who = sql_versions.whose(tx.conn, batch.owner_id, host, server_id)
+    outcomes: list[Outcome] = []
+    new: list[Recorded] = []
+    for part in _parts(batch.operations):
+        if outcomes:
+            host = tx.conn.execute(_HOST, {"owner_id": batch.owner_id, "host_id": batch.host_id}).one()
+        if isinstance(part, MoveTree):
+            became, added = sql_trees.apply(tx, batch.owner_id, host, part, now_ms, server_id, batch.arriving)
+            outcomes.append(became)
+        else:
+            several, added = sql_versions.apply(
+                tx, batch.owner_id, host, part, batch.arrived, now_ms, server_id, batch.arriving
+            )
+            outcomes += several
+        new += added
+    return Applied(outcomes, new, who)
+
+
+def _parts(operations: Sequence[Operation | MoveTree]) -> Iterator[MoveTree | list[Operation]]:
+    loose: list[Operation] = []
+    for each in operations:
+        if not isinstance(each, MoveTree):
+            loose.append(each)
+            continue
+        if loose:
+            yield loose
+            loose = []
+        yield each
+    if loose:
+        yield loose
 
 
 # deletions

@@ -33,11 +33,11 @@ v = file_versions.c
 _FACT_NAMES = tuple(Facts.__dataclass_fields__)
 _PATHS: sa.BindParameter[Any] = sa.bindparam("paths", expanding=True)
 _HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path.in_(_PATHS))
-_HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
+HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
 """For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
 _UPLOADING = {
     dialect: sa.text(
-        f"SELECT path FROM upload_sessions {_HINTS.get(dialect, '')}"  # noqa: S608 - constants
+        f"SELECT path FROM upload_sessions {HINTS.get(dialect, '')}"  # noqa: S608 - constants
         " WHERE status = 'open' AND host_key = :host_key AND path IN :paths"
     ).bindparams(_PATHS)
     for dialect in ("sqlite", "postgresql")
@@ -125,9 +125,14 @@ def _write(tx: Transaction, plan: Plan, owner_id: int, host_key: int, last: int)
         tx.conn.execute(_STEP_DOWN, [{"version": each, "to": to} for each, to in plan.stepped_down.items()])
     whose = {"owner_id": owner_id, "host_key": host_key}
     tx.conn.execute(_ADD, [whose | _row(each) for each in added])
-    tx.conn.execute(_GIVE, {"to": last + len(added)})
-    tx.conn.execute(_RAISE_GEN, {"host_key": host_key, "gen": plan.highest_gen})
+    give(tx, host_key, last + len(added), plan.highest_gen)
     tx.counts["deletions"] += plan.deletions
+
+
+def give(tx: Transaction, host_key: int, last: int, highest_gen: int) -> None:
+    """All sequences up to *last* are given; the host has reached *highest_gen*."""
+    tx.conn.execute(_GIVE, {"to": last})
+    tx.conn.execute(_RAISE_GEN, {"host_key": host_key, "gen": highest_gen})
 
 
 def _row(each: Version) -> dict[str, Any]:

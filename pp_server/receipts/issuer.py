@@ -1,6 +1,7 @@
 """From recorded versions to receipts: first into the log, durably, then signed for whoever asked."""
 
 import asyncio
+import base64
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
@@ -12,7 +13,8 @@ from pp_server.metadata.base import MetadataStore
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
 from pp_server.waiting import finish
-from pp_server.wire.receipts import Receipt, ReceiptKey, tree_of, with_proofs
+from pp_server.wire.merkle import Tree
+from pp_server.wire.receipts import Receipt, ReceiptKey, Signed, tree_of
 
 T = TypeVar("T")
 
@@ -81,10 +83,29 @@ class Issuer:
             await finish(self._run(self._append, entries))
             await self._metadata.note_logged(self._through)
 
-    async def issue(self, receipts: Sequence[Receipt], new: Sequence[Recorded], paths: bool = True) -> list[Receipt]:
-        """Log what is new, and return *receipts* with their proofs: one signature over all of them."""
-        await self.log(new, {receipt.sequence for receipt in receipts})
-        return await self._run(self._prove, receipts, paths) if receipts else []
+    async def log_run(self, first: int, last: int) -> None:
+        """Return once all versions from *first* to *last* are in the log. They are read back from the records, page by
+        page: there may be more than memory should hold."""
+        after = max(first - 1, self._through)
+        while after < last:
+            page = await self._metadata.recorded_after(after, min(_AT_A_TIME, last - after))
+            after = page[-1].receipt.sequence
+            with self._lock:
+                new = [entry for entry in page if entry.receipt.sequence not in self._beyond]
+            await self.log(new)
+
+    async def issue(self, receipt: Receipt, new: Sequence[Recorded]) -> Receipt:
+        """Log what is new, and return a receipt with its proof, signed by itself."""
+        await self.log(new, (receipt.sequence,))
+        return await self._run(self._prove, receipt)
+
+    def sign(self, tree: Tree, paths: bool = True) -> Signed:
+        """Return a tree of receipts with our signature. What it names is logged."""
+        signature = base64.b64encode(self._signer.sign(tree.root)).decode("ascii")
+        return Signed(tree, self.key.key_id, signature, paths)
+
+    def _prove(self, receipt: Receipt) -> Receipt:
+        return receipt.model_copy(update={"proof": self.sign(tree_of([receipt])).proof(0)})
 
     async def _find_overlooked(self, asked: Collection[int]) -> None:
         """Remember recorded versions that nobody brought here: their commit was reported as failed and had happened, or
@@ -123,10 +144,6 @@ class Issuer:
             while self._through + 1 in self._beyond:
                 self._through += 1
                 self._beyond.discard(self._through)
-
-    def _prove(self, receipts: Sequence[Receipt], paths: bool) -> list[Receipt]:
-        tree = tree_of(receipts)
-        return with_proofs(receipts, tree, self.key.key_id, self._signer.sign(tree.root), paths)
 
     async def _run(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)

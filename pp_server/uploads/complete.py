@@ -41,7 +41,7 @@ class Completer:
         """
         session, receipts = upload.session, self._context.receipts
         if session.status is SessionStatus.COMPLETED and session.receipt is not None:
-            return (await receipts.issue([session.receipt], ()))[0]
+            return await receipts.issue(session.receipt, ())
         upload.check_open(self._context.now_ms())
         digest = _announced(upload, request)
         await self._check_parts(upload, request.parts)
@@ -50,7 +50,7 @@ class Completer:
             await self._check_all(upload, digest)
         async with self._context.locks.alone_with(digest):  # until it is recorded: else it could be put aside between
             committed = await self._keep(upload, digest)
-        return (await receipts.issue([committed.receipt], committed.new))[0]
+        return await receipts.issue(committed.receipt, committed.new)
 
     async def _keep(self, upload: LiveUpload, digest: Digest) -> Committed:
         """Publish the content, where the server does not have it for this owner, and record the version."""

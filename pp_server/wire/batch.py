@@ -156,7 +156,7 @@ class Attributes(OnPath, Metadata):
     """What the path holds; where given and different, nothing is changed."""
 
 
-Operation = Annotated[Put | Delete | Move | Attributes, Field(discriminator="op")]
+Operation = Annotated[Put | Delete | Move | MoveTree | Attributes, Field(discriminator="op")]
 
 
 class BatchRequest(Message):

@@ -8,7 +8,8 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -74,25 +75,38 @@ class NotProven(ValueError):
     """The receipt is not what the key's owner signed; the message says why."""
 
 
-def canonical(receipt: Receipt) -> bytes:
+@dataclass(slots=True)
+class Words:
+    """What a receipt says, without what proves it: for whoever only hashes thousands of them."""
+
+    server_id: str
+    owner: str
+    host_id: str
+    filepath: str
+    filepath_b64: str | None
+    gen: int
+    kind: str
+    status: str
+    sha256: str | None
+    size: int
+    stored_at: str
+    sequence: int
+
+
+def canonical(receipt: Receipt | Words) -> bytes:
     """Return what is hashed: the receipt without its proof and without empty fields, as RFC 8785 writes JSON."""
-    fields: dict[str, Any] = {
-        "filepath": receipt.filepath,
-        "gen": receipt.gen,
-        "host_id": receipt.host_id,
-        "kind": receipt.kind,
-        "owner": receipt.owner,
-        "sequence": receipt.sequence,
-        "server_id": receipt.server_id,
-        "size": receipt.size,
-        "status": receipt.status,
-        "stored_at": receipt.stored_at,
-    }
-    if receipt.filepath_b64 is not None:
-        fields["filepath_b64"] = receipt.filepath_b64
-    if receipt.sha256 is not None:
-        fields["sha256"] = receipt.sha256
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    r = receipt
+    encoded = "" if r.filepath_b64 is None else f'"filepath_b64":{_quoted(r.filepath_b64)},'
+    digest = "" if r.sha256 is None else f'"sha256":{_quoted(r.sha256)},'
+    return (
+        f'{{"filepath":{_quoted(r.filepath)},{encoded}"gen":{r.gen},"host_id":{_quoted(r.host_id)},"kind":"{r.kind}",'
+        f'"owner":{_quoted(r.owner)},"sequence":{r.sequence},"server_id":{_quoted(r.server_id)},{digest}"size":{r.size},'
+        f'"status":"{r.status}","stored_at":{_quoted(r.stored_at)}}}'
+    ).encode()
+
+
+_quoted = json.encoder.encode_basestring
+"""What `json.dumps` writes for a text, at a fifth of the cost of a call."""
 
 
 def tree_of(receipts: Sequence[Receipt]) -> Tree:
@@ -105,15 +119,22 @@ def signed_bytes(root: bytes) -> bytes:
     return _SIGNED + root
 
 
-def with_proofs(receipts: Sequence[Receipt], tree: Tree, key_id: str, signature: bytes, paths: bool) -> list[Receipt]:
-    """Return the receipts of a tree, each with its proof; without *paths* the client builds those itself."""
-    leaves, text = len(receipts), base64.b64encode(signature).decode()
-    proven = []
-    for index, receipt in enumerate(receipts):
-        path = [node.hex() for node in tree.path(index)] if paths else []
-        proof = Proof.model_construct(key_id=key_id, leaves=leaves, index=index, path=path, signature=text)
-        proven.append(receipt.model_copy(update={"proof": proof}))
-    return proven
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A tree and the signature (base64) of its root. Without *paths*, proofs come bare: the client has all leaves."""
+
+    tree: Tree
+    key_id: str
+    signature: str
+    paths: bool
+
+    def proof(self, index: int) -> Proof:
+        """Return the proof of the leaf at *index*."""
+        path = [node.hex() for node in self.tree.path(index)] if self.paths else []
+        leaves = len(self.tree.leaves)
+        return Proof.model_construct(
+            key_id=self.key_id, leaves=leaves, index=index, path=path, signature=self.signature
+        )
 
 
 def check(receipt: Receipt, key: ReceiptKey) -> None:

@@ -6,14 +6,14 @@ The directory's own entry, where it has one, has the empty relative path and so 
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from pp_server.wire.digest import Digest
 from pp_server.wire.merkle import leaf_hash
 from pp_server.wire.messages import Kind
 from pp_server.wire.names import to_json
-from pp_server.wire.receipts import Receipt, canonical
+from pp_server.wire.receipts import Receipt, Words, canonical
 
 MAX_MOVE_TREE = 100_000
 """Entries that one batch may move with their directories, all together."""
@@ -66,30 +66,35 @@ class MovedTree:
     stored_at: str
 
 
+def moved_words(moved: MovedTree, entries: Iterable[Entry]) -> Iterator[Words]:
+    """Yield what the receipts of a move say: for each entry its tombstone, then its new version."""
+    server_id, owner, host_id, source, path, gen, sequence, when = astuple(moved)
+    for relative, kind, digest, size in entries:
+        old, new = to_json(placed(source, relative)), to_json(placed(path, relative))
+        yield Words(server_id, owner, host_id, *old, gen, kind, "deleted", digest, size, when, sequence)
+        yield Words(server_id, owner, host_id, *new, gen, kind, "active", digest, size, when, sequence + 1)
+        sequence += 2
+
+
 def moved_receipts(moved: MovedTree, entries: Iterable[Entry]) -> Iterator[Receipt]:
-    """Yield the receipts of a move, without proofs: for each entry its tombstone, then its new version."""
-    sequence = moved.first_sequence
-    for entry in entries:
-        for is_new in (False, True):
-            plain, encoded = to_json(placed(moved.path if is_new else moved.source, entry.relative))
-            yield Receipt.model_construct(
-                server_id=moved.server_id,
-                owner=moved.owner,
-                host_id=moved.host_id,
-                filepath=plain,
-                filepath_b64=encoded,
-                gen=moved.gen,
-                kind=entry.kind,
-                status="active" if is_new else "deleted",
-                sha256=entry.sha256,
-                size=entry.size_bytes,
-                stored_at=moved.stored_at,
-                sequence=sequence,
-                proof=None,
-            )
-            sequence += 1
+    """Yield the receipts of a move, without proofs, as `moved_words` has them."""
+    return (Receipt.model_validate(words, from_attributes=True) for words in moved_words(moved, entries))
 
 
-def moved_leaves(moved: MovedTree, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """Yield the hashes of these receipts, as they stand in the Merkle tree of their batch."""
-    return (leaf_hash(canonical(receipt)) for receipt in moved_receipts(moved, entries))
+class Leaves:
+    """The leaves of one answer's tree, in the order of its results; a version that several name stands where the first
+    does."""
+
+    def __init__(self) -> None:
+        self.hashes: list[bytes] = []
+        self._places: dict[int, int] = {}
+
+    def add(self, receipt: Receipt | Words) -> None:
+        """Add a receipt, if it is not there."""
+        if receipt.sequence not in self._places:
+            self._places[receipt.sequence] = len(self.hashes)
+            self.hashes.append(leaf_hash(canonical(receipt)))
+
+    def place(self, sequence: int) -> int:
+        """Return where the version of this sequence stands."""
+        return self._places[sequence]

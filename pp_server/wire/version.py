@@ -19,6 +19,7 @@ FEATURES: tuple[str, ...] = (
     "verify",
     "receipts",
     "restore",
+    "move_tree",
 )
 
 

@@ -16,6 +16,8 @@ import httpx
 
 from tests.oracle.oracle import DELETED, Broken, Fact, Oracle, State
 
+FOLDERS = ("/a", "/b", "/c", "/d")
+"""Files are put into the first two, and all of them are moved."""
 PAGE = 500
 BATCH_TYPE = "application/vnd.putplace.batch"
 MOST_INLINE = 256 * 1024
@@ -55,6 +57,8 @@ class Taste:
     delete: float = 0.15
     batch: float = 0.4
     """How often many things are asked for at once."""
+    move_tree: float = 0.06
+    """How often a whole folder moves."""
 
 
 class Customer:
@@ -83,6 +87,9 @@ class Customer:
 
     async def act(self) -> None:
         """Do one thing. Raises Lost where the server went away meanwhile: then `finish` is what comes next."""
+        if self._rng.random() < self._taste.move_tree and (moving := self._moving_folder()) is not None:
+            await self.batch([moving])
+            return
         dice = self._rng.random()
         live = self._live()
         if dice < self._taste.batch:
@@ -120,7 +127,7 @@ class Customer:
         return self._fact(path, DELETED)
 
     def _new_version(self) -> Fact:
-        path = f"/{self._rng.randrange(self._taste.paths)}"
+        path = _path(self._rng.randrange(self._taste.paths))
         live = self._live()
         if live and self._rng.random() < self._taste.known:
             same = self._rng.choice(live)
@@ -179,6 +186,9 @@ class Customer:
         for operation, result in zip(operations, done["results"], strict=True):
             if result["status"] not in ("stored", "deleted"):  # each was newer than all that was acknowledged
                 raise Broken(f"{operation.asked} is answered {result}")
+            if operation.asked["op"] == "move_tree":
+                receipts += await self._receipts_of_folder(result)
+                continue
             receipts += [result["receipt"]] if result.get("source_receipt") is None else []
             if result.get("source_receipt") is not None:
                 receipts += [result["source_receipt"], result["receipt"]]
@@ -189,7 +199,7 @@ class Customer:
         """Make up operations, each on paths of its own."""
         live = self._live()
         self._rng.shuffle(live)
-        paths = [f"/{n}" for n in range(self._taste.paths)]
+        paths = [_path(n) for n in range(self._taste.paths)]
         self._rng.shuffle(paths)
         made, used, room = [], set[str](), MOST_IN_A_BATCH
         for path in paths[:number]:
@@ -218,6 +228,32 @@ class Customer:
             return Operation(_delete(gone), b"", (gone,))
         asked = {"op": "move", "filepath": path, "source": of.path, "gen": same.gen, "sha256": of.sha256}
         return Operation(asked, b"", (gone, same))
+
+    def _moving_folder(self) -> Operation | None:
+        """Make up the move of a folder that has something in it to a place where nothing is."""
+        there: dict[str, list[Fact]] = {folder: [] for folder in FOLDERS}
+        for path in self._oracle.newest(self._host):
+            acked = [f for f in self._oracle.of_path(self._host, path) if self._oracle.states[f] is State.ACKED]
+            if acked and not acked[-1].is_tombstone and (folder := path.rpartition("/")[0]) in there:
+                there[folder].append(acked[-1])
+        full, empty = [f for f in FOLDERS if there[f]], [f for f in FOLDERS if not there[f]]
+        if not full or not empty:
+            return None
+        source, target = self._rng.choice(full), self._rng.choice(empty)
+        self._gen += 1
+        hasher, facts = hashlib.sha256(), list[Fact]()
+        for of in sorted(there[source], key=lambda fact: fact.path):
+            name = of.path[len(source) + 1 :]
+            hasher.update(f"{name}\0file\0{of.sha256}\0".encode())
+            facts.append(Fact(of.host, of.path, self._gen, DELETED))
+            facts.append(Fact(of.host, f"{target}/{name}", self._gen, of.sha256, of.size, of.seed))
+        known = {"count": len(facts) // 2, "digest": hasher.hexdigest()}
+        asked = {"op": "move_tree", "source": source, "filepath": target, "gen": self._gen, **known}
+        return Operation(asked, b"", tuple(facts))
+
+    async def _receipts_of_folder(self, result: dict[str, Any]) -> list[dict[str, Any]]:
+        first, count = result["first_sequence"], result["count"]
+        return [await self._ask("GET", f"/api/receipts/{n}") for n in range(first, first + 2 * count)]
 
     def plainest(self, fact: Fact) -> Operation:
         """Return the plainest operation that makes this version."""
@@ -285,6 +321,10 @@ class Customer:
         if self._excused():
             raise Lost(f"{method} {url}: {answer.status_code}")
         raise Broken(f"{method} {url}: {answer.status_code} {answer.text}")
+
+
+def _path(number: int) -> str:
+    return f"{FOLDERS[number % 2]}/{number}"
 
 
 def _put(fact: Fact, content: str) -> dict[str, Any]:

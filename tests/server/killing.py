@@ -1,6 +1,6 @@
 """Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
 
-A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|pack|batch`. It imports
+A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|pack|batch|tree`. It imports
 everything once and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
 """
 
@@ -17,6 +17,7 @@ from pp_server.app import create_app
 from pp_server.durable import Durable
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.settings import Settings, StorageSettings
+from pp_server.wire.trees import Entry, tree_digest
 
 WHAT = sys.argv[2]
 STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT == "file" else 256)
@@ -66,12 +67,36 @@ async def prepare(server: Server, client: Client) -> str:
 
 
 async def upload_until_killed(server: Server, client: Client, durable: Killing) -> None:
+    if WHAT == "tree":
+        puts = [client_put(path, data, gen=1) for path, data in SMALL.items()]
+        assert (await client.batch(*puts)).status_code == 200
     durable.arm()
-    if WHAT == "batch":
+    if WHAT == "tree":
+        assert (await client.batch(moving())).status_code == 200
+    elif WHAT == "batch":
         assert (await client.batch(*operations())).status_code == 200
     else:
         await client.upload("/a", DATA, gen=1)
     durable.steps = -1
+
+
+def moving() -> dict:
+    entries = [Entry(path[7:].encode(), "file", sha(data), len(data)) for path, data in SMALL.items()]
+    known = {"count": len(entries), "digest": tree_digest(entries)}
+    return {"op": "move_tree", "source": "/small", "filepath": "/moved", "gen": 2, **known}
+
+
+async def finish_and_compare_tree(server: Server, client: Client) -> None:
+    listed = await client.listed()
+    assert listed in ([f"/small/{n}" for n in range(5)], [f"/moved/{n}" for n in range(5)]), "all of it, or nothing"
+    answers = [(await client.batch(moving(), paths=False)).json()["results"][0] for _ in range(2)]
+    assert answers[0] | {"proof": 0} == answers[1] | {"proof": 0}
+    assert (answers[0]["status"], answers[0]["first_sequence"], answers[0]["count"]) == ("stored", 6, 5)
+    assert await client.listed() == [f"/moved/{n}" for n in range(5)]
+    for data in SMALL.values():
+        assert (await client.download(sha(data))).content == data
+    logged = {entry.receipt.sequence for batch in read_log(server) for entry in batch.entries}
+    assert logged == set(range(1, 16))
 
 
 def operations() -> list[dict]:
@@ -148,7 +173,7 @@ def round_of(at: int, template: Path, place: Path, api_key: str) -> str | None:
         await with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
 
     async def recover() -> None:
-        work = finish_and_compare_batch if WHAT == "batch" else finish_and_compare
+        work = {"batch": finish_and_compare_batch, "tree": finish_and_compare_tree}.get(WHAT, finish_and_compare)
         await with_client(place, Durable(), api_key, work)
 
     ended = forked(kill)

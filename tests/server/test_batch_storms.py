@@ -12,6 +12,8 @@ import pytest
 from serving import Client, Server, content, sha
 from settled import left_over
 
+from pp_server.wire.trees import Entry, tree_digest
+
 Running = Callable[..., AbstractAsyncContextManager[Server]]
 
 PATHS = 12
@@ -131,3 +133,54 @@ async def test_moves_and_deletions_of_one_batch_do_not_come_apart(running: Runni
         assert seen <= {("/a",), ("/b",)}
         assert len(seen) == 2
         assert await client.listed() == ["/a"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_directory_that_moves_to_and_fro_is_whole_at_one_of_its_places(running: Running, seed: int) -> None:
+    """While others look, put things into it, and ask twice."""
+    rng = random.Random(seed)
+    names = sorted(f"{n}" for n in range(PATHS))
+    async with running() as server:
+        client = await server.client()
+        for asked, data in puts(seed, 1):
+            asked["filepath"] = "/a" + asked["filepath"]
+            assert receipts(await send(client, [(asked, data)]))
+        digests = {asked["filepath"]: asked["sha256"] for asked, _ in puts(seed, 1)}
+        entries = [Entry(name.encode(), "file", digests["/" + name], 0) for name in names]
+        seen: set[tuple[str, ...]] = set()
+        over = asyncio.Event()
+
+        async def look() -> None:
+            while not over.is_set():
+                seen.add(tuple(path for path in await client.listed() if not path.endswith("late")))
+
+        async def disturb() -> None:
+            """Uploads that begin with a generation that is over by the time they end."""
+            while not over.is_set():
+                gen = (await client.http.get("/api/hosts/laptop")).json()["highest_gen"]
+                begun = await client.initiate(rng.choice(["/a/late", "/b/late"]), b"late", gen=gen)
+                if begun.status_code == 201:
+                    upload_id = begun.json()["upload_id"]
+                    await client.put(upload_id, 0, b"late")
+                    await asyncio.sleep(rng.uniform(0, 0.01))
+                    assert (await client.complete(upload_id)).status_code in (200, 412)
+
+        async def move() -> None:
+            place, gen = "/a", 100
+            known = {"count": PATHS, "digest": tree_digest(entries)}
+            for _ in range(15):
+                gen += 10
+                target = "/b" if place == "/a" else "/a"
+                asked = {"op": "move_tree", "filepath": target, "source": place, "gen": gen, **known}
+                answers = await asyncio.gather(*(send(client, [(asked, b"")]) for _ in range(rng.randint(1, 3))))
+                results = [answer.json()["results"][0] for answer in answers]
+                if results[0]["status"] == "stored":
+                    place = target
+                else:  # somebody's late file is in it, or in the way
+                    late = {"op": "delete", "gen": gen + 1}
+                    await send(client, [(late | {"filepath": f"{each}/late"}, b"") for each in ("/a", "/b")])
+                assert {result["status"] for result in results} <= {"stored", "conflict", "stale"}
+            over.set()
+
+        await asyncio.gather(look(), look(), disturb(), move())
+        assert seen == {tuple(f"/a/{n}" for n in names), tuple(f"/b/{n}" for n in names)}

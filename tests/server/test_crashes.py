@@ -23,6 +23,7 @@ UPLOAD = ("write", "commit", "unlink", "datasync")  # datasync: of the receipts 
         ("file", (*UPLOAD, "sync", "link", "mkdir", "sync_dir"), 5),
         ("pack", (*UPLOAD, "sync", "sync_dir"), 5),
         ("batch", ("write", "commit", "datasync", "sync", "sync_dir"), 1),
+        ("tree", ("write", "commit", "datasync"), 1),
     ],
 )
 def test_killed_at_any_durable_step_an_upload_can_be_finished(

@@ -13,7 +13,7 @@ from serving import CHUNK, Server, content
 from pp_server.core.errors import StartRefused, StorageFailed
 from pp_server.core.model import ListingQuery
 from pp_server.durable import Durable
-from pp_server.metadata import sql_blobs, sql_files, sql_sessions, sql_versions, store, tables
+from pp_server.metadata import sql_blobs, sql_files, sql_sessions, sql_trees, sql_versions, store, tables
 from pp_server.metadata.engine import writing_engine
 from pp_server.metadata.store import SqliteMetadata
 
@@ -121,6 +121,25 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
             to_name="y",
             to_offset=1,
         )
+        span = {"owner": 1, "host": 1, "first": b"/a/", "last": b"/a0", "at_gen": 7}
+        for statement in (sql_trees.THERE, sql_trees.ANY_LIVE, sql_trees.LACKS_CONTENT, sql_trees._STEP_DOWN):
+            assert "ix_file_versions_live (owner_id=? AND kind=? AND host_key=? AND path>? AND path<?)" in plan(
+                statement, **span, limit=9
+            )
+        for statement in (sql_trees.NEWEST_GEN, sql_trees.OF_GEN, sql_trees.ANY_HEAD):
+            assert "uq_file_versions_head (host_key=? AND path>? AND path<?)" in plan(statement, **span)
+        assert "ix_upload_sessions_open (host_key=? AND path>? AND path<?)" in plan(
+            sql_trees.UPLOADING["sqlite"], **span
+        )
+        moved = span | {"target": b"/b", "beyond": 3, "sequence": 9, "now": 1, "from_id": 1, "to_id": 3}
+        for statement in (sql_trees._ADD_VERSIONS, sql_trees._ADD_TOMBSTONES):
+            found = _plan(conn, statement, **moved)
+            assert "SCAN file_versions" not in found
+            assert "(host_key=? AND path>? AND path<?)" in found
+        found = plan(sql_trees._MAKE_ROOM, **moved)
+        assert "uq_file_versions_head (host_key=? AND path=?)" in found
+        assert "ix_file_versions_live (owner_id=? AND kind=? AND host_key=? AND path>? AND path<?)" in found
+        assert "INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan(sql_trees._BECOME_HEADS, **moved)
         listing = sql_files._VERSIONS.where(*sql_files._wanted(ListingQuery(1))).order_by(v.host_key, v.path).limit(10)
         found = plan(listing)
         assert "ix_file_versions_live" in found

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from serving import Server, client_put
+from serving import Server, client_put, sha
 
 from pp_server.core.errors import StorageFailed
 from pp_server.durable import Durable
 from pp_server.receipts.log import ReceiptsLog
+from pp_server.wire.trees import Entry, tree_digest
 
 Running = Callable[..., AbstractAsyncContextManager[Server]]
 
@@ -38,7 +39,7 @@ def logged(server: Server) -> list[int]:
     return sorted({entry.receipt.sequence for batch in log.read() if batch for entry in batch.entries})
 
 
-@pytest.mark.parametrize("what", ["batch", "deletion", "commit of an upload", "end of an upload"])
+@pytest.mark.parametrize("what", ["batch", "tree", "deletion", "commit of an upload", "end of an upload"])
 async def test_what_is_acknowledged_at_the_second_try_is_in_the_log(running: Running, what: str) -> None:
     durable = Misreporting()
     async with running(durable) as server:
@@ -50,6 +51,10 @@ async def test_what_is_acknowledged_at_the_second_try_is_in_the_log(running: Run
         async def attempt() -> int:
             if what == "batch":
                 return (await client.batch(client_put("/a", b"a", gen=2))).status_code
+            if what == "tree":
+                known = {"count": 1, "digest": tree_digest([Entry(b"", "file", sha(b"first"), 5)])}
+                order = {"op": "move_tree", "source": "/first", "filepath": "/a", "gen": 2, **known}
+                return (await client.batch(order)).status_code
             if what == "deletion":
                 order = {"filepath": "/first", "hostname": "laptop", "sha256": "0" * 64, "gen": 2}
                 return (await client.http.post("/api/files/deletions", json={"files": [order]})).status_code
@@ -59,7 +64,7 @@ async def test_what_is_acknowledged_at_the_second_try_is_in_the_log(running: Run
         durable.commit_fails = not durable.unlink_fails
         assert await attempt() == 503
         assert await attempt() == 200
-        assert logged(server) == [1, 2]
+        assert logged(server) == ([1, 2, 3] if what == "tree" else [1, 2])
 
 
 async def test_one_that_nobody_asks_for_again_does_not_hold_up_the_others(running: Running) -> None:

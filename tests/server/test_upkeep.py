@@ -11,6 +11,7 @@ from pp_server import offline
 from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDirBusy
 from pp_server.settings import Settings, StorageSettings
+from pp_server.wire.trees import Entry, tree_digest
 
 
 async def run(server: Server, command: str) -> dict:
@@ -146,6 +147,11 @@ async def test_lost_records_are_made_again(running, tmp_path: Path, kb: int) -> 
             {"op": "put", "kind": "symlink", "filepath": "/link", "gen": 7, "link_target": "6"},
         ]
         assert (await bob.batch(*changes)).status_code == 200
+        tree = [Entry(b"%d" % n, "file", sha(b"%d" % n), 1) for n in range(5)]
+        await put(bob, {f"/tree/{n}": b"%d" % n for n in range(5)}, 8)
+        moving = {"op": "move_tree", "source": "/tree", "filepath": "/moved tree", "gen": 9}
+        moving |= {"count": 5, "digest": tree_digest(tree)}
+        assert (await bob.batch(moving)).json()["results"][0]["status"] == "stored"
         await put(eve, {"/e": b"eve's", "/0": b"another owner"}, 1)
         before = {owner: await everything(client) for owner, client in (("bob", bob), ("eve", eve))}
         stats = await server.stats()
@@ -167,7 +173,7 @@ async def test_lost_records_are_made_again(running, tmp_path: Path, kb: int) -> 
         assert (after["files"], after["blobs"], after["bytes_stored"]) == (
             *(stats["files"], stats["blobs"], stats["bytes_stored"]),
         )
-        late = await bob.batch(client_put("/3", b"late", gen=2), client_put("/new", b"new", gen=8))
+        late = await bob.batch(client_put("/3", b"late", gen=2), client_put("/new", b"new", gen=10))
         assert [result["status"] for result in late.json()["results"]] == ["stale", "stored"]
         assert late.json()["results"][1]["receipt"]["sequence"] == report["versions"] + 1
 

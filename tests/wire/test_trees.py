@@ -1,6 +1,7 @@
 """Moving a directory: both sides count and hash its entries alike."""
 
 import hashlib
+import json
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from pp_server.wire.batch import MoveTree
 from pp_server.wire.digest import EMPTY
+from pp_server.wire.receipts import Receipt, Words, canonical
 from pp_server.wire.trees import Entry, MovedTree, is_beneath, moved_receipts, placed, relative_to, tree_digest
 
 NAMES = st.binary(min_size=1, max_size=8).filter(lambda name: not {0, 0x2F} & set(name))
@@ -40,6 +42,15 @@ def test_each_entry_has_a_tombstone_and_then_a_version() -> None:
         (14, "/n\ufffd/a", "L27/L2E=", "active", "file", EMPTY, 5),
     ]
     assert {(r.gen, r.server_id, r.owner, r.host_id) for r in receipts} == {(3, "server", "bob", "host")}
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"])), st.none() | st.text(), st.none() | st.just(EMPTY))
+def test_what_is_hashed_is_json_in_its_canonical_form(path: str, encoded: str | None, digest: str | None) -> None:
+    said = Words("s", 'o"\n\u2028', "h\\", path, encoded, 2**53, "file", "active", digest, 0, "2026", 1)
+    fields = {name: getattr(said, name) for name in Words.__dataclass_fields__ if getattr(said, name) is not None}
+    assert json.loads(canonical(said)) == fields
+    assert canonical(said) == json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert canonical(said) == canonical(Receipt.model_validate(fields))
 
 
 @pytest.mark.parametrize(
