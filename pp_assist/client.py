@@ -18,12 +18,12 @@ from typing import NoReturn
 from pp_assist import posix, verify_receipt
 from pp_assist.checksum.hashing import hash_file
 from pp_assist.cli import Version
+from pp_assist.client_connection import Connection, add_options, connection
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable, Untrusted
 from pp_assist.core.model import Claim, Hashed, Kind, Location, Root, Stage
 from pp_assist.core.rules import Rules
-from pp_assist.core.trust import Trust, parse_fingerprint
 from pp_assist.disk import look, resolve
-from pp_assist.http import BadServerUrl, Http, check_server_url, check_trust
+from pp_assist.restore.command import get, ls
 from pp_assist.scanner.walk import walk
 from pp_assist.uploader.client import UploadClient
 from pp_assist.uploader.transfer import Transfer
@@ -55,46 +55,27 @@ class Pushed:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Push what the command line names and exit: 0 all stored, 1 some not, 2 usage, 3 not reachable, 4 key refused."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["verify-receipt"]:  # a file of that name is ./verify-receipt
-        verify_receipt.main(arguments[1:])
+    command = {"verify-receipt": verify_receipt.main, "ls": ls, "get": get}.get(arguments[0] if arguments else "")
+    if command is not None:  # a file of such a name is ./ls
+        command(arguments[1:])
     parser = argparse.ArgumentParser(prog="pp_client", description="Give files to a pp_server once, without a daemon.")
     parser.add_argument("--version", action=Version, prog="pp_client")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with everything below it")
-    parser.add_argument("--server", required=True, metavar="URL", help="such as https://files.example.org")
-    parser.add_argument("--api-key-file", metavar="FILE", help="file with the API key (default: $PP_CLIENT_API_KEY)")
     parser.add_argument("--hostname", default=socket.gethostname(), help="name of this machine for the server")
-    parser.add_argument("--allow-http", action="store_true", help="send the key unencrypted to another machine")
-    parser.add_argument("--fingerprint", metavar="SHA256", help="trust this certificate of the server and no other")
-    parser.add_argument("--ca-file", metavar="FILE", help="PEM file with the authorities that vouch for the server")
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")
+    add_options(parser)
     args = parser.parse_args(arguments)
     try:
-        url = check_server_url(args.server, args.allow_http)
-        fingerprint = parse_fingerprint(args.fingerprint) if args.fingerprint else None
-        trust = Trust(fingerprint, os.path.abspath(args.ca_file) if args.ca_file else None)
-        check_trust(url, trust)
-        key = _api_key(args.api_key_file)
+        server = connection(args)
         claims = [claim for path in args.paths for claim in _found(os.fsencode(path))]
-    except (BadServerUrl, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"pp_client: {error}", file=sys.stderr)
         sys.exit(USAGE)
     try:
-        sys.exit(asyncio.run(_push_all(url, key, trust, args.hostname, claims, args.json)))
+        sys.exit(asyncio.run(_push_all(server, args.hostname, claims, args.json)))
     except KeyboardInterrupt:
         print("pp_client: stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
-
-
-def _api_key(path: str | None) -> str:
-    if path is None:
-        key = os.environ.get("PP_CLIENT_API_KEY", "")
-    else:
-        with open(path, encoding="utf-8") as file:
-            key = file.readline().strip()
-    if not key or not key.isascii() or not key.isprintable():
-        where = f"in the first line of {path}" if path else "in PP_CLIENT_API_KEY (or name a file with --api-key-file)"
-        raise ValueError(f"there is no usable API key {where}")
-    return key
 
 
 def _found(path: bytes) -> Iterator[Claim]:
@@ -124,8 +105,8 @@ def _claim(location: Location) -> Claim:
     return Claim(0, 0, Stage.UPLOAD, 0, 0, location, None, None, None, None)
 
 
-async def _push_all(url: str, key: str, trust: Trust, hostname: str, claims: list[Claim], as_json: bool) -> int:
-    http = Http(url, key, timeout_s=60.0, connections=CHUNKS_AT_A_TIME, trust=trust)
+async def _push_all(server: Connection, hostname: str, claims: list[Claim], as_json: bool) -> int:
+    http = server.open(CHUNKS_AT_A_TIME)
     client = UploadClient(http)
     threads = ThreadPoolExecutor(CHUNKS_AT_A_TIME, "push")
     way = Way(client, Host(hostname, hostname))  # without a state directory, a host is its name
@@ -142,10 +123,10 @@ async def _push_all(url: str, key: str, trust: Trust, hostname: str, claims: lis
         print(f"pp_client: {error}", file=sys.stderr)
         return REFUSED
     except Untrusted as error:
-        print(f"pp_client: {url}: {error}", file=sys.stderr)
+        print(f"pp_client: {server.url}: {error}", file=sys.stderr)
         return NOT_REACHABLE
     except ServerUnreachable as error:
-        print(f"pp_client: {url} does not answer: {error}", file=sys.stderr)
+        print(f"pp_client: {server.url} does not answer: {error}", file=sys.stderr)
         return NOT_REACHABLE
     except AssistError as error:
         print(f"pp_client: {error}", file=sys.stderr)

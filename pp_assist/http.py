@@ -5,10 +5,11 @@ size. `ask_daemon` is for our own commands talking to the daemon on this machine
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -50,6 +51,16 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise ServerNonsense(f"the answer (status {self.status}) is not JSON") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is still arriving."""
+
+    answer: Answer
+    """Its status and, where it is no success, all of it."""
+    pieces: AsyncIterator[bytes]
+    """What a success brings."""
 
 
 class BadServerUrl(ValueError):
@@ -205,6 +216,35 @@ class Http:
             raise await self._broken(error) from error
         except httpx.InvalidURL as error:
             raise ServerNonsense("it names what cannot be part of a URL") from error
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Streamed]:
+        """Send a request and yield its answer, to be read piece by piece within the block.
+
+        Raises:
+            ServerUnreachable, ServerNonsense: as `request`, also in the middle of the answer.
+        """
+        timeout = httpx.Timeout(self._timeout_s, connect=self._connect_timeout_s)
+        client = await self._opened()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                sent = client.stream(method, path, json=body, headers=headers, timeout=timeout)
+                response = await stack.enter_async_context(sent)
+                whole = b"" if response.is_success else await _bounded(response)
+            except BROKEN_CONNECTION as error:
+                raise await self._broken(error) from error
+            except httpx.InvalidURL as error:
+                raise ServerNonsense("it names what cannot be part of a URL") from error
+            yield Streamed(Answer(response.status_code, whole, _retry_after(response)), self._arriving(response))
+
+    async def _arriving(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.aiter_raw():
+                yield piece
+        except BROKEN_CONNECTION as error:
+            raise await self._broken(error) from error
 
     async def close(self) -> None:
         """Close all connections."""

@@ -144,6 +144,22 @@ def group_name(gid: int) -> str | None:
     return None
 
 
+def set_owner(fd: int, uid: int, gid: int) -> None:
+    """Give an open file to somebody, where files belong to somebody.
+
+    Raises:
+        PermissionError: that is not ours to do.
+    """
+    if sys.platform != "win32":
+        os.fchown(fd, uid, gid)
+
+
+def set_mode(fd: int, mode: int) -> None:
+    """Set the permission bits of an open file, where there are any."""
+    if sys.platform != "win32":
+        os.fchmod(fd, mode)
+
+
 def sync_directory(path: str) -> None:
     """Make the names in directory *path* durable, where a directory can be synced."""
     if sys.platform == "win32":

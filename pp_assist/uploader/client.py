@@ -73,7 +73,7 @@ class UploadClient:
         """Send one chunk; *patience_s* is how much longer than usual that may take."""
         path = f"/api/uploads/{upload_id}/chunk/{number}"
         answer = await self._http.request("PUT", path, content=[content], extra_timeout_s=patience_s)
-        return _parse(_accepted(answer), ChunkAnswer)
+        return _parse(accepted(answer), ChunkAnswer)
 
     async def complete(self, upload_id: str, sha256: str, size_bytes: int) -> CompleteAnswer:
         """Have the server check and keep the file; once this returns, it is durable there.
@@ -83,7 +83,7 @@ class UploadClient:
         path = f"/api/uploads/{upload_id}/complete"
         patience_s = size_bytes / SLOWEST_CHECK_BYTES_PER_S
         answer = await self._http.request("POST", path, body={"sha256": sha256}, extra_timeout_s=patience_s)
-        return _parse(_accepted(answer), CompleteAnswer)
+        return _parse(accepted(answer), CompleteAnswer)
 
     async def abort(self, upload_id: str) -> None:
         """Give up an upload whose chunks are of no use any more."""
@@ -103,7 +103,7 @@ class UploadClient:
         answer = await self._http.request(
             "POST", "/api/batch", content=body, content_type=CONTENT_TYPE, extra_timeout_s=patience_s
         )
-        return _accepted(answer)
+        return accepted(answer)
 
     async def receipt_key(self) -> ReceiptKey:
         """Return the key that signs the server's receipts from now on."""
@@ -128,7 +128,7 @@ class UploadClient:
         answer = await self._http.request("GET", "/api/version")
         if answer.status == 404:
             return Greeting(None, Capabilities())
-        told = _parse(_accepted(answer), VersionAnswer)
+        told = _parse(accepted(answer), VersionAnswer)
         if told.protocol != PROTOCOL:
             raise ServerNonsense(f"the server speaks protocol {told.protocol}, this program speaks {PROTOCOL}")
         return Greeting(told.server_id, Capabilities.announced(told.features, told.limits))
@@ -138,10 +138,10 @@ class UploadClient:
         answer = await self._http.request("GET", f"/api/hosts/{host_id}")
         if answer.status == 404:
             return 0
-        return _parse(_accepted(answer), HostAnswer).highest_gen
+        return _parse(accepted(answer), HostAnswer).highest_gen
 
     async def _call(self, method: str, path: str, body: Any = None) -> Answer:
-        return _accepted(await self._http.request(method, path, body=body))
+        return accepted(await self._http.request(method, path, body=body))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -170,7 +170,7 @@ def _parse(answer: Answer, model: type[A]) -> A:
         raise ServerNonsense(f"not an answer of our protocol: {error.errors()[0]['msg']}") from error
 
 
-def _accepted(answer: Answer) -> Answer:
+def accepted(answer: Answer) -> Answer:
     """Return *answer* if it is a success; raise what its status and code mean otherwise."""
     if 200 <= answer.status < 300:
         return answer

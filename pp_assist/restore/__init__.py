@@ -1,0 +1,1 @@
+"""Getting files back from a server into a folder."""

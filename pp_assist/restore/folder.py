@@ -1,0 +1,193 @@
+"""The folder that files are restored into: everything is reached from its descriptor, and no link is ever followed.
+
+Blocking: call it in threads. A small file that was begun and not finished has no permissions at all; that is how the
+next run knows it, and makes it again.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from pp_assist import posix
+from pp_assist.restore.wanted import Outcome, Wanted
+
+BLOCK_BYTES = 1 << 20
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
+USUAL_MODE = 0o644
+
+Done = tuple[Wanted, Outcome, str | None]
+"""A path, what became of it, and why where that is not what was wanted."""
+
+
+class Folder:
+    """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had."""
+
+    def __init__(self, path: bytes, overwrite: bool, owners: bool) -> None:
+        os.makedirs(path, exist_ok=True)
+        self._fd = posix.open_root(path)
+        self.overwrite = overwrite
+        self._owners = owners
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._fd)
+
+    @contextmanager
+    def opened(self, directory: bytes) -> Iterator[int]:
+        """Open a directory below the folder for the block."""
+        parts = directory.split(b"/") if directory else []
+        with posix.opened(posix.open_beneath(self._fd, parts, posix.OPEN_DIRECTORY)) as fd:
+            yield fd
+
+    def make_directories(self, directories: Iterable[bytes]) -> None:
+        """Make those that are not there, ours alone for now; one that cannot be made shows with its files."""
+        for directory in sorted(set(directories) - {b""}):
+            parent, _, name = directory.rpartition(b"/")
+            with suppress(OSError), self.opened(parent) as fd:
+                os.mkdir(name, 0o700, dir_fd=fd)
+
+    def sort_out(self, files: Sequence[Wanted]) -> list[Done | None]:
+        """Say of each file what is to be done about it: None where it must be fetched."""
+        return self._each(files, self._look)
+
+    def write(self, files: Sequence[tuple[Wanted, bytes]]) -> list[Done]:
+        """Make small files."""
+        contents = {id(wanted): content for wanted, content in files}
+
+        def make(directory: int, wanted: Wanted) -> Outcome:
+            return self._make(directory, wanted, contents[id(wanted)])
+
+        return [done for done in self._each([wanted for wanted, _ in files], make) if done]
+
+    def link(self, links: Sequence[Wanted]) -> list[Done]:
+        """Make symbolic links; where they lead does not matter."""
+        return [done for done in self._each(links, self._link) if done]
+
+    def settle_directories(self, directories: Sequence[Wanted]) -> list[Done]:
+        """Give directories their modes and times, the deepest first: making what is in them has changed those."""
+        done: list[Done] = []
+        for wanted in sorted(directories, key=lambda each: each.relative.count(b"/"), reverse=True):
+            try:
+                with self.opened(wanted.relative) as fd:
+                    self.settle(fd, wanted)
+                done.append((wanted, Outcome.RESTORED, None))
+            except OSError as error:
+                done.append((wanted, Outcome.FAILED, error.strerror))
+        return done
+
+    def settle(self, fd: int, wanted: Wanted) -> None:
+        """Give an open file or directory its owner, mode and time, in this order: the owner changes the mode."""
+        if self._owners and wanted.uid is not None and wanted.gid is not None:
+            posix.set_owner(fd, wanted.uid, wanted.gid)
+        if wanted.mode is not None or wanted.kind == "file":
+            posix.set_mode(fd, USUAL_MODE if wanted.mode is None else wanted.mode)
+        if wanted.mtime_ns is not None:
+            os.utime(fd, ns=(wanted.mtime_ns, wanted.mtime_ns))
+
+    def _each(self, files: Sequence[Wanted], act: Callable[[int, Wanted], Outcome | None]) -> list[Done | None]:
+        """Act on each of *files* within its directory, which is opened once for all that follow each other in it."""
+        results: list[Done | None] = []
+        directory, fd = None, -1
+        try:
+            for wanted in files:
+                try:
+                    if wanted.directory != directory:
+                        if fd >= 0:
+                            os.close(fd)
+                            directory, fd = None, -1
+                        parts = wanted.directory.split(b"/") if wanted.directory else []
+                        fd = posix.open_beneath(self._fd, parts, posix.OPEN_DIRECTORY)
+                        directory = wanted.directory
+                    outcome = act(fd, wanted)
+                    results.append(None if outcome is None else (wanted, outcome, None))
+                except OSError as error:
+                    results.append((wanted, Outcome.FAILED, error.strerror or str(error)))
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return results
+
+    def _look(self, directory: int, wanted: Wanted) -> Outcome | None:
+        try:
+            found = os.stat(wanted.name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return Outcome.DIFFERS
+        if stat.S_IMODE(found.st_mode) == 0 and wanted.mode != 0:
+            os.unlink(wanted.name, dir_fd=directory)  # ours, and not finished
+            return None
+        if found.st_size == wanted.size_bytes and self._is_right(directory, wanted):
+            return Outcome.RIGHT
+        return None if self.overwrite else Outcome.DIFFERS
+
+    def _is_right(self, directory: int, wanted: Wanted) -> bool:
+        """Say whether the content is the one wanted; then see to the rest."""
+        sha = hashlib.sha256()
+        with posix.opened(os.open(wanted.name, posix.OPEN_FILE, dir_fd=directory)) as fd:
+            while block := os.read(fd, BLOCK_BYTES):
+                sha.update(block)
+            if sha.hexdigest() != wanted.sha256:
+                return False
+            self.settle(fd, wanted)
+        return True
+
+    def _make(self, directory: int, wanted: Wanted, content: bytes) -> Outcome:
+        name = wanted.name
+        try:
+            fd = os.open(name, NEW, 0, dir_fd=directory)
+        except FileExistsError:
+            if not self.overwrite:
+                return Outcome.DIFFERS  # made by somebody since we looked
+            name = temporary_name(wanted)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+            fd = os.open(name, NEW, 0, dir_fd=directory)
+        try:
+            with posix.opened(fd):
+                write_all(fd, content)
+                self.settle(fd, wanted)
+            if name != wanted.name:
+                os.replace(name, wanted.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            os.unlink(name, dir_fd=directory)
+            raise
+        return Outcome.RESTORED
+
+    def _link(self, directory: int, wanted: Wanted) -> Outcome:
+        target = wanted.link_target or b""
+        try:
+            os.symlink(target, wanted.name, dir_fd=directory)
+        except FileExistsError:
+            try:
+                there = os.readlink(wanted.name, dir_fd=directory)
+            except OSError:  # something else than a link
+                return Outcome.DIFFERS
+            if there == target:
+                return Outcome.RIGHT
+            if not self.overwrite:
+                return Outcome.DIFFERS
+            name = temporary_name(wanted)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+            os.symlink(target, name, dir_fd=directory)
+            os.replace(name, wanted.name, src_dir_fd=directory, dst_dir_fd=directory)
+        if wanted.mtime_ns is not None and os.utime in os.supports_follow_symlinks:
+            times = (wanted.mtime_ns, wanted.mtime_ns)
+            os.utime(wanted.name, ns=times, dir_fd=directory, follow_symlinks=False)
+        return Outcome.RESTORED
+
+
+def temporary_name(wanted: Wanted) -> bytes:
+    """Return the name under which a file is made before it gets its own: the same one each time, to go on with it."""
+    about = hashlib.sha256(b"\0".join([wanted.name, (wanted.sha256 or "").encode()])).hexdigest()
+    return f".pp-get-{about[:24]}".encode()
+
+
+def write_all(fd: int, content: bytes | memoryview) -> None:
+    """Write all of *content*."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]

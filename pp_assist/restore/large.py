@@ -1,0 +1,70 @@
+"""One large file on its way back: under a temporary name, from where the last run ended, hashed as it is written."""
+
+import hashlib
+import os
+from contextlib import suppress
+
+from pp_assist import posix
+from pp_assist.core.errors import ServerNonsense
+from pp_assist.restore.folder import BLOCK_BYTES, Folder, temporary_name, write_all
+from pp_assist.restore.wanted import Outcome, Wanted
+
+_GO_ON = os.O_RDWR | os.O_CREAT | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
+
+
+class LargeFile:
+    """A file that is being made. Blocking: call it in threads, and close it."""
+
+    def __init__(self, folder: Folder, wanted: Wanted) -> None:
+        self._folder = folder
+        self._wanted = wanted
+        self._temporary = temporary_name(wanted)
+        self._sha = hashlib.sha256()
+        self.offset = 0
+        """How much of it is there."""
+        with folder.opened(wanted.directory) as directory:
+            self._directory = os.dup(directory)
+        try:
+            self._fd = os.open(self._temporary, _GO_ON, 0o600, dir_fd=self._directory)
+        except BaseException:
+            os.close(self._directory)
+            raise
+        if os.fstat(self._fd).st_size > wanted.size_bytes:
+            os.ftruncate(self._fd, 0)
+        while block := os.read(self._fd, BLOCK_BYTES):
+            self._sha.update(block)
+            self.offset += len(block)
+
+    def write(self, content: bytes) -> None:
+        """Take the next bytes."""
+        self._sha.update(content)
+        write_all(self._fd, content)
+        self.offset += len(content)
+
+    def finish(self) -> Outcome:
+        """Give the file its name.
+
+        Raises:
+            ServerNonsense: it is not what was wanted; what there is of it is removed.
+        """
+        if self.offset != self._wanted.size_bytes or self._sha.hexdigest() != self._wanted.sha256:
+            os.unlink(self._temporary, dir_fd=self._directory)
+            raise ServerNonsense("what came is not the content that was asked for")
+        self._folder.settle(self._fd, self._wanted)
+        temporary, name, fd = self._temporary, self._wanted.name, self._directory
+        if self._folder.overwrite:
+            os.replace(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+            return Outcome.RESTORED
+        try:
+            os.link(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        except FileExistsError:
+            return Outcome.DIFFERS
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=fd)
+        return Outcome.RESTORED
+
+    def close(self) -> None:
+        """Let go of it; what there is stays, to go on with."""
+        os.close(self._fd)
+        os.close(self._directory)

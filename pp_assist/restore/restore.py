@@ -1,0 +1,189 @@
+"""Bringing files back: what is there already stays, small ones come by the thousand, large ones piece by piece."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from typing import TypeVar
+
+from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
+from pp_assist.restore.folder import Done, Folder
+from pp_assist.restore.large import LargeFile
+from pp_assist.restore.source import Source
+from pp_assist.restore.wanted import Outcome, Wanted
+from pp_server.wire.digest import digest_of
+from pp_server.wire.restore import MAX_CONTENT_BYTES, MAX_CONTENTS
+
+ASKED_BYTES = 32 << 20
+"""Small contents of one request."""
+
+WRITTEN_FILES = 256
+WRITTEN_BYTES = 4 << 20
+"""Small files are written so many at a time, while the next ones arrive."""
+
+LOOKED_AT = 2000
+TRIES = 3
+
+T = TypeVar("T")
+Report = Callable[[Sequence[Done]], None]
+
+
+async def restore(source: Source, folder: Folder, wanted: Sequence[Wanted], report: Report) -> None:
+    """Make everything *wanted* in *folder*, and *report* what became of each path.
+
+    Raises:
+        ServerUnreachable, NeedsLogin: there is no point in going on; the same again goes on where this ended.
+    """
+    with ThreadPoolExecutor(2, "restore") as threads:
+        await _Restore(source, folder, report, threads).run(wanted)
+
+
+class _Restore:
+    def __init__(self, source: Source, folder: Folder, report: Report, threads: ThreadPoolExecutor) -> None:
+        self._source = source
+        self._folder = folder
+        self._report = report
+        self._threads = threads
+
+    async def run(self, wanted: Sequence[Wanted]) -> None:
+        directories = [each for each in wanted if each.kind == "dir"]
+        files = [each for each in wanted if each.kind == "file"]
+        links = [each for each in wanted if each.kind == "symlink"]
+        needed = {parent for each in (*files, *links) for parent in _parents(each.directory)}
+        await self._in_thread(self._folder.make_directories, needed | {each.relative for each in directories})
+        missing = [each async for each in self._missing(files)]
+        left = await self._small([each for each in missing if each.size_bytes <= MAX_CONTENT_BYTES])
+        for each in (*left, *(each for each in missing if each.size_bytes > MAX_CONTENT_BYTES)):
+            self._report([await self._large(each)])
+        for some in _chunks(links, LOOKED_AT):
+            self._report(await self._in_thread(self._folder.link, some))
+        self._report(await self._in_thread(self._folder.settle_directories, directories))
+
+    async def _missing(self, files: Sequence[Wanted]) -> AsyncIterator[Wanted]:
+        """Yield what must be fetched; report the rest."""
+        for some in _chunks(files, LOOKED_AT):
+            looked = await self._in_thread(self._folder.sort_out, some)
+            self._report([done for done in looked if done is not None])
+            for each, done in zip(some, looked, strict=True):
+                if done is None:
+                    yield each
+
+    async def _small(self, files: Sequence[Wanted]) -> list[Wanted]:
+        """Make small files; return those whose contents did not come like this."""
+        places: dict[str, list[Wanted]] = defaultdict(list)
+        for each in files:
+            places[each.digest].append(each)
+        left: list[Wanted] = []
+        for asked in _requests(places):
+            writing: asyncio.Future[list[Done]] | None = None
+            ready: list[tuple[Wanted, bytes]] = []
+            ready_bytes = 0
+            async with aclosing(self._source.contents(asked)) as arriving:
+                async for digest, content in arriving:
+                    if content is None:
+                        left += places[digest]
+                        continue
+                    ready += [(each, content) for each in places[digest]]
+                    ready_bytes += len(content)
+                    if len(ready) >= WRITTEN_FILES or ready_bytes >= WRITTEN_BYTES:
+                        writing = await self._write(ready, writing)
+                        ready, ready_bytes = [], 0
+            writing = await self._write(ready, writing)
+            self._report(await writing)
+        return left
+
+    async def _write(
+        self, ready: list[tuple[Wanted, bytes]], before: asyncio.Future[list[Done]] | None
+    ) -> asyncio.Future[list[Done]]:
+        """Begin to write once what was begun before is written."""
+        if before is not None:
+            self._report(await before)
+        return asyncio.ensure_future(self._in_thread(_write_proven, self._folder, ready))
+
+    async def _large(self, wanted: Wanted) -> Done:
+        """Make one file by itself, going on where a connection broke."""
+        for number in range(TRIES):
+            try:
+                return wanted, await self._fetch(wanted), None
+            except NeedsLogin:
+                raise
+            except ServerUnreachable:
+                if number + 1 == TRIES:
+                    raise
+                await asyncio.sleep(1 << number)
+            except AssistError as error:
+                return wanted, Outcome.FAILED, str(error)
+            except OSError as error:
+                return wanted, Outcome.FAILED, error.strerror or str(error)
+        raise AssertionError("unreachable")
+
+    async def _fetch(self, wanted: Wanted) -> Outcome:
+        with closing(await self._in_thread(LargeFile, self._folder, wanted)) as file:
+            if file.offset < wanted.size_bytes:
+                async with aclosing(self._source.content(wanted.digest, file.offset)) as pieces:
+                    async for block in _blocks(pieces):
+                        await self._in_thread(file.write, block)
+            return await self._in_thread(file.finish)
+
+    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Run in a thread, and wait for the thread even when cancelled: it uses our descriptors."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+
+def _write_proven(folder: Folder, ready: Sequence[tuple[Wanted, bytes]]) -> list[Done]:
+    """Write those whose content is what was asked for."""
+    wrong: list[Done] = []
+    good: list[tuple[Wanted, bytes]] = []
+    known: dict[int, str] = {}
+    for wanted, content in ready:
+        if id(content) not in known:  # copies share their content
+            known[id(content)] = digest_of(content)
+        if known[id(content)] == wanted.sha256:
+            good.append((wanted, content))
+        else:
+            wrong.append((wanted, Outcome.FAILED, "what came is not the content that was asked for"))
+    return wrong + folder.write(good)
+
+
+def _requests(places: dict[str, list[Wanted]]) -> Iterator[list[str]]:
+    """Yield the digests in portions that one request may ask for."""
+    portion: list[str] = []
+    total = 0
+    for digest, files in places.items():
+        if portion and (len(portion) == MAX_CONTENTS or total + files[0].size_bytes > ASKED_BYTES):
+            yield portion
+            portion, total = [], 0
+        portion.append(digest)
+        total += files[0].size_bytes
+    if portion:
+        yield portion
+
+
+async def _blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield *pieces* joined: a thread hop for each of them would cost more than the bytes."""
+    joined: list[bytes] = []
+    total = 0
+    async for piece in pieces:
+        joined.append(piece)
+        total += len(piece)
+        if total >= 1 << 20:
+            yield b"".join(joined)
+            joined, total = [], 0
+    if joined:
+        yield b"".join(joined)
+
+
+def _parents(directory: bytes) -> Iterable[bytes]:
+    parts = directory.split(b"/")
+    return (b"/".join(parts[: count + 1]) for count in range(len(parts)))
+
+
+def _chunks(items: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
