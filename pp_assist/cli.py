@@ -146,7 +146,7 @@ def _status(args: argparse.Namespace) -> int:
         pending = sum(queue["count"] for queue in stats["queues"].values())
         unhealthy = [path for path in paths if path["status"] == "unhealthy"]
         unscanned = [path for path in paths if path["last_scanned_at"] is None]
-        busy = bool(pending or unhealthy or unscanned)
+        busy = bool(pending or unhealthy or unscanned or status["paths_to_compare"])
         if not busy or time.monotonic() >= end:
             break
         time.sleep(0.2)
@@ -167,6 +167,13 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
             lines.append(f"{queue['count']} {word}{more}")
     if status["upload_obstacle"]:
         lines.append(f"nothing can be sent now: {status['upload_obstacle']}")
+    if status["paths_to_compare"]:
+        now = status["comparison"]
+        lines.append(
+            f"{status['paths_to_compare']} folders to compare with what the server has, before deletions are told"
+            + (f" ({now['read']} of {now['total']} files of {now['path']})" if now else "")
+        )
+    lines += [f"warning: {printable(warning['text'])}" for warning in status["warnings"]]
     lines += [f"{path['path']}: {path['reason']}" for path in unhealthy]
     return lines
 

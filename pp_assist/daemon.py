@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pp_assist import config_file, disk, posix
 from pp_assist.api.app import create_app
 from pp_assist.api.server import Api, listen
-from pp_assist.api.services import Pace, Services
+from pp_assist.api.services import Comparison, Pace, Services, Warned
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
@@ -26,13 +26,14 @@ from pp_assist.core.model import Root
 from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
-from pp_assist.scanner.examine import examine
+from pp_assist.memory import opened_memory
+from pp_assist.scanner.examine import examine, examine_all
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory, open_state
 from pp_assist.store import queue, receipts
-from pp_assist.store.db import Database, open_database
+from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.queue import Queues
 from pp_assist.store.report import Report
@@ -42,6 +43,7 @@ from pp_assist.supervisor import Component, Supervisor
 from pp_assist.uploader.batch import Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import HttpFactory, ServerLink, connect
+from pp_assist.uploader.reconcile import Reconciler
 from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
@@ -52,9 +54,6 @@ from pp_server.wire.chunks import MIB
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_RUNNING = "UPDATE daemon_state SET value = 0 WHERE name = 'clean_shutdown'"
-_STOPPED = "UPDATE daemon_state SET value = 1 WHERE name = 'clean_shutdown'"
 
 
 @dataclass(slots=True)
@@ -71,6 +70,7 @@ class Daemon:
     checksums: ChecksumPool
     uploader: Uploader
     link: ServerLink
+    reconciler: Reconciler
     clock: Clock
     pools: "Pools"
 
@@ -92,7 +92,7 @@ async def build(
     """Open the database and build the stages around it, for the block."""
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
-        db = await stack.enter_async_context(open_database(database))
+        db = await stack.enter_async_context(opened_memory(database))
         pools = Pools(settings)
         stack.callback(pools.close)
         rest = _rest(settings)
@@ -103,8 +103,15 @@ async def build(
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing)
         link = ServerLink(db, servers, host, settings.uploader, clock, http)
-        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending)
-        yield Daemon(settings, db, roots, servers, queues, recorder, scanner, checksums, uploader, link, clock, pools)
+
+        async def sights(root: Root, paths: Sequence[tuple[bytes, int]]) -> list[Sight]:
+            return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
+
+        grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
+        reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
+        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler)
+        stages = scanner, checksums, uploader
+        yield Daemon(settings, db, roots, servers, queues, recorder, *stages, link, reconciler, clock, pools)
 
 
 def _rest(settings: Settings) -> Rest:
@@ -119,6 +126,7 @@ def _uploader(
     host: Host,
     clock: Clock,
     threads: ThreadPoolExecutor,
+    reconciler: Reconciler,
 ) -> Uploader:
     stats, sending = UploaderStats(), settings.uploader
     rest = _rest(settings)
@@ -135,7 +143,8 @@ def _uploader(
     if settings.scanner.busy_policy == "snapshot":
         folder, busy_after_s = os.path.join(settings.state_dir, "snapshots"), settings.scanner.busy_after_seconds
         snapshots = Snapshots(db, link, transfer, threads, clock, folder, busy_after_s)
-    return Uploader(db, queues, link, transfer, batches, settle, deletions, snapshots, sending.parallel_uploads, stats)
+    parts = transfer, batches, settle, deletions, reconciler, snapshots
+    return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats)
 
 
 class Pools:
@@ -173,13 +182,10 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         host = Host(state.host_id, settings.hostname)
         async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
             async with daemon.db.transaction() as tx:
-                await tx.execute(_RUNNING)
                 await queue.ask_again(tx, None, daemon.clock.now_ms())  # a new version may do what the last could not
                 await queue.age(tx, int(settings.rules.min_age_seconds * 1000), daemon.clock.now_ms())
                 await receipts.prune(tx)
             await _serve(daemon, state, listener, config_path, lambda: ready(port))
-            async with daemon.db.transaction() as tx:
-                await tx.execute(_STOPPED)
     log.info("stopped")
 
 
@@ -255,6 +261,14 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         check_trust(url, trust)
         return check_server_url(url, settings.uploader.allow_http)
 
+    def comparison() -> Comparison | None:
+        now = daemon.reconciler.comparing
+        return None if now is None else Comparison(now.root, now.read, now.of)
+
+    def warnings() -> list[Warned]:
+        trouble = daemon.reconciler.trouble
+        return [] if trouble is None else [Warned("not_compared", str(trouble))]
+
     async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
         try:
             saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
@@ -279,6 +293,8 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
         bytes_sent=lambda: uploaded.bytes_sent,
         upload_obstacle=lambda: daemon.link.reason,
+        comparison=comparison,
+        warnings=warnings,
         running=lambda: stages.running,
         resolve=resolve,
         examine=examine_path,

@@ -35,7 +35,7 @@ class StateDirectory:
 
     def announce_port(self, port: int) -> None:
         """Write down where the API listens, for our own commands."""
-        _write(os.path.join(self.path, PORT), f"{port}\n")
+        write_private(os.path.join(self.path, PORT), f"{port}\n")
 
     def close(self) -> None:
         """Let another daemon have it."""
@@ -82,7 +82,7 @@ def _kept(path: str, make: Callable[[], str]) -> str:
             return kept
     except FileNotFoundError:
         pass
-    _write(path, made := make())
+    write_private(path, made := make())
     return made
 
 
@@ -91,7 +91,7 @@ def _read(path: str) -> str:
         return file.read().strip()
 
 
-def _write(path: str, text: str) -> None:
+def write_private(path: str, text: str) -> None:
     """Replace the file in one durable step; nobody else can ever read it."""
     draft = f"{path}.new"
     if os.path.lexists(draft):

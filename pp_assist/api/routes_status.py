@@ -51,6 +51,9 @@ def router(services: Services) -> APIRouter:
             "pending_sha256": counts.queued(Stage.CHECKSUM),
             "pending_uploads": counts.queued(Stage.UPLOAD),
             "pending_deletions": counts.queued(*DELETING),
+            "paths_to_compare": await services.report.roots_to_compare(),
+            "comparison": _comparison(services),
+            "warnings": [warning._asdict() for warning in services.warnings()],
         }
 
     @routes.get("/stats")
@@ -147,6 +150,11 @@ def router(services: Services) -> APIRouter:
         return signed.model_dump()
 
     return routes
+
+
+def _comparison(services: Services) -> dict[str, Any] | None:
+    now = services.comparison()
+    return None if now is None else {**json_fields(now.root, "path"), "read": now.read, "total": now.of}
 
 
 def _file(row: FileRow, services: Services) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
@@ -67,6 +67,22 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How far the comparison of one watched folder with what the server has has come."""
+
+    root: bytes
+    read: int
+    of: int
+
+
+class Warned(NamedTuple):
+    """Something a person should know."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything the routes use."""
 
@@ -89,6 +105,8 @@ class Services:
     bytes_sent: Callable[[], int]
     upload_obstacle: Callable[[], str | None]
     """Why nothing can be sent at this moment."""
+    comparison: Callable[[], Comparison | None]
+    warnings: Callable[[], list[Warned]]
     running: Callable[[], Mapping[str, bool]]
     """Component → whether it works (False: it crashed, and is about to be restarted)."""
     resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]

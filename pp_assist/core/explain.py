@@ -102,6 +102,7 @@ _WAITING = {
     "changing": "it changed while it was read: it is read again once it is at rest",
     "changed": "it changed while it was sent: it is read again once it is at rest",
     "being_uploaded": "its upload is still under way",
+    "not_reconciled": "what the server has is compared with what is known here before it is told of any deletion",
     BUSY: "it goes on changing: it is stored once it comes to rest",
 }
 _RULES = {

@@ -260,6 +260,8 @@ class Claim:
     stored: Stored | None
     racy: bool = False
     """It was touched so shortly before `hashed` was read that a later write could look the same."""
+    last_sha256: str | None = None
+    """Digest of the last content that we, or else the server, know of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
-"""What the disk and the rules say about one path, known or not. Blocking."""
+"""What the disk and the rules say about single paths, known or not, there or not. Blocking."""
+
+from collections.abc import Iterable
 
 from pp_assist.core.errors import RootUnhealthy
 from pp_assist.core.explain import Sight
-from pp_assist.core.model import Kind, Root
+from pp_assist.core.model import Kind, Root, Snapshot, Stat
 from pp_assist.core.patterns import Judge
-from pp_assist.core.rules import SERVER_DATA, LeftOut, Rules, marks_server_data
+from pp_assist.core.rules import SERVER_DATA, Rules, marks_server_data
 from pp_assist.disk import look_beneath, opened_root
 from pp_assist.scanner.ignore import Ignores
 from pp_server.wire.names import SERVER_DATA_MARK
@@ -13,32 +15,59 @@ from pp_server.wire.names import SERVER_DATA_MARK
 def examine(root: Root, rules: Rules, relative: bytes) -> Sight:
     """Look at *relative*, a path below *root*, as a scan would: from the root down, until something leaves it out."""
     try:
-        with opened_root(root.path, root.device, root.inode) as root_fd:
-            return _examine(root_fd, Ignores(root, rules, root_fd), rules, relative.split(b"/") if relative else [])
+        return examine_all(root, rules, [(relative, 0)])[0]
     except RootUnhealthy as error:
         return Sight(root_problem=str(error))
 
 
-def _examine(root_fd: int, ignores: Ignores, rules: Rules, parts: list[bytes]) -> Sight:
-    sight = Sight(kind=Kind.DIR)
-    here = b""
-    for position, name in enumerate(parts):
-        is_last = position == len(parts) - 1
-        judge = Judge(ignores.reach(here)[1], here)
-        try:
-            mark = look_beneath(root_fd, here, SERVER_DATA_MARK)
-            entry = look_beneath(root_fd, here, name)
-        except OSError as error:
-            return Sight(problem=error.strerror or str(error))
+def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, int]]) -> list[Sight]:
+    """`examine` for many: (path, size of the file that is thought to be there).
+
+    A path that is not there is judged by the rules as if it were.
+
+    Raises:
+        RootUnhealthy: nothing can be said, the root is not there.
+    """
+    with opened_root(root.path, root.device, root.inode) as root_fd:
+        examiner = _Examiner(root, rules, root_fd)
+        return [examiner.look(relative, size_bytes) for relative, size_bytes in paths]
+
+
+class _Examiner:
+    """Remembers the folders on the way: paths come many at a time from each."""
+
+    def __init__(self, root: Root, rules: Rules, root_fd: int) -> None:
+        self._rules = rules
+        self._root_fd = root_fd
+        self._ignores = Ignores(root, rules, root_fd)
+        self._folders: dict[bytes, Sight] = {b"": Sight(kind=Kind.DIR)}
+
+    def look(self, relative: bytes, size_bytes: int) -> Sight:
+        """Return what is at *relative*."""
+        directory, _, name = relative.rpartition(b"/")
+        return self._entry(directory, name, Kind.FILE, size_bytes) if relative else self._folders[b""]
+
+    def _folder(self, path: bytes) -> Sight:
+        if path not in self._folders:
+            directory, _, name = path.rpartition(b"/")
+            self._folders[path] = self._entry(directory, name, Kind.DIR, 0)
+        return self._folders[path]
+
+    def _entry(self, directory: bytes, name: bytes, expected: Kind, size_bytes: int) -> Sight:
+        above = self._folder(directory)
+        if above.problem or above.out or above.unsupported:
+            return above
+        judge = Judge(self._ignores.reach(directory)[1], directory)
+        entry = mark = None
+        if above.kind is Kind.DIR:
+            try:
+                mark = look_beneath(self._root_fd, directory, SERVER_DATA_MARK)
+                entry = look_beneath(self._root_fd, directory, name)
+            except OSError as error:
+                return Sight(problem=error.strerror or str(error))
         if entry is None:  # what is not there may be left out all the same
-            rule = judge.rule(name, is_folder=not is_last)
-            return Sight(out=LeftOut("pattern", rule) if rule else None)
-        out = (SERVER_DATA if marks_server_data([mark] if mark else []) else None) or rules.excluded(entry, judge)
-        unsupported = rules.unsupported(here, entry)
-        sight = Sight(None, None, entry.kind, entry.stat.size_bytes, entry.stat.mtime_ns, out, unsupported)
-        if out or unsupported:
-            return sight
-        if not is_last and entry.kind is not Kind.DIR:
-            return Sight()
-        here = here + b"/" + name if here else name
-    return sight
+            as_it_was = Snapshot(name, expected, Stat(size_bytes, 0, 0, 0, self._rules.root_device), 0, 0, 0)
+            return Sight(out=self._rules.excluded(as_it_was, judge))
+        out = (SERVER_DATA if marks_server_data([mark] if mark else []) else None) or self._rules.excluded(entry, judge)
+        unsupported = self._rules.unsupported(directory, entry)
+        return Sight(None, None, entry.kind, entry.stat.size_bytes, entry.stat.mtime_ns, out, unsupported)

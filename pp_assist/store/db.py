@@ -25,8 +25,11 @@ _SCRATCH = """
 CREATE TEMP TABLE looked (position INTEGER PRIMARY KEY, path BLOB NOT NULL, whole INTEGER NOT NULL,
     first BLOB NOT NULL, end BLOB NOT NULL, is_part INTEGER NOT NULL, first_path BLOB NOT NULL, end_path BLOB NOT NULL);
 CREATE TEMP TABLE asked (position INTEGER NOT NULL, name BLOB NOT NULL, path BLOB NOT NULL);
+CREATE TEMP TABLE listed (position INTEGER PRIMARY KEY, directory BLOB NOT NULL, name BLOB NOT NULL);
+CREATE TEMP TABLE doubtful (file_id INTEGER PRIMARY KEY, gen INTEGER NOT NULL);
 """
-"""Which directories, and which names in them, one transaction of the scanner is about: bytes that SQL can join."""
+"""Which directories, and which names in them, one transaction of the scanner is about: bytes that SQL can join. Then a
+page of what a server has, and the files of which it is not sure yet that it has them (see `reconciling`)."""
 
 Params = Sequence[Any]
 

@@ -8,11 +8,12 @@ import aiosqlite
 
 from pp_assist.core.compare import Changes
 from pp_assist.core.rules import LeftOut
-from pp_assist.store.observations import join
+from pp_assist.store.observations import KEEP, join
 from pp_server.wire.names import below
 
 _HERE = "SELECT id FROM directories WHERE root_id = ? AND (path = ? OR (path >= ? AND path < ?))"
 _FORGET_MISSING = f"DELETE FROM files WHERE state = 'vanished' AND directory_id IN ({_HERE})"  # noqa: S608 - constants
+_KEEP_MISSING = KEEP.format(which=f"f.state = 'vanished' AND f.directory_id IN ({_HERE})")
 _NO_WORK = f"""
 DELETE FROM work WHERE file_id IN (SELECT id FROM files WHERE directory_id IN ({_HERE}))"""  # noqa: S608 - constants
 _EXCLUDE = f"""
@@ -28,6 +29,7 @@ async def settle(tx: aiosqlite.Connection, root_id: int, directory: bytes, chang
 
 
 async def _exclude(tx: aiosqlite.Connection, where: tuple[object, ...], out: LeftOut) -> None:
+    await tx.execute(_KEEP_MISSING, where)
     await tx.execute(_FORGET_MISSING, where)
     await tx.execute(_NO_WORK, where)
     await tx.execute(_EXCLUDE, (out.reason, *(out.rule or (None, None, None)), *where))

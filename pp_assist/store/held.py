@@ -9,6 +9,7 @@ import aiosqlite
 from pp_assist.core.guard import WINDOW_MS, why_hold
 from pp_assist.core.model import Claim
 from pp_assist.store.db import Database
+from pp_assist.store.observations import KEEP
 
 MINUTE_MS = 60_000
 SAMPLE = 20
@@ -52,10 +53,11 @@ WHERE w.stage = 'deletion' AND w.state = 'held' AND d.root_id = ? ORDER BY d.pat
 _RELEASE = f"""
 UPDATE work SET state = 'waiting', eligible_at_ms = ?, reason = NULL
 WHERE stage = 'deletion' AND state = 'held' AND {_IN_ROOT}"""  # noqa: S608 - constants
-_FORGET_FILES = """
-DELETE FROM files WHERE id IN (
+_HELD_FILES = """
     SELECT w.file_id FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-    WHERE w.stage = 'deletion' AND w.state = 'held' AND d.root_id = ?)"""
+    WHERE w.stage = 'deletion' AND w.state = 'held' AND d.root_id = ?"""
+_KEEP_FILES = KEEP.format(which=f"f.id IN ({_HELD_FILES})")
+_FORGET_FILES = f"DELETE FROM files WHERE id IN ({_HELD_FILES})"  # noqa: S608 - constants
 _END = "DELETE FROM held_deletions WHERE id = ?"
 _END_EMPTY = """
 DELETE FROM held_deletions WHERE root_id NOT IN (
@@ -166,6 +168,7 @@ class HeldDeletions:
             if held is None:
                 return None
             root_id, held_count = held
+            await tx.execute(_KEEP_FILES, (root_id,))
             await tx.execute(_FORGET_FILES, (root_id,))
             await tx.execute(_END, (held_id,))
             return held_count

@@ -69,9 +69,12 @@ _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 _TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
 _FORGOTTEN = """
-SELECT EXISTS (SELECT 1 FROM work WHERE gen <= ?) AND NOT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL)"""
-_RENEW_FILES = "UPDATE files SET gen = gen + ? WHERE id IN (SELECT file_id FROM work)"
-_RENEW_WORK = "UPDATE work SET gen = gen + ?"
+SELECT value < ?1, EXISTS (SELECT 1 FROM work WHERE gen <= ?1) AND (
+    value < ?1 OR NOT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL))
+FROM daemon_state WHERE name = 'gen'"""
+_NEVER_TOLD = "(offered_gen IS NULL OR offered_gen < gen)"  # what was told keeps its generation: it may be told again
+_RENEW_WORK = f"UPDATE work SET gen = gen + ? WHERE file_id IN (SELECT id FROM files WHERE {_NEVER_TOLD})"  # noqa: S608
+_RENEW_FILES = f"UPDATE files SET gen = gen + ? WHERE id IN (SELECT file_id FROM work) AND {_NEVER_TOLD}"  # noqa: S608
 _RENEW_GEN = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen'"
 _RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
 
@@ -117,6 +120,13 @@ ON CONFLICT (file_id) DO UPDATE SET
     stage = 'vanished', gen = excluded.gen, state = 'waiting', queued_at_ms = excluded.queued_at_ms,
     eligible_at_ms = excluded.eligible_at_ms, attempts = 0, reason = NULL, last_error = NULL"""
 _FORGET = "DELETE FROM files WHERE id = ?"
+KEEP = """
+INSERT INTO kept_files (root_id, directory, name, gen)
+SELECT d.root_id, d.path, f.name, MAX(f.gen, f.offered_gen) FROM files f JOIN directories d ON d.id = f.directory_id
+WHERE f.offered_gen IS NOT NULL AND {which}
+ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = excluded.gen"""
+"""Remember that the server keeps files that are forgotten here, and never told as deleted."""
+_KEEP = KEEP.format(which="f.id = ?")
 
 _GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path >= ? AND path < ?"
 _ALL_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path = ?"
@@ -223,17 +233,19 @@ async def raise_gen(tx: aiosqlite.Connection, at_least: int) -> None:
     await tx.execute(_RAISE_GEN, (at_least,))
 
 
-async def catch_up(tx: aiosqlite.Connection, highest: int) -> None:
+async def catch_up(tx: aiosqlite.Connection, highest: int) -> bool:
     """Let every generation from now on be above *highest*, the last one a server knows of this host.
 
-    Where we have never told anybody anything, the server knows it from before our memory was lost: then what we have
-    seen since is raised as well. It would all come back as stale, after its content has travelled.
+    Return whether that is one we never gave: our memory is older than the server's, or was lost. Then what is still to
+    be done is raised as well, as it is where we have never told anybody anything: it would all come back as stale,
+    after its content has travelled.
     """
-    (row,) = await tx.execute_fetchall(_FORGOTTEN, (highest,))
-    if row[0]:
-        for sql in (_RENEW_FILES, _RENEW_WORK, _RENEW_GEN):
+    ((is_behind, is_used),) = await tx.execute_fetchall(_FORGOTTEN, (highest,))
+    if is_used:
+        for sql in (_RENEW_WORK, _RENEW_FILES, _RENEW_GEN):
             await tx.execute(sql, (highest,))
     await raise_gen(tx, highest)
+    return bool(is_behind)
 
 
 async def record(
@@ -276,7 +288,9 @@ async def record(
     fresh = [(row.id, next(gens)) for row in vanished]
     await _many(tx, _VANISH_FILE, [(gen, file_id) for file_id, gen in fresh])
     await _many(tx, _VANISH_WORK, [(file_id, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
-    await _many(tx, _FORGET, [(row.id,) for _, c in found for row in c.forgotten])
+    forgotten = [row for _, c in found for row in c.forgotten]
+    await _many(tx, _KEEP, [(row.id,) for row in forgotten if row.may_be_on_server])
+    await _many(tx, _FORGET, [(row.id,) for row in forgotten])
 
 
 async def _change(

@@ -20,7 +20,8 @@ CLAIM = """
 SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
        w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
        f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
-       f.stored_sent, f.stored_snapshot, f.racy, w.blocks, d.path AS directory,
+       f.stored_sent, f.stored_snapshot, f.racy, w.blocks,
+       COALESCE(f.sha256, f.stored_sha256) AS last_sha256, d.path AS directory,
        r.id AS root_id, r.path AS root_path, r.shown, r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id"""
@@ -239,6 +240,7 @@ def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
         hashed=_hashed(row),
         stored=_stored(row),
         racy=bool(row["racy"]),
+        last_sha256=row["last_sha256"],
     )
 
 

@@ -14,6 +14,10 @@ from pp_server.wire.receipts import Receipt, ReceiptKey
 _COUNTERS = "SELECT name, value FROM counters"
 _OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
 _ALIVE = "SELECT 1"
+_TO_COMPARE = """
+SELECT COUNT(*) FROM roots r JOIN servers s ON s.is_default = 1
+WHERE r.enabled = 1 AND r.status = 'healthy'
+AND NOT EXISTS (SELECT 1 FROM reconciled c WHERE c.root_id = r.id AND c.server = s.id)"""
 
 _PAGE = """
 FROM files f JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
@@ -96,6 +100,10 @@ class Report:
     async def alive(self) -> bool:
         """Say whether the database answers."""
         return bool(await self._db.value(_ALIVE) == 1)
+
+    async def roots_to_compare(self) -> int:
+        """Return how many roots are still to be compared with what the default server has."""
+        return int(await self._db.value(_TO_COMPARE))
 
     async def counts(self) -> Counts:
         """Return all counts."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pp_assist.core.model import Root
 from pp_assist.store.db import Database
@@ -14,6 +14,10 @@ _ADD = """
 INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, policy, exclude, status)
 VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, 'healthy') RETURNING id"""
 _ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
+_REMEMBER = """
+INSERT INTO forgotten_roots (shown, gen)
+SELECT shown, (SELECT value FROM daemon_state WHERE name = 'gen') FROM roots WHERE id = ?
+ON CONFLICT (shown) DO UPDATE SET gen = excluded.gen"""
 _REMOVE = "DELETE FROM roots WHERE id = ?"
 _SCANNED = """
 UPDATE roots SET last_scanned_at_ms = COALESCE(?, last_scanned_at_ms), status = 'healthy', reason = NULL WHERE id = ?"""
@@ -28,6 +32,9 @@ class RootsTable:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.looked_through: set[int] = set()
+        """Ids of the roots that were scanned as a whole since the start."""
+        self.when_looked_through: Callable[[], None] = lambda: None
 
     async def all(self) -> list[Root]:
         """Return every root, oldest first."""
@@ -60,12 +67,16 @@ class RootsTable:
     async def remove(self, root_id: int) -> bool:
         """Forget a root with everything known about its files; False if there is none."""
         async with self._db.transaction() as tx:
+            await tx.execute(_REMEMBER, (root_id,))
             return (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
 
     async def scanned(self, root_id: int, now_ms: int | None) -> None:
         """Note that the root is there; and, with a time, that a scan of the whole of it has ended."""
         async with self._db.transaction() as tx:
             await tx.execute(_SCANNED, (now_ms, root_id))
+        if now_ms is not None:
+            self.looked_through.add(root_id)
+            self.when_looked_through()
 
     async def unhealthy(self, root_id: int, reason: str) -> None:
         """Note that the root is not there. Nothing else about it changes."""

@@ -38,12 +38,14 @@ _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
 WHERE stored_server IS NOT NULL AND stored_server <> ? AND stored_gen IS NOT NULL"""
-_SEND_AGAIN = f"""
+SEND = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, lane,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
 SELECT id, 'upload', gen, ?1, ?1, {queue.LANE}, size_bytes, mtime_ns, ctime_ns, inode, device
-FROM files WHERE state = 'ready_for_upload'
+FROM files WHERE {{which}}state = 'ready_for_upload'
 ON CONFLICT (file_id) DO NOTHING"""  # noqa: S608 - constants
+"""Put files in line to be sent that are in no other."""
+_SEND_AGAIN = SEND.format(which="")
 _RENEW = f"UPDATE files SET gen = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 _FORGET = f"DELETE FROM files WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,10 +27,12 @@ from pp_server.wire.messages import (
     ChunkAnswer,
     CompleteAnswer,
     DeletionsAnswer,
+    FileListing,
     HostAnswer,
     InitiateAnswer,
     VersionAnswer,
 )
+from pp_server.wire.names import to_query
 from pp_server.wire.receipts import ReceiptKey
 from pp_server.wire.version import PROTOCOL
 
@@ -37,6 +40,8 @@ A = TypeVar("A", bound=BaseModel)
 
 SLOWEST_CHECK_BYTES_PER_S = 20_000_000
 SLOWEST_FILES_PER_S = 20
+LISTED_AT_A_TIME = 500
+"""Paths of one page of an inventory: the longest there can be fit into an answer."""
 
 UNAVAILABLE = (429, 502, 503, 504, 507)
 """Statuses that concern everybody, not this request."""
@@ -140,6 +145,12 @@ class UploadClient:
             return 0
         return _parse(accepted(answer), HostAnswer).highest_gen
 
+    async def inventory(self, host_id: str, path_prefix: bytes, after: str | None) -> Answer:
+        """Return a page of the live paths of a host at and below *path_prefix*; give it to `read_inventory`."""
+        query = f"host_id={quote(host_id, safe='')}&path_prefix={to_query(path_prefix)}&limit={LISTED_AT_A_TIME}"
+        more = f"&after={quote(after, safe='')}" if after else ""
+        return accepted(await self._http.request("GET", f"/api/files?{query}{more}"))
+
     async def _call(self, method: str, path: str, body: Any = None) -> Answer:
         return accepted(await self._http.request(method, path, body=body))
 
@@ -161,6 +172,18 @@ def read_batch(answer: Answer, operations: int) -> BatchAnswer:
     if len(results.results) != operations:
         raise ServerNonsense("another number of results than operations")
     return results
+
+
+def read_inventory(answer: Answer, host_id: str) -> FileListing:
+    """Return a page of live paths. CPU-bound.
+
+    Raises:
+        ServerNonsense: it is no such page, or not of this host.
+    """
+    listing = _parse(answer, FileListing)
+    if any(file.host_id != host_id for file in listing.files):
+        raise ServerNonsense("files of another host were listed than those asked for")
+    return listing
 
 
 def _parse(answer: Answer, model: type[A]) -> A:

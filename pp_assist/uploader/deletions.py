@@ -12,7 +12,7 @@ from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, 
 from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import observations, queue, versions
+from pp_assist.store import observations, queue, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.uploader.link import ServerLink
@@ -29,6 +29,8 @@ UNKNOWN = "0" * 64
 DELETIONS_AT_A_TIME = 500
 LOOK_AGAIN_MS = 5_000
 UPLOAD_ENDS_MS = 500
+COMPARED_MS = 30_000
+"""They are woken before, when a root has been compared."""
 
 
 class Deletions:
@@ -61,11 +63,22 @@ class Deletions:
             claims = await self._waiting.take(at_a_time)
             try:
                 way = await self._link.ready()
-                gone = await self._still_gone(claims)
+                gone = await self._still_gone(await self._of_compared_roots(way, claims))
                 if gone:
                     await self._tell(way, gone)
             finally:
                 self._waiting.release(claims)
+
+    async def _of_compared_roots(self, way: Way, claims: list[Claim]) -> list[Claim]:
+        """Return the claims of roots that were compared with what the server has; the others wait for that."""
+        compared = await reconciling.reconciled(self._db, *way.whose)
+        waiting = [claim for claim in claims if claim.location.root_id not in compared]
+        if waiting:
+            at_ms = self._clock.now_ms() + COMPARED_MS
+            why = "what the server has must be compared with what is known here first"
+            async with self._db.transaction() as tx:
+                await queue.later_all(tx, waiting, at_ms, reconciling.NOT_RECONCILED, why)
+        return [claim for claim in claims if claim.location.root_id in compared]
 
     async def _still_gone(self, claims: list[Claim]) -> list[Claim]:
         """Look a third time; return the claims whose files certainly are not there, and put the others right."""
@@ -141,11 +154,10 @@ class Deletions:
                 await queue.retry(tx, claim, at_ms, error.reason, str(error))
 
     def _notice(self, claim: Claim) -> dict[str, object]:
-        known = claim.hashed or claim.stored
         return {
             **json_fields(claim.location.filepath),
             **self._host.fields(),
-            "sha256": UNKNOWN if known is None else known.sha256,
+            "sha256": claim.last_sha256 or UNKNOWN,
             "gen": claim.gen,
             "deleted_at": iso(claim.queued_at_ms),
         }

@@ -15,7 +15,7 @@ from pp_assist.core.errors import AssistError, KeyChanged, NeedsLogin, ServerNon
 from pp_assist.core.model import Server
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
-from pp_assist.store import observations, receipts, versions
+from pp_assist.store import observations, receipts, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
@@ -168,11 +168,13 @@ class ServerLink:
             await self.failed(error)
             return
         async with self._db.transaction() as tx:
-            await observations.catch_up(tx, highest)
+            if await observations.catch_up(tx, highest):
+                log.warning("the server knows of later changes of this host than we do: comparing before deletions")
+                await reconciling.doubt(tx)
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
-        self._way = Way(client, self._host, capabilities, key, self._rate)
+        self._way = Way(client, self._host, capabilities, key, self._rate, server.id, server_id or "")
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
 

@@ -15,6 +15,7 @@ from pp_assist.uploader.batch import BATCH_FILES, Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.flights import Flights
 from pp_assist.uploader.link import ServerLink
+from pp_assist.uploader.reconcile import Reconciler
 from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
@@ -42,6 +43,7 @@ class Uploader:
         batches: Batches,
         settle: Settle,
         deletions: Deletions,
+        reconciler: Reconciler,
         snapshots: Snapshots | None,
         parallel_uploads: int,
         stats: UploaderStats,
@@ -53,6 +55,7 @@ class Uploader:
         self._batches = batches
         self._settle = settle
         self._deletions = deletions
+        self._reconciler = reconciler
         self._snapshots = snapshots
         self._parallel_uploads = parallel_uploads
         self._flights = Flights()
@@ -71,6 +74,7 @@ class Uploader:
                 tasks.create_task(self._large(tasks, Lane.HUGE, huge), name="huge files")
                 tasks.create_task(self._settle.run(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
+                tasks.create_task(self._reconciler.run(), name="reconciler")
                 if self._snapshots is not None:
                     tasks.create_task(self._snapshots.run(), name="snapshots")
         finally:
@@ -79,6 +83,7 @@ class Uploader:
     async def _follow_servers(self) -> None:
         async for _ in self._link.follow():
             self._queues.wake_uploads()  # a new server lacks what the last one had
+            self._reconciler.wake()
 
     # -- the lanes
 

@@ -35,6 +35,15 @@ class Way:
     """What its receipts must be signed with; None: it signs none."""
     rate: UploadRate = field(default_factory=UploadRate)
     """How fast chunks reach it; the same object over all greetings."""
+    server: int = 0
+    """Its row of `servers`."""
+    server_id: str = ""
+    """Its own id; empty where it does not tell."""
+
+    @property
+    def whose(self) -> tuple[int, str]:
+        """Whom whatever is told on this way is told."""
+        return self.server, self.server_id
 
 
 def offer_of(claim: Claim) -> dict[str, Any]:

@@ -50,7 +50,7 @@ async def test_any_path_is_explained(api: Api) -> None:
     assert short(await why(api, api.folder)) == ("unsupported", "dir")
     assert short(await why(api, api.folder / "nothing" / "here")) == ("unknown", "not_there")
     assert short(await why(api, api.folder / "new" / "below a file")) == ("unknown", "not_there")
-    assert short(await why(api, api.folder / ".DS_Store")) == ("unknown", "not_there")
+    assert short(await why(api, api.folder / ".DS_Store")) == ("excluded", "system_junk")
     name = os.fsencode(api.folder) + b"/caf\xe9"
     with open(name, "wb") as file:
         file.write(b"x")

@@ -52,6 +52,8 @@ WAITING, BACKOFF, PARKED, HELD = WorkState
          "pending busy file later"),
         (THERE, known(DISCOVERED, HASH, BACKOFF, eligible_at_ms=LATER_MS, work_reason="unreadable"), "no_server",
          "pending unreadable file later"),
+        (GONE, known(VANISHED, TELL, WAITING, eligible_at_ms=LATER_MS, work_reason="not_reconciled"), None,
+         "pending not_reconciled waiting later"),
         (THERE, known(READY, SEND, WAITING), None, "pending in_line waiting"),
         (THERE, known(READY, SEND, WAITING), "no_server", "pending no_server person"),
         (THERE, known(READY, SEND, WAITING), "needs_login", "pending needs_login person"),

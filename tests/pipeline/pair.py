@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.link import UploaderSettings
 from pp_assist.uploader.way import Host
 from pp_server.app import create_app
-from pp_server.core.model import DEFAULT_SCOPES
+from pp_server.core.model import DEFAULT_SCOPES, Scope
 from pp_server.settings import Settings as ServerSettings
 
 DEADLINE_S = 30.0
@@ -84,6 +85,7 @@ class Pair:
         self.folder = folder
         self.tree = folder / "tree"
         self.tree.mkdir(exist_ok=True)
+        self.watched, self.policy = self.tree, "mirror"  # what a new memory is told
         (folder / "state").mkdir(exist_ok=True)
         self.weather = Weather()
         self.api_key = ""
@@ -107,6 +109,7 @@ class Pair:
         self.weather.inner = httpx.ASGITransport(app, raise_app_exceptions=False)
         if not self.api_key:
             self.api_key = await new_key(app)
+        self.new_key = partial(new_key, app)
 
     async def stop_server(self) -> None:
         self.weather.inner = None
@@ -144,8 +147,8 @@ class Pair:
         if not await self.daemon.servers.all():
             await self.daemon.servers.add("main", "http://server", self.api_key, 0)
         if not await self.daemon.roots.all():
-            path, identity = disk.resolve(os.fsencode(self.tree))
-            await self.daemon.roots.add(path, os.fsencode(self.tree), True, identity, 0)
+            path, identity = disk.resolve(os.fsencode(self.watched))
+            await self.daemon.roots.add(path, os.fsencode(self.watched), True, identity, 0, self.policy)
         self._stop = asyncio.Event()
         self.supervisor = Supervisor(self.daemon.stages)
         running = asyncio.create_task(self.supervisor.run_until(self._stop))
@@ -163,6 +166,17 @@ class Pair:
         self.daemon = None
         if stack := self._stacks.pop("daemon", None):
             await stack.aclose()
+
+    async def kill_daemon(self) -> None:
+        """End it without its noting that it ended."""
+        self.daemon = None
+        if stack := self._stacks.pop("daemon", None):
+            await stack.__aexit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+
+    @property
+    def state(self) -> Path:
+        """The daemon's own folder."""
+        return Path(self.settings.state_dir)
 
     def asked(self, path: str) -> int:
         """How often the server was asked for *path*, or something below it."""
@@ -188,13 +202,38 @@ class Pair:
     async def settle(self) -> Counts:
         """Scan, and wait until nothing is left to do."""
         await self.scan()
-        return await self.until(lambda counts: counts.queued(*Stage) == 0)
+        while True:
+            await self.until_compared()
+            counts = await self.until(lambda counts: counts.queued(*Stage) == 0)
+            if await self.to_compare() == 0:
+                return counts
+
+    async def to_compare(self) -> int:
+        assert self.daemon
+        return await Report(self.daemon.db).roots_to_compare()
+
+    async def until_compared(self) -> None:
+        """Wait until no watched folder is still to be compared with the server."""
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.to_compare():
+                await asyncio.sleep(0.01)
 
     async def until(self, condition: Callable[[Counts], bool]) -> Counts:
         async with asyncio.timeout(DEADLINE_S):
             while not condition(counts := await self.counts()):
                 await asyncio.sleep(0.01)
         return counts
+
+    async def until_value(self, sql: str, value: object) -> None:
+        """Wait until the daemon's database says so."""
+        assert self.daemon
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.daemon.db.value(sql) != value:
+                await asyncio.sleep(0.01)
+
+    async def highest_gen(self) -> int:
+        """The last generation the server knows of us."""
+        return int((await self.client().get(f"/api/hosts/{ME.host_id}")).json()["highest_gen"])
 
     async def assert_equal(self) -> None:
         """The server's live files are exactly the tree's, bit by bit, and the daemon says so."""
@@ -219,8 +258,8 @@ class Pair:
         return self.daemon.uploader.stats.bytes_sent
 
 
-async def new_key(app: FastAPI) -> str:
-    _, api_key = await app.state.services.keys.create("tests", None, DEFAULT_SCOPES, None)
+async def new_key(app: FastAPI, scopes: Sequence[Scope] = DEFAULT_SCOPES) -> str:
+    _, api_key = await app.state.services.keys.create("tests", None, scopes, None)
     return str(api_key)
 
 

@@ -35,13 +35,14 @@ class Walk:
         self.pair = pair
         self.rng = random.Random(seed)
         self.log: list[str] = []
+        self.copy: bytes | None = None
 
     async def go(self) -> None:
         for _ in range(STEPS):
             step = self.rng.choices(
                 [self.change, self.weather, self.scan, self.pause, self.restart_daemon, self.restart_server]
-                + [self.lose_memory, self.move_root_away],
-                weights=[40, 12, 20, 14, 5, 4, 2, 3],
+                + [self.lose_memory, self.keep_memory, self.put_memory_back, self.move_root_away],
+                weights=[40, 12, 20, 14, 5, 4, 2, 1, 2, 3],
             )[0]
             self.log.append(step.__name__)
             await step()
@@ -90,7 +91,7 @@ class Walk:
         await asyncio.sleep(self.rng.choice([0, 0.005, 0.05, 0.2]))
 
     async def restart_daemon(self) -> None:
-        await self.pair.stop_daemon()
+        await (self.pair.stop_daemon() if self.rng.random() < 0.5 else self.pair.kill_daemon())
         await self.pair.start_daemon()
 
     async def restart_server(self) -> None:
@@ -99,14 +100,31 @@ class Walk:
         await self.pair.start_server()
 
     async def lose_memory(self) -> None:
-        """The database is gone. What vanishes before its next scan has ended is nobody's knowledge: not here."""
-        self.pair.weather.forecast.clear()
-        await self.pair.settle()
-        await self.pair.stop_daemon()
-        for file in (self.pair.folder / "state").iterdir():
+        """The database is gone, and files change and vanish before there is a new one."""
+        await (self.pair.stop_daemon() if self.rng.random() < 0.5 else self.pair.kill_daemon())
+        for file in self.pair.state.iterdir():
             file.unlink()
+        for _ in range(self.rng.randrange(4)):
+            await self.change()
         await self.pair.start_daemon()
-        await self.pair.settle()
+
+    async def keep_memory(self) -> None:
+        """Copy the database, to be put back at some later time."""
+        await self.pair.stop_daemon()
+        self.copy = (self.pair.state / "assist.db").read_bytes()
+        await self.pair.start_daemon()
+
+    async def put_memory_back(self) -> None:
+        """The database is an older one again."""
+        if self.copy is None:
+            return
+        await (self.pair.stop_daemon() if self.rng.random() < 0.5 else self.pair.kill_daemon())
+        for file in self.pair.state.glob("assist.db*"):
+            file.unlink()
+        (self.pair.state / "assist.db").write_bytes(self.copy)
+        for _ in range(self.rng.randrange(4)):
+            await self.change()
+        await self.pair.start_daemon()
 
     async def move_root_away(self) -> None:
         away = self.pair.folder / "away"
