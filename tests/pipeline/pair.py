@@ -85,7 +85,8 @@ class Pair:
         self.folder = folder
         self.tree = folder / "tree"
         self.tree.mkdir(exist_ok=True)
-        self.watched, self.policy = self.tree, "mirror"  # what a new memory is told
+        self.watched: Path | None = None  # instead of the tree
+        self.policy = "mirror"
         (folder / "state").mkdir(exist_ok=True)
         self.weather = Weather()
         self.api_key = ""
@@ -147,8 +148,8 @@ class Pair:
         if not await self.daemon.servers.all():
             await self.daemon.servers.add("main", "http://server", self.api_key, 0)
         if not await self.daemon.roots.all():
-            path, identity = disk.resolve(os.fsencode(self.watched))
-            await self.daemon.roots.add(path, os.fsencode(self.watched), True, identity, 0, self.policy)
+            path, identity = disk.resolve(os.fsencode(self.watched or self.tree))
+            await self.daemon.roots.add(path, os.fsencode(self.watched or self.tree), True, identity, 0, self.policy)
         self._stop = asyncio.Event()
         self.supervisor = Supervisor(self.daemon.stages)
         running = asyncio.create_task(self.supervisor.run_until(self._stop))

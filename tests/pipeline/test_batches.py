@@ -76,7 +76,7 @@ async def test_a_thousand_files_are_two_requests_and_a_handful_of_transactions(
     monkeypatch.undo()
     assert pair.asked("/api/batch") == pair.asked("/api/files/held") == 1
     assert pair.asked(UPLOADS) == 0
-    assert begun <= 8, "greeting, offered, stored, and how the server stands"
+    assert begun <= 12, "greeting, comparing, offered, stored, and how the server stands"
     await pair.assert_equal()
     assert pair.bytes_sent == 1000 * 200
 

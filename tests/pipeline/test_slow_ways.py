@@ -30,7 +30,7 @@ async def test_chunks_are_measured_and_the_next_proposal_follows(pair: Pair) -> 
 @pytest.mark.parametrize("then", [None, 1.0])
 async def test_an_upload_goes_on_with_the_chunks_it_began_with(pair: Pair, then: float | None) -> None:
     assert pair.daemon
-    await pair.until(lambda _: pair.daemon.link.reason is None)  # type: ignore
+    await pair.settle()
     before = MIB if then else 256 * KIB
     pair.daemon.link._rate.bytes_per_s = None if then else 1.0
     write(pair.tree / "large", noise(4 * MIB, 1))
