@@ -73,6 +73,7 @@ def _entry(found: LivePath) -> bytes:
             "gid": found.gid,
             "user": found.user_name,
             "group": found.group_name,
+            **({"inconsistent": True} if found.inconsistent else {}),
         }
     )
 

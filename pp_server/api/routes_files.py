@@ -86,6 +86,7 @@ def _listed(version: FileVersion) -> ListedFile:
             "mtime_ns": version.mtime_ns,
             "mode": version.mode,
             **({} if version.link_target is None else json_fields(version.link_target, "link_target")),
+            "inconsistent": version.inconsistent,
             "stored_at": iso(version.stored_ms),
         }
     )

@@ -90,6 +90,8 @@ class Facts:
     user_name: str | None = None
     group_name: str | None = None
     link_target: bytes | None = None
+    inconsistent: bool = False
+    """The bytes may mix several moments: the file never came to rest while they were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class FileVersion:
     mtime_ns: int | None
     mode: int | None
     link_target: bytes | None
+    inconsistent: bool
     stored_ms: int
 
 
@@ -183,6 +186,7 @@ class LivePath(NamedTuple):
     gid: int | None
     user_name: str | None
     group_name: str | None
+    inconsistent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ def list_files(conn: sa.Connection, query: ListingQuery) -> Page:
 
 _LIVE_PATH = sa.select(
     v.host_key, h.host_id, h.hostname, v.path, v.kind, v.gen, v.sha256, v.size_bytes, v.link_target, v.mtime_ns, v.mode,
-    v.uid, v.gid, v.user_name, v.group_name,
+    v.uid, v.gid, v.user_name, v.group_name, v.inconsistent,
 ).join_from(file_versions, hosts, h.id == v.host_key)  # fmt: skip
 
 
@@ -240,5 +240,6 @@ def _version(row: sa.Row[Any]) -> FileVersion:
         mtime_ns=row.mtime_ns,
         mode=row.mode,
         link_target=row.link_target,
+        inconsistent=row.inconsistent,
         stored_ms=row.stored_ms,
     )

@@ -5,7 +5,7 @@ Times are milliseconds since 1970, sizes bytes, paths and link targets BLOBs (fi
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""
 
 metadata = sa.MetaData()
@@ -129,7 +129,8 @@ _FACTS = (
 
 
 def _facts() -> list[sa.Column[object]]:
-    return [sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _FACTS]
+    columns: list[sa.Column[object]] = [sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _FACTS]
+    return [*columns, sa.Column[object]("inconsistent", sa.Boolean(), nullable=False, server_default=sa.false())]
 
 
 file_versions = sa.Table(

@@ -155,7 +155,7 @@ def _to_json(entry: Recorded) -> dict[str, Any]:
         facts["link_target"] = base64.b64encode(entry.facts.link_target).decode("ascii")
     return {
         "receipt": entry.receipt.model_dump(exclude_none=True),
-        "facts": {name: value for name, value in facts.items() if value is not None},
+        "facts": {name: value for name, value in facts.items() if value is not None and value is not False},
         "hostname": entry.hostname,
         "stored_ms": entry.stored_ms,
         "deleted_ms": entry.deleted_ms,

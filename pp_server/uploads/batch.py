@@ -1,7 +1,7 @@
 """Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pp_server.core.errors import BodyWrongLength, Forbidden, TooLarge
 from pp_server.core.extents import Blob
@@ -192,7 +192,8 @@ def _operation(asked: wire.Operation) -> Operation | MoveTree:
     digest = None if asked.sha256 is None else Digest(asked.sha256)
     match asked:
         case wire.Put():
-            return Put(asked.path, asked.gen, _facts(asked, asked.target), digest, asked.file_size)
+            facts = replace(_facts(asked), link_target=asked.target, inconsistent=asked.inconsistent)
+            return Put(asked.path, asked.gen, facts, digest, asked.file_size)
         case wire.Delete():
             return Delete(asked.path, asked.gen, digest)
         case wire.Move():
@@ -201,8 +202,8 @@ def _operation(asked: wire.Operation) -> Operation | MoveTree:
             return Attributes(asked.path, asked.gen, _facts(asked), digest)
 
 
-def _facts(asked: Metadata, target: bytes | None = None) -> Facts:
-    return Facts(asked.kind, asked.mtime_ns, asked.mode, asked.uid, asked.gid, asked.user, asked.group, target)
+def _facts(asked: Metadata) -> Facts:
+    return Facts(asked.kind, asked.mtime_ns, asked.mode, asked.uid, asked.gid, asked.user, asked.group)
 
 
 def _answer(request: BatchRequest, accepted: Accepted, applied: Applied, issuer: Issuer) -> BatchAnswer:

@@ -194,7 +194,14 @@ def _settle(caller: Caller, request: InitiateRequest) -> UploadRequest:
         chunk_bytes=chunk_bytes,
         total_chunks=total_chunks,
         facts=Facts(
-            request.kind, request.mtime_ns, request.mode, request.uid, request.gid, request.user, request.group
+            request.kind,
+            request.mtime_ns,
+            request.mode,
+            request.uid,
+            request.gid,
+            request.user,
+            request.group,
+            inconsistent=request.inconsistent,
         ),
         is_exact=geometry.is_exact(request),
     )

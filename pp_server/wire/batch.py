@@ -63,14 +63,16 @@ class Put(OnPath, Metadata):
     """For files: `inline`, the bytes follow; `held`, the owner has this content on the server, no bytes follow."""
     link_target: str | None = None
     link_target_b64: str | None = None
+    inconsistent: Annotated[bool, Field(strict=True)] = False
+    """As in initiate."""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         of_files = {self.sha256 is not None, self.content is not None}
         if of_files != {self.kind == "file"}:
             raise ValueError("a file needs sha256 and content, anything else has neither")
-        if self.kind != "file" and self.file_size:
-            raise ValueError("only files have a size")
+        if self.kind != "file" and (self.file_size or self.inconsistent):
+            raise ValueError("only files have a size, or are inconsistent")
         if (self.kind == "symlink") != (self.link_target is not None or self.link_target_b64 is not None):
             raise ValueError("a symlink needs link_target, anything else has none")
         if self.kind == "symlink":

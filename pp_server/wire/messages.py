@@ -87,6 +87,8 @@ class InitiateRequest(Named, Metadata):
     """The largest chunk the client is willing to send; the server chooses."""
     gen: Count | None = None
     """Generation of this version on its host. None (older clients) counts as the newest at its arrival."""
+    inconsistent: Annotated[bool, Field(strict=True)] = False
+    """The file never came to rest while it was read: its bytes may mix several moments."""
     ip_address: Label | None = None
 
 
@@ -236,6 +238,7 @@ class ListedFile(Message):
     mode: int | None
     link_target: str | None = None
     link_target_b64: str | None = None
+    inconsistent: bool = False
     stored_at: str
 
 

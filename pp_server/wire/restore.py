@@ -44,6 +44,7 @@ class TreeEntry(Message):
     gid: int | None = None
     user: str | None = None
     group: str | None = None
+    inconsistent: bool = False
 
 
 class TreeEnd(Message):

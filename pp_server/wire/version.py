@@ -20,6 +20,7 @@ FEATURES: tuple[str, ...] = (
     "receipts",
     "restore",
     "move_tree",
+    "inconsistent",
 )
 
 
