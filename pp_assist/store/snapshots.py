@@ -24,7 +24,8 @@ _RENEW = "UPDATE work SET gen = ? WHERE file_id = ?"
 _WAITING = """
 SELECT s.file_id, s.gen, 0 AS attempts, s.taken_at_ms AS queued_at_ms, NULL AS seen_size, f.name,
        s.size_bytes, s.mtime_ns, s.ctime_ns, s.inode, s.device, s.mode, s.uid, s.gid, s.sha256, NULL AS blocks,
-       f.offered_gen, NULL AS stored_gen, 0 AS racy, d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
+       f.offered_gen, NULL AS stored_gen, NULL AS last_sha256, 0 AS racy,
+       d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
        r.device AS root_device, r.inode AS root_inode, s.marked
 FROM snapshots s JOIN files f ON f.id = s.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id WHERE s.waiting = 1 ORDER BY s.taken_at_ms"""
