@@ -107,9 +107,10 @@ _STATES = ["discovered", "ready_for_upload", "completed", "unchanged", "vanished
 
 
 def _run(args: argparse.Namespace) -> int:
-    from pp_assist import daemon, logs
+    from pp_assist import logs
+    from pp_assist.run import fastest_loop, run
     from pp_assist.state import AlreadyRunning
-    from pp_assist.store.db import DatabaseDamaged
+    from pp_assist.store.db import DatabaseUnusable
 
     api = {"host": args.host, "port": args.port}
     flags = {"log_level": args.log_level, "api": {key: value for key, value in api.items() if value is not None}}
@@ -121,11 +122,11 @@ def _run(args: argparse.Namespace) -> int:
         print(f"pp_assist ready on http://{settings.api.host}:{port} (state in {settings.state_dir})", flush=True)
 
     try:
-        with asyncio.Runner(loop_factory=daemon.fastest_loop()) as runner:
-            runner.run(daemon.run(settings, os.path.abspath(config_path), ready))
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            runner.run(run(settings, os.path.abspath(config_path), ready))
     except AlreadyRunning as error:
         raise CommandError(str(error), REFUSED) from error
-    except DatabaseDamaged as error:
+    except DatabaseUnusable as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

@@ -1,23 +1,17 @@
 """The composition root: opens everything, hands each component what it needs, runs them until told to stop."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from pp_assist import config_file, disk, posix
-from pp_assist.api.app import create_app
-from pp_assist.api.server import Api, listen
+from pp_assist import config_file, disk
 from pp_assist.api.services import Comparison, Pace, Services, Warned
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
@@ -26,13 +20,12 @@ from pp_assist.core.model import Root
 from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
-from pp_assist.memory import opened_memory
+from pp_assist.memory import Memory, opened_memory
 from pp_assist.scanner.examine import examine, examine_all
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
-from pp_assist.state import StateDirectory, open_state
-from pp_assist.store import queue, receipts
+from pp_assist.state import StateDirectory
 from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.queue import Queues
@@ -61,6 +54,7 @@ class Daemon:
     """All parts of a daemon, built and not yet running."""
 
     settings: Settings
+    memory: Memory
     db: Database
     roots: RootsTable
     servers: ServersTable
@@ -88,11 +82,13 @@ async def build(
     own_paths: tuple[bytes, ...],
     clock: Clock | None = None,
     http: HttpFactory = connect,
+    distrusted: str | None = None,
 ) -> AsyncIterator[Daemon]:
-    """Open the database and build the stages around it, for the block."""
+    """Open the database and build the stages around it, for the block. *distrusted*: see `opened_memory`."""
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
-        db = await stack.enter_async_context(opened_memory(database))
+        memory = await stack.enter_async_context(opened_memory(database, distrusted))
+        db = memory.db
         pools = Pools(settings)
         stack.callback(pools.close)
         rest = _rest(settings)
@@ -111,7 +107,7 @@ async def build(
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler)
         stages = scanner, checksums, uploader
-        yield Daemon(settings, db, roots, servers, queues, recorder, *stages, link, reconciler, clock, pools)
+        yield Daemon(settings, memory, db, roots, servers, queues, recorder, *stages, link, reconciler, clock, pools)
 
 
 def _rest(settings: Settings) -> Rest:
@@ -164,85 +160,6 @@ class Pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def run(settings: Settings, config_path: str, ready: Callable[[int], None]) -> None:
-    """Run a daemon until SIGTERM or SIGINT; *ready* is told its port once the API listens.
-
-    Raises:
-        AlreadyRunning: another daemon has the state directory.
-        DatabaseDamaged: the database cannot be trusted.
-        OSError: the port is taken, or the state directory cannot be used.
-    """
-    posix.restrict_umask()
-    state = open_state(settings.state_dir)
-    if posix.is_root_user():
-        log.warning("running as root: everything on this machine can be read, whoever it belongs to")
-    with contextlib.closing(state), contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
-        port = listener.getsockname()[1]
-        state.announce_port(port)
-        host = Host(state.host_id, settings.hostname)
-        async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
-            async with daemon.db.transaction() as tx:
-                await queue.ask_again(tx, None, daemon.clock.now_ms())  # a new version may do what the last could not
-                await queue.age(tx, int(settings.rules.min_age_seconds * 1000), daemon.clock.now_ms())
-                await receipts.prune(tx)
-            await _serve(daemon, state, listener, config_path, lambda: ready(port))
-    log.info("stopped")
-
-
-async def _serve(
-    daemon: Daemon, state: StateDirectory, listener: socket.socket, config_path: str, ready: Callable[[], None]
-) -> None:
-    stages = Supervisor(daemon.stages)
-    services = services_of(daemon, state, config_path, stages)
-    port = listener.getsockname()[1]
-    api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
-    stop = asyncio.Event()
-    with _signals(stop):
-        log.info("daemon on %s, port %d", state.path, port)
-        ready()
-        timeout_s = daemon.settings.daemon.shutdown_timeout
-        async with asyncio.TaskGroup() as group:
-            group.create_task(stages.run_until(stop))
-            group.create_task(api.run_until(stop))
-            await stop.wait()
-            asyncio.get_running_loop().call_later(timeout_s, _give_up, timeout_s)
-
-
-def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's event loops, or None (asyncio's own) where there is no uvloop."""
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return None
-    return uvloop.new_event_loop
-
-
-def _give_up(timeout_s: float) -> None:
-    """End at once: every acknowledged effect is committed, everything else is found again at the next start."""
-    log.error("still busy %.0f s after being told to stop: ending now", timeout_s)
-    logging.shutdown()
-    os._exit(1)
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set *stop* for the block."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    if sys.platform == "win32":
-        for number in numbers:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-        yield
-        return
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor) -> Services:
     """Return what the API may ask of the daemon."""
     clock, settings = daemon.clock, daemon.settings
@@ -266,8 +183,9 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
         return None if now is None else Comparison(now.root, now.read, now.of)
 
     def warnings() -> list[Warned]:
-        trouble = daemon.reconciler.trouble
-        return [] if trouble is None else [Warned("not_compared", str(trouble))]
+        rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
+        said = {"database_rebuilt": rebuilt, "not_compared": None if trouble is None else str(trouble)}
+        return [Warned(code, text) for code, text in said.items() if text]
 
     async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
         try:

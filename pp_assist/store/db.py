@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from typing import Any
 
@@ -34,8 +34,12 @@ page of what a server has, and the files of which it is not sure yet that it has
 Params = Sequence[Any]
 
 
-class DatabaseDamaged(Exception):
-    """The database cannot be trusted; the message says what to do."""
+class DatabaseUnusable(Exception):
+    """The database cannot be used as it is; the message says why."""
+
+
+class DatabaseDamaged(DatabaseUnusable):
+    """What is in the file is not, or not wholly, what was written there."""
 
 
 class Database:
@@ -45,6 +49,11 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._writing = asyncio.Lock()
+        self.damaged = asyncio.Event()
+        """Set when damage comes to light while it is used; `damage` says what."""
+        self.damage = ""
+        self.when_settings_change: Callable[[], Awaitable[None]] = _nothing
+        """Called after each change of what a person told the daemon: see `keepsake`."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -57,18 +66,29 @@ class Database:
                 await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 await self._writer.commit()
-            except BaseException:
-                await asyncio.shield(self._writer.rollback())
+            except BaseException as error:
+                self._note(error)
+                with suppress(sqlite3.DatabaseError):  # what began all this is more telling
+                    await asyncio.shield(self._writer.rollback())
                 raise
 
     async def rows(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """Return all rows of a query, as of the last commit."""
-        return list(await self._reader.execute_fetchall(sql, params))
+        try:
+            return list(await self._reader.execute_fetchall(sql, params))
+        except sqlite3.DatabaseError as error:
+            self._note(error)
+            raise
 
     async def value(self, sql: str, params: Params = ()) -> Any:
         """Return the first column of the only row of a query, or None without a row."""
         rows = await self.rows(sql, params)
         return rows[0][0] if rows else None
+
+    def _note(self, error: BaseException) -> None:
+        if is_damage(error):
+            self.damage = f"the database is damaged ({error})"
+            self.damaged.set()
 
     async def close(self) -> None:
         """Close both connections: an open one would keep the process alive."""
@@ -81,20 +101,23 @@ async def open_database(path: str) -> AsyncIterator[Database]:
     """Open (or create) and migrate the database at *path* for the block.
 
     Raises:
-        DatabaseDamaged: it is no database, is damaged, or was written by a newer version.
+        DatabaseDamaged: it is no database, not ours, or damaged.
+        DatabaseUnusable: it was written by a newer version, or a migration failed.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private from its first moment on
     writer = await aiosqlite.connect(path, isolation_level=None)
     try:
         try:
+            await _check_ours(writer)
             await writer.executescript(_PRAGMAS)
             await _check(writer)
             await migrate(writer)
             await writer.executescript(_SCRATCH)
         except sqlite3.DatabaseError as error:
-            raise DatabaseDamaged(f"{path} cannot be used: {error}") from error
+            kind = DatabaseDamaged if is_damage(error) else DatabaseUnusable
+            raise kind(f"{path} cannot be used: {error}") from error
         writer.row_factory = sqlite3.Row
-        reader = await aiosqlite.connect(f"file:{_uri(path)}?mode=ro", uri=True, isolation_level=None)
+        reader = await aiosqlite.connect(f"file:{uri_of(path)}?mode=ro", uri=True, isolation_level=None)
         reader.row_factory = sqlite3.Row
         database = Database(writer, reader)
     except BaseException:
@@ -106,30 +129,52 @@ async def open_database(path: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-def _uri(path: str) -> str:
+def is_damage(error: BaseException) -> bool:
+    """Say whether *error* means that something else is in the file than was written there."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return "decode to UTF-8" in str(error)  # Python's own: text that we never wrote
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+async def _nothing() -> None:
+    pass
+
+
+def uri_of(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+async def _check_ours(conn: aiosqlite.Connection) -> None:
+    """Make sure, before anything is changed, that it is new or one of ours."""
+    ((application,),) = await conn.execute_fetchall("PRAGMA application_id")
+    ((tables,),) = await conn.execute_fetchall("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'")
+    if application != APPLICATION_ID and (tables or application):
+        raise DatabaseDamaged("what stands in the place of the database is another one")
 
 
 async def _check(conn: aiosqlite.Connection) -> None:
     """Look for damage after an unclean stop: a quarter second per 100 MB."""
-    tables = await conn.execute_fetchall("SELECT 1 FROM sqlite_schema WHERE name = 'daemon_state'")
-    if not list(tables):
+    if not list(await conn.execute_fetchall("SELECT 1 FROM sqlite_schema WHERE name = 'daemon_state'")):
+        if (await _version(conn)) > 0:
+            raise DatabaseDamaged("the database has lost its tables")
         return
     clean = list(await conn.execute_fetchall("SELECT value FROM daemon_state WHERE name = 'clean_shutdown'"))
     if clean and clean[0][0]:
         return
     problems = list(await conn.execute_fetchall("PRAGMA quick_check(1)"))
     if problems[0][0] != "ok":
-        raise DatabaseDamaged(f"the database is damaged ({problems[0][0]}); move it away: a scan builds it anew")
+        raise DatabaseDamaged(f"the database is damaged ({problems[0][0]})")
 
 
 async def migrate(conn: aiosqlite.Connection) -> None:
     """Bring the schema to the newest version, one numbered script and one transaction at a time."""
-    (row,) = await conn.execute_fetchall("PRAGMA user_version")
-    version = int(row[0])
+    version = await _version(conn)
     scripts = migrations()
     if version > len(scripts):
-        raise DatabaseDamaged(f"the database is of a newer version ({version} > {len(scripts)}) of this program")
+        raise DatabaseUnusable(f"the database is of a newer version ({version} > {len(scripts)}) of this program")
     for number, sql in enumerate(scripts[version:], start=version + 1):
         stamp = f"PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION_ID};"
         try:
@@ -138,6 +183,11 @@ async def migrate(conn: aiosqlite.Connection) -> None:
             if conn.in_transaction:
                 await conn.rollback()
             raise
+
+
+async def _version(conn: aiosqlite.Connection) -> int:
+    (row,) = await conn.execute_fetchall("PRAGMA user_version")
+    return int(row[0])
 
 
 def migrations() -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiosqlite
 
+from pp_assist.store import keepsake
 from pp_assist.store.db import Database
 from pp_server.wire.merkle import Tree
 from pp_server.wire.names import to_json
@@ -68,6 +69,7 @@ async def trusted_key(db: Database, server_id: str) -> ReceiptKey | None:
 async def trust(tx: aiosqlite.Connection, server_id: str, key: ReceiptKey, server: int, now_ms: int) -> None:
     """Trust *key* for *server_id* from now on, for as long as the row *server* of `servers` is there."""
     await tx.execute(_TRUST, (server_id, key.key_id, key.public_key, server, now_ms))
+    await keepsake.changed(tx)
 
 
 async def signed_receipt(db: Database, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from pp_assist.core.model import Root
+from pp_assist.store import keepsake
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason,
@@ -60,6 +61,8 @@ class RootsTable:
             row = await (await tx.execute(_ADD, values)).fetchone()
             assert row is not None
             await tx.execute(_ADD_TOP, (row[0],))
+            await keepsake.changed(tx)
+        await self._db.when_settings_change()
         root = await self.get(row[0])
         assert root is not None
         return root
@@ -68,7 +71,10 @@ class RootsTable:
         """Forget a root with everything known about its files; False if there is none."""
         async with self._db.transaction() as tx:
             await tx.execute(_REMEMBER, (root_id,))
-            return (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
+            removed = (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
+            await keepsake.changed(tx)
+        await self._db.when_settings_change()
+        return removed
 
     async def scanned(self, root_id: int, now_ms: int | None) -> None:
         """Note that the root is there; and, with a time, that a scan of the whole of it has ended."""

@@ -5,6 +5,7 @@ import sqlite3
 
 from pp_assist.core.model import Server
 from pp_assist.core.trust import Trust
+from pp_assist.store import keepsake
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, name, url, username, api_key, is_default, created_at_ms, state, last_contact_at_ms, reason,
@@ -64,9 +65,10 @@ class ServersTable:
                 cursor = await tx.execute(_ADD, facts)
                 row = await cursor.fetchone()
                 assert row is not None
+                await keepsake.changed(tx)
         except sqlite3.IntegrityError as error:
             raise DuplicateServer(name) from error
-        self._changed()
+        await self._changed()
         return next(server for server in await self.all() if server.id == row[0])
 
     async def remove(self, server_id: int) -> bool:
@@ -74,14 +76,16 @@ class ServersTable:
         async with self._db.transaction() as tx:
             removed = (await tx.execute(_REMOVE, (server_id,))).rowcount > 0
             await tx.execute(_FIRST_IS_DEFAULT)
-        self._changed()
+            await keepsake.changed(tx)
+        await self._changed()
         return removed
 
-    def _changed(self) -> None:
+    async def _changed(self) -> None:
         """Wake everybody who waits for a change; who waits from now on waits for the next one."""
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
+        await self._db.when_settings_change()
 
     async def note(self, server_id: int, state: str, reason: str | None, contact_at_ms: int | None) -> None:
         """Note how a server answered last (*contact_at_ms* None: it did not)."""

@@ -196,6 +196,7 @@ class ServerLink:
             log.info("server %s signs its receipts with key %s: trusted from now on", server.name, shown.key_id)
             async with self._db.transaction() as tx:
                 await receipts.trust(tx, greeting.server_id, shown, server.id, self._clock.now_ms())
+            await self._db.when_settings_change()
         elif shown != known:
             what = f"the server signs its receipts with key {shown.key_id}; we know it by {known.key_id}"
             raise KeyChanged(f"{what}; {HOW_TO_ALLOW}")

@@ -140,10 +140,12 @@ class Pair:
 
     # -- the daemon
 
-    async def start_daemon(self) -> None:
+    async def start_daemon(self, distrusted: str | None = None) -> None:
         self._stacks["daemon"] = stack = AsyncExitStack()
         state = os.fsencode(self.settings.state_dir)
-        context = build(self.settings, str(self.folder / "state" / "assist.db"), ME, (state,), http=self._connect)
+        context = build(
+            self.settings, str(self.folder / "state" / "assist.db"), ME, (state,), None, self._connect, distrusted
+        )
         self.daemon = await stack.enter_async_context(context)
         if not await self.daemon.servers.all():
             await self.daemon.servers.add("main", "http://server", self.api_key, 0)
@@ -173,6 +175,16 @@ class Pair:
         self.daemon = None
         if stack := self._stacks.pop("daemon", None):
             await stack.__aexit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+
+    async def begin_anew_when_damaged(self) -> None:
+        """Do as `run` does once damage of the database has come to light."""
+        assert self.daemon
+        self.daemon.scanner.request_scan(force=True)
+        async with asyncio.timeout(DEADLINE_S):
+            await self.daemon.db.damaged.wait()
+        damage = self.daemon.db.damage
+        await self.kill_daemon()
+        await self.start_daemon(damage)
 
     @property
     def state(self) -> Path:

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from pp_assist.store import db as db_module
-from pp_assist.store.db import Database, DatabaseDamaged, migrations, open_database
+from pp_assist.store.db import Database, DatabaseDamaged, DatabaseUnusable, migrations, open_database
 
 RAISE = "UPDATE daemon_state SET value = value + 1 WHERE name = 'gen'"
 GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
@@ -77,9 +77,10 @@ async def test_a_newer_database_is_refused(path: str) -> None:
         pass
     with sqlite3.connect(path) as conn:
         conn.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
-    with pytest.raises(DatabaseDamaged, match="newer version"):
+    with pytest.raises(DatabaseUnusable, match="newer version") as refused:
         async with open_database(path):
             pass
+    assert not isinstance(refused.value, DatabaseDamaged), "it is as good as it can be"
 
 
 async def test_a_migration_that_fails_leaves_the_schema_as_it_was(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +88,10 @@ async def test_a_migration_that_fails_leaves_the_schema_as_it_was(path: str, mon
         pass
     scripts = [*migrations(), "CREATE TABLE half (x); CREATE TABLE broken (;"]
     monkeypatch.setattr(db_module, "migrations", lambda: scripts)
-    with pytest.raises(DatabaseDamaged):
+    with pytest.raises(DatabaseUnusable) as refused:
         async with open_database(path):
             pass
+    assert not isinstance(refused.value, DatabaseDamaged)
     monkeypatch.undo()
     async with open_database(path) as again:
         assert await again.value("PRAGMA user_version") == len(migrations())

@@ -1,0 +1,153 @@
+"""Running a daemon in the foreground, from its first look at the state directory to its end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+
+from pp_assist import posix
+from pp_assist.api.app import create_app
+from pp_assist.api.server import Api, listen
+from pp_assist.daemon import Daemon, build, services_of
+from pp_assist.settings import Settings
+from pp_assist.state import StateDirectory, open_state
+from pp_assist.store import queue, receipts
+from pp_assist.supervisor import Supervisor
+from pp_assist.uploader.way import Host
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, config_path: str, ready: Callable[[int], None]) -> None:
+    """Run a daemon until SIGTERM or SIGINT; *ready* is told its port once the API listens.
+
+    Where damage of the database comes to light while it is used, everything is begun anew with another one.
+
+    Raises:
+        AlreadyRunning: another daemon has the state directory.
+        DatabaseUnusable: the database is of a newer version of this program.
+        OSError: the port is taken, or the state directory cannot be used.
+    """
+    posix.restrict_umask()
+    state = open_state(settings.state_dir)
+    if posix.is_root_user():
+        log.warning("running as root: everything on this machine can be read, whoever it belongs to")
+    with contextlib.closing(state):
+        damage: str | None = None
+        while True:
+            try:
+                await _run(settings, state, config_path, ready, damage)
+            except _Damaged as error:
+                damage = str(error)
+                ready = _said_already
+            else:
+                break
+    log.info("stopped")
+
+
+class _Damaged(Exception):
+    """The database turned out to be damaged; the message says how."""
+
+
+def _said_already(port: int) -> None:
+    pass
+
+
+async def _run(
+    settings: Settings, state: StateDirectory, config_path: str, ready: Callable[[int], None], damage: str | None
+) -> None:
+    host = Host(state.host_id, settings.hostname)
+    with contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
+        port = listener.getsockname()[1]
+        state.announce_port(port)
+        async with build(settings, state.database, host, (os.fsencode(state.path),), distrusted=damage) as daemon:
+            try:
+                await _put_in_order(daemon)
+                await _serve(daemon, state, listener, config_path, lambda: ready(port))
+            except sqlite3.DatabaseError as error:
+                if daemon.db.damaged.is_set():
+                    raise _Damaged(daemon.db.damage) from error
+                raise
+
+
+async def _put_in_order(daemon: Daemon) -> None:
+    now_ms = daemon.clock.now_ms()
+    async with daemon.db.transaction() as tx:
+        await queue.ask_again(tx, None, now_ms)  # a new version may do what the last could not
+        await queue.age(tx, int(daemon.settings.rules.min_age_seconds * 1000), now_ms)
+        await receipts.prune(tx)
+
+
+async def _serve(
+    daemon: Daemon, state: StateDirectory, listener: socket.socket, config_path: str, ready: Callable[[], None]
+) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        _Damaged: until the database is seen to be damaged.
+    """
+    stages = Supervisor(daemon.stages)
+    services = services_of(daemon, state, config_path, stages)
+    port = listener.getsockname()[1]
+    api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
+    stop = asyncio.Event()
+    with _signals(stop):
+        log.info("daemon on %s, port %d", state.path, port)
+        ready()
+        timeout_s = daemon.settings.daemon.shutdown_timeout
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stages.run_until(stop))
+            group.create_task(api.run_until(stop))
+            damage = group.create_task(_stop_when_damaged(daemon, stop))
+            await stop.wait()
+            giving_up = asyncio.get_running_loop().call_later(timeout_s, _give_up, timeout_s)
+            damage.cancel()
+        if daemon.db.damaged.is_set():
+            giving_up.cancel()
+            raise _Damaged(daemon.db.damage)
+
+
+async def _stop_when_damaged(daemon: Daemon, stop: asyncio.Event) -> None:
+    await daemon.db.damaged.wait()
+    log.error("%s: everything stops, and begins anew", daemon.db.damage)
+    stop.set()
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loops, or None (asyncio's own) where there is no uvloop."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _give_up(timeout_s: float) -> None:
+    """End at once: every acknowledged effect is committed, everything else is found again at the next start."""
+    log.error("still busy %.0f s after being told to stop: ending now", timeout_s)
+    logging.shutdown()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set *stop* for the block."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    if sys.platform == "win32":
+        for number in numbers:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        yield
+        return
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
