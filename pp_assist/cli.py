@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     files = command("files", _files, "list files and where they stand")
     files.add_argument("path", nargs="?", help="only this file, or what lies below this folder")
     files.add_argument("--status", choices=_STATES)
+    files.add_argument("--kind", choices=("file", "dir", "symlink", "any"), default="file", help="default: file")
     files.add_argument("--limit", type=int, default=100)
     files.add_argument("--offset", type=int, default=0)
     receipt = command("receipt", _receipt, "the server's signed word that it has a file; --json is for keeping")
@@ -222,7 +223,7 @@ def _rm(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace) -> int:
     from urllib.parse import urlencode
 
-    query: dict[str, Any] = {"limit": args.limit, "offset": args.offset}
+    query: dict[str, Any] = {"limit": args.limit, "offset": args.offset, "kind": args.kind}
     if args.status:
         query["status"] = args.status
     if args.path:
@@ -235,7 +236,8 @@ def _files(args: argparse.Namespace) -> int:
 def _file_line(file: Any) -> str:
     size = "-" if file["file_size"] is None else str(file["file_size"])
     reason = f"  ({file['reason']})" if file["reason"] else ""
-    return f"{file['status']:<17} {size:>12}  {printable(file['filepath'])}{reason}"
+    target = f" -> {printable(file['link_target'])}" if "link_target" in file else ""
+    return f"{file['status']:<17} {size:>12}  {printable(file['filepath'])}{target}{reason}"
 
 
 def _rest(answer: Any) -> list[str]:

@@ -16,7 +16,7 @@ from pp_assist.api.services import Comparison, Pace, Services, Warned
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
-from pp_assist.core.model import Root
+from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
@@ -100,7 +100,7 @@ async def build(
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing)
         link = ServerLink(db, servers, host, settings.uploader, clock, http)
 
-        async def sights(root: Root, paths: Sequence[tuple[bytes, int]]) -> list[Sight]:
+        async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
             return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
 
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)

@@ -143,6 +143,26 @@ def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None
     return None
 
 
+def read_entry(location: Location) -> tuple[Snapshot, bytes | None]:
+    """Return what is at *location* now and, for a symbolic link, what it points to.
+
+    Raises:
+        RootUnhealthy: the root is not there.
+        FileNotFoundError: nothing certainly is there.
+        OSError: it cannot be said.
+    """
+    with (
+        opened_root(location.root_path, location.root_device, location.root_inode) as root_fd,
+        opened_directory(root_fd, location.directory) as parent,
+    ):
+        target = None
+        found = snapshot_of(location.name, os.stat(location.name, dir_fd=parent, follow_symlinks=False))
+        if found.kind is Kind.SYMLINK:
+            target = os.readlink(location.name, dir_fd=parent)
+            found = snapshot_of(location.name, os.stat(location.name, dir_fd=parent, follow_symlinks=False))
+        return mounts_marked(parent, [found])[0], target
+
+
 def _check_the_way(root_fd: int, parts: list[bytes]) -> None:
     """Find the first of *parts* that is missing; raise OSError if a link or another file system stands before it.
 

@@ -33,10 +33,15 @@ def main(arguments: Sequence[str]) -> NoReturn:
         check(receipt, key)
     except NotProven as error:
         sys.exit(_complain(f"NOT PROVEN: {error}", FAILED))
-    what = f"sha256 {receipt.sha256}, {receipt.size} bytes" if receipt.status == "active" else "deleted"
+    what = _KINDS.get(receipt.kind) or f"sha256 {receipt.sha256}, {receipt.size} bytes"
+    if receipt.status == "deleted":
+        what = "deleted"
     name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in receipt.filepath)
     print(f"proven  {name}: {what}, generation {receipt.gen}, {receipt.stored_at}, signed by {key.key_id}")
     sys.exit(OK)
+
+
+_KINDS = {"dir": "a directory", "symlink": "a symbolic link"}
 
 
 def _key(text: str) -> ReceiptKey:

@@ -8,7 +8,7 @@ from pp_assist.api.paths import root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
 from pp_assist.core.explain import Explanation, Known, explain, not_watched
-from pp_assist.core.model import Root
+from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
 from pp_server.wire.names import json_fields, query_bytes
@@ -33,6 +33,8 @@ def router(services: Services) -> APIRouter:
         if b"/" in relative and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row, None)
         sight = await services.examine(root, relative)
+        if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
+            return _answer(path, root, not_watched(recursive=False), row, None)
         known = None if row is None else _known(row, services)
         found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms())
         signed = await services.report.signed_receipt(root.id, relative)
@@ -53,6 +55,8 @@ def _known(row: FileRow, services: Services) -> Known:
         row.last_error,
         row.eligible_at_ms,
         row.snapshot,
+        Kind(row.kind),
+        row.rule,
     )
 
 

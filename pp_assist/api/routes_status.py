@@ -1,6 +1,6 @@
 """Health, status, statistics, files and their receipts."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
@@ -117,12 +117,13 @@ def router(services: Services) -> APIRouter:
     async def files(
         request: Request,
         status: FileState | None = None,
+        kind: Literal["file", "dir", "symlink", "any"] = "file",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     ) -> dict[str, Any]:
         prefix = query_bytes(request.scope["query_string"], "path_prefix")
         where = covering(await services.roots.all(), prefix) if prefix else None
-        rows, total = await services.report.files(status, where, limit, offset)
+        rows, total = await services.report.files(status, where, limit, offset, None if kind == "any" else kind)
         return {
             "files": [_file(row, services) for row in rows],
             "total": total,
@@ -164,7 +165,8 @@ def _file(row: FileRow, services: Services) -> dict[str, Any]:
         "hostname": services.hostname,
         "kind": row.kind,
         "sha256": row.sha256,
-        "file_size": row.size_bytes,
+        "file_size": row.size_bytes if row.kind == "file" else 0,
+        **({} if row.kind != "symlink" or row.link_target is None else json_fields(row.link_target, "link_target")),
         "mtime": None if row.mtime_ns is None else iso(row.mtime_ns // 1_000_000),
         "discovered_at": iso(row.discovered_at_ms),
         "last_checked_at": iso(row.checked_at_ms),

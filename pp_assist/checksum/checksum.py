@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import aiosqlite
 from pydantic import BaseModel, ConfigDict, Field
 
-from pp_assist.checksum.hashing import LooksDifferent, NotThere, hash_claims
+from pp_assist.checksum.entries import Result, read_claims
+from pp_assist.checksum.hashing import LooksDifferent, NotThere
 from pp_assist.checksum.rehash import Rehash
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
@@ -55,9 +56,6 @@ class ChecksumStats:
         self.processed = Rate()
         self.silent_changes = 0
         """Files whose content had changed although nothing said so."""
-
-
-Result = tuple[Hashed, bool] | AssistError
 
 
 class ChecksumPool:
@@ -107,7 +105,7 @@ class ChecksumPool:
         stop = threading.Event()
         try:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._threads, hash_claims, batch, stop.is_set)
+            results = await loop.run_in_executor(self._threads, read_claims, batch, stop.is_set)
             await self._record(list(zip(batch, results, strict=True)))
         finally:
             stop.set()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pp_assist.core.blocks import BlockDigester
 from pp_assist.core.errors import AssistError, FileChanged, FileUnreadable
-from pp_assist.core.model import Claim, Hashed, Kind, Location, Snapshot, Stat
+from pp_assist.core.model import Hashed, Kind, Location, Snapshot, Stat
 from pp_assist.core.rest import is_racy
 from pp_assist.disk import opened_file, snapshot_of
 from pp_server.wire.batch import MAX_INLINE_BYTES
@@ -92,15 +92,3 @@ def _read_into(fd: int, block: bytearray) -> int:
     data = os.read(fd, len(block))
     block[: len(data)] = data
     return len(data)
-
-
-def hash_claims(claims: list[Claim], stopped: Callable[[], bool]) -> list[tuple[Hashed, bool] | AssistError]:
-    """Hash several files in one go: a thread hop per small file costs more than the file."""
-    results: list[tuple[Hashed, bool] | AssistError] = []
-    for claim in claims:
-        assert claim.seen is not None
-        try:
-            results.append(hash_file(claim.location, claim.seen, stopped))
-        except AssistError as error:
-            results.append(error)
-    return results

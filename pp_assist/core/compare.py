@@ -8,7 +8,7 @@ look.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pp_assist.core.model import TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
+from pp_assist.core.model import NOT_TAKEN, TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
 
@@ -37,7 +37,7 @@ class Changes:
     new: list[tuple[Snapshot, int]] = field(default_factory=list)
     """Never seen: (entry, when it may be hashed)."""
     changed: list[tuple[KnownFile, Snapshot, int]] = field(default_factory=list)
-    """Differs from what was hashed (or is back after it vanished): a new generation, to be hashed."""
+    """Differs from what was read (or is back after it vanished): a new generation, to be read again."""
     recheck: list[tuple[KnownFile, Snapshot]] = field(default_factory=list)
     """Looks untouched, hash again all the same: its generation stays unless the content differs."""
     sooner: list[tuple[KnownFile, int]] = field(default_factory=list)
@@ -57,9 +57,13 @@ class Changes:
     unchanged: int = 0
 
     def names(self) -> list[bytes]:
-        """Return the names of the files that are new, changed or missing."""
-        changed = [row.name for row, *_ in self.changed] + [row.name for row in (*self.vanished, *self.forgotten)]
-        return [entry.name for entry, _ in self.new] + changed
+        """Return the names of the files and links that are new, changed or missing.
+
+        Not of directories: they change with each name in them, and no event tells of that.
+        """
+        seen = [entry for entry, _ in self.new] + [entry for _, entry, _ in self.changed]
+        names = [entry.name for entry in seen if entry.kind is not Kind.DIR]
+        return names + [row.name for row in (*self.vanished, *self.forgotten) if row.kind is not Kind.DIR]
 
 
 def compare(
@@ -85,21 +89,19 @@ def compare(
             _set_aside(changes, row, entry, FileState.UNSUPPORTED, LeftOut(why))
         elif entry.kind is Kind.DIR:
             changes.directories.append(entry.name)
-            present.add(entry.name)
-            if row is not None:
-                _missing(changes, row)  # a directory stands where the file was, or it was excluded
-            continue
-        elif row is None:
-            changes.new.append((entry, _eligible(entry, listing, look)))
+            if rules.recursive:
+                _compare_entry(changes, row, entry, listing, look)
+            elif row is not None:
+                _missing(changes, row)  # a directory stands where a file was
         else:
-            _compare_file(changes, row, entry, listing, look)
+            _compare_entry(changes, row, entry, listing, look)
         present.add(entry.name)
     if listing.complete:
         asked = listing.asked
         for name, row in known.items():
             if name in present or not look.may_miss(row) or (asked is not None and name not in asked):
                 continue
-            if judge.levels and judge.rule(name, is_folder=False):  # left out by now: no deletion is told any more
+            if judge.levels and judge.rule(name, row.kind is Kind.DIR):  # left out by now: no deletion is told any more
                 changes.forgotten.append(row)
             else:
                 _missing(changes, row)
@@ -111,21 +113,28 @@ def compare(
     return changes
 
 
-def _compare_file(changes: Changes, row: KnownFile, entry: Snapshot, listing: Listing, look: Look) -> None:
+def _compare_entry(changes: Changes, row: KnownFile | None, entry: Snapshot, listing: Listing, look: Look) -> None:
     eligible = _eligible(entry, listing, look)
-    if row.stage is Stage.CHECKSUM:
-        if row.seen != entry.stat:
+    if row is None:
+        changes.new.append((entry, eligible))
+    elif row.stage is Stage.CHECKSUM:
+        if (row.kind, row.seen) != (entry.kind, entry.stat):
             changes.changed.append((row, entry, eligible))
         elif entry.name in listing.closed and eligible < (row.eligible_at_ms or 0):
             changes.sooner.append((row, eligible))
         else:
             changes.unchanged += 1
-    elif row.stat != entry.stat or row.state not in TRACKED or _work_is_lost(row):
+    elif (row.kind, row.stat) != (entry.kind, entry.stat) or not _is_tracked(row) or _work_is_lost(row):
         changes.changed.append((row, entry, eligible))
     elif row.stage is None and (look.force or _second_look_is_due(row, look)):
         changes.recheck.append((row, entry))
     else:
         changes.unchanged += 1
+
+
+def _is_tracked(row: KnownFile) -> bool:
+    """Say whether *row* is kept up to date: also if the server does not take it, as long as it does not."""
+    return row.state in TRACKED or (row.state is FileState.UNSUPPORTED and row.reason == NOT_TAKEN)
 
 
 def _work_is_lost(row: KnownFile) -> bool:

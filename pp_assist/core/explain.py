@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pp_assist.core.model import FileState, Kind, Stage, WorkState
+from pp_assist.core.model import NOT_TAKEN, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import BUSY
 from pp_assist.core.rules import LeftOut
@@ -45,6 +45,10 @@ class Sight:
     out: LeftOut | None = None
     """What leaves it out, or a folder above it."""
     unsupported: str | None = None
+    is_root: bool = False
+    """It is the watched folder itself."""
+    behind_a_link: bool = False
+    """A link stands on the way to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ class Known:
     eligible_at_ms: int | None = None
     snapshot: bool = False
     """What the server has of it was read while it changed."""
+    kind: Kind = Kind.FILE
+    reason: str | None = None
+    """What leaves it out, or why it is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,11 @@ def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int
         text = _RULES.get(sight.out.reason, "a rule leaves it out")
         advice = _RULE_ADVICE.get(sight.out.reason)
         return Explanation(Verdict.EXCLUDED, sight.out.reason, Blame.RULE, text, sight.out.rule, advice=advice)
+    if sight.behind_a_link:
+        text = "a link stands on the way to it: links are stored as links, and never followed"
+        return _say(
+            Verdict.NOT_WATCHED, "behind_a_link", Blame.FILE, text, advice="pp_assist add, with the folder itself"
+        )
     if sight.unsupported:
         word = sight.unsupported.replace(" ", "_")
         return _say(Verdict.UNSUPPORTED, word, Blame.FILE, f"this is not stored: {sight.unsupported}")
@@ -145,17 +157,27 @@ def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int
         return _at_work(known, known.stage, sight, obstacle, now_ms)
     if sight.problem:
         return _say(Verdict.UNKNOWN, "unreadable", Blame.FILE, f"it cannot be looked at: {sight.problem}")
-    if sight.kind is Kind.DIR:
-        return _say(Verdict.UNSUPPORTED, "dir", Blame.FILE, "folders are not stored themselves, the files in them are")
+    if sight.is_root:
+        text = "the watched folder itself is not stored, but everything in it"
+        return _say(Verdict.UNSUPPORTED, "watched_folder", Blame.RULE, text)
     if sight.kind is None:
         if known is None:
             return _say(Verdict.UNKNOWN, "not_there", Blame.FILE, "nothing is there, and nothing is known of it")
         return _say(Verdict.PENDING, "missing", Blame.WAITING, "it is missing: the next look at its folder notes that")
+    if known is not None and (known.state, known.reason) == (FileState.UNSUPPORTED, NOT_TAKEN):
+        text = "this server takes files only, no folders or links"
+        return _say(
+            Verdict.UNSUPPORTED, NOT_TAKEN, Blame.SERVER, text, advice="sent as soon as a newer server is there"
+        )
     if known is None or known.state not in (FileState.COMPLETED, FileState.UNCHANGED):
         return _say(
             Verdict.PENDING, "not_seen_yet", Blame.WAITING, "the next look at its folder finds it", advice=_SCAN
         )
-    if (known.size_bytes, known.mtime_ns) != (sight.size_bytes, sight.mtime_ns):
+    if sight.kind is Kind.DIR and (known.kind, known.mtime_ns) != (Kind.DIR, sight.mtime_ns):
+        text = "names have come or gone in it: the next scan notes its new time, the names themselves are noted before"
+        return _say(Verdict.PENDING, "not_seen_yet", Blame.WAITING, text, advice=_SCAN)
+    same_size = sight.kind is Kind.DIR or known.size_bytes == sight.size_bytes
+    if (known.kind, known.mtime_ns) != (sight.kind, sight.mtime_ns) or not same_size:
         return _say(
             Verdict.PENDING, "not_seen_yet", Blame.WAITING, "it has just changed, which is not noted yet", advice=_SCAN
         )

@@ -41,8 +41,11 @@ def changed_silently(claim: Claim, hashed: Hashed) -> bool:
 
 def says_the_same(stored: Stored, hashed: Hashed) -> bool:
     """Say whether the receipt covers *hashed* with all metadata that a restore needs, and without reserve."""
-    return not stored.snapshot and (stored.sha256, stored.mtime_ns, stored.mode, stored.uid, stored.gid) == (
+    covered = (stored.kind, stored.sha256, stored.target, stored.mtime_ns, stored.mode, stored.uid, stored.gid)
+    return not stored.snapshot and covered == (
+        hashed.kind,
         hashed.sha256,
+        hashed.target,
         hashed.stat.mtime_ns,
         hashed.mode,
         hashed.uid,
@@ -56,9 +59,9 @@ def stored_state(sent: bool) -> FileState:
 
 
 def was_sent(claim: Claim, hashed: Hashed, bytes_sent: int) -> bool:
-    """Say whether our bytes are what the server has: sent now, or before under the same digest; empty files are."""
+    """Say whether our bytes are what the server has: sent now, or before under the same digest; no bytes always are."""
     return (
         bytes_sent > 0
-        or hashed.stat.size_bytes == 0
+        or hashed.content_bytes == 0
         or (claim.stored is not None and claim.stored.sent and claim.stored.sha256 == hashed.sha256)
     )

@@ -21,11 +21,18 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+STORABLE = (Kind.FILE, Kind.DIR, Kind.SYMLINK)
+"""What a server can be given: for a directory and a link, what a restore needs to make it again."""
+
+NOT_TAKEN = "not_taken_by_server"
+"""Why a directory or a link is unsupported: the server takes files only. A later version of it may take it."""
+
+
 class FileState(StrEnum):
     """Where a path stands. The first four are the seed's words and, together, every file we must store."""
 
-    DISCOVERED = "discovered"  # seen; no digest of its present stat yet
-    READY_FOR_UPLOAD = "ready_for_upload"  # digest known, no receipt for it
+    DISCOVERED = "discovered"  # seen; not read as it looks now
+    READY_FOR_UPLOAD = "ready_for_upload"  # read (of a file: digest known), no receipt for it
     COMPLETED = "completed"  # receipt for its present content, whose bytes we sent
     UNCHANGED = "unchanged"  # receipt for its present content, no bytes were needed
     VANISHED = "vanished"  # missing at the last look; the server will be told once that is certain
@@ -88,11 +95,6 @@ class Snapshot(NamedTuple):
     gid: int
     mounted: bool = False
     """A folder over which something is mounted that is not part of the mount its parent is in."""
-
-
-def is_directory(seen: object) -> bool:
-    """Say whether a directory was seen where a file was looked for: the file, then, is gone."""
-    return isinstance(seen, Snapshot) and seen.kind is Kind.DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ class KnownFile:
     eligible_at_ms: int | None
     rule: Rule | None = None
     """What a person wrote that leaves it out."""
+    kind: Kind = Kind.FILE
+    """As last seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,8 @@ class Location:
     directory: bytes
     name: bytes
     shown_root: bytes
+    recursive: bool = True
+    """Whether directories of the root are watched."""
 
     @property
     def parts(self) -> list[bytes]:
@@ -217,16 +223,32 @@ class Location:
         return b"/".join([self.shown_root.rstrip(b"/"), *self.parts])
 
 
+def is_gone(seen: object, location: Location) -> bool:
+    """Say whether *seen*, what a look at *location* has found, means that what was there is gone for certain."""
+    if isinstance(seen, Snapshot):
+        return seen.kind is Kind.DIR and not location.recursive
+    return seen is None
+
+
 class Hashed(NamedTuple):
-    """One version of a file as the hasher read it: everything that is announced about it."""
+    """One version of a file, directory or link as it was read: everything that is announced about it."""
 
     stat: Stat
     mode: int
     uid: int
     gid: int
     sha256: str
+    """Empty for what has no content: directories and links."""
     blocks: bytes | None = None
     """Digests of its blocks (`core.blocks`), of a large file, until it is stored."""
+    kind: Kind = Kind.FILE
+    target: bytes | None = None
+    """What a symbolic link points to."""
+
+    @property
+    def content_bytes(self) -> int:
+        """How much content there is to be sent."""
+        return self.stat.size_bytes if self.kind is Kind.FILE else 0
 
 
 class Stored(NamedTuple):
@@ -242,6 +264,8 @@ class Stored(NamedTuple):
     """Whether we sent bytes for it (or the server had them already)."""
     snapshot: bool = False
     """It is marked as possibly inconsistent: the file changed while it was read."""
+    kind: Kind = Kind.FILE
+    target: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +286,8 @@ class Claim:
     """It was touched so shortly before `hashed` was read that a later write could look the same."""
     last_sha256: str | None = None
     """Digest of the last content that we, or else the server, know of."""
+    kind: Kind = Kind.FILE
+    """As last seen; `hashed` may be older, and of another kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from pp_assist.core.explain import Sight
+from pp_assist.core.model import Kind
 from pp_server.wire.names import MAX_NAME_BYTES
 
 UNCLEAN, NEW, REPLACED, BEHIND = (
@@ -28,6 +29,7 @@ class Listed(NamedTuple):
     gen: int
     sha256: str | None
     size_bytes: int
+    kind: Kind = Kind.FILE
 
     @property
     def relative(self) -> bytes:
@@ -128,6 +130,7 @@ def is_kept(filepath: bytes, gen: int, forgotten_roots: Sequence[tuple[bytes, in
 def is_adopted(sight: Sight) -> bool:
     """Say whether a path that the server lists, and that we do not know, is watched from now on.
 
-    What a rule leaves out, or would if it were still there, is not: leaving out never deletes.
+    What a rule leaves out, or would if it were still there, is not: leaving out never deletes. Nor is what lies behind
+    a link, where it may well be.
     """
-    return sight.out is None and sight.unsupported is None
+    return sight.out is None and sight.unsupported is None and not sight.behind_a_link

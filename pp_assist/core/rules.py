@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pp_assist.core.model import Kind, Listing, Snapshot
+from pp_assist.core.model import STORABLE, Kind, Listing, Snapshot
 from pp_assist.core.patterns import SETTING, Judge, Level, Rule
 from pp_server.wire.chunks import MIB
 from pp_server.wire.names import MAX_PATH_BYTES, SERVER_DATA_MARK
@@ -45,6 +45,8 @@ class Rules:
 
     max_size_mb: int = 0
     """Larger files are left out; 0: none is too large."""
+    recursive: bool = True
+    """Whether directories are watched at all, and what is in them."""
 
     def excluded(self, entry: Snapshot, judge: Judge) -> LeftOut | None:
         """Return the rule that leaves *entry* out, or None. *judge* has the patterns of its directory."""
@@ -76,4 +78,4 @@ class Rules:
         length = self.root_length + 1 + (len(directory) + 1 if directory else 0) + len(entry.name)
         if length > MAX_PATH_BYTES:
             return "path too long"
-        return None if entry.kind in (Kind.FILE, Kind.DIR) else entry.kind.value
+        return None if entry.kind in STORABLE else entry.kind.value

@@ -15,13 +15,13 @@ from pp_server.wire.names import SERVER_DATA_MARK
 def examine(root: Root, rules: Rules, relative: bytes) -> Sight:
     """Look at *relative*, a path below *root*, as a scan would: from the root down, until something leaves it out."""
     try:
-        return examine_all(root, rules, [(relative, 0)])[0]
+        return examine_all(root, rules, [(relative, Kind.FILE, 0)])[0]
     except RootUnhealthy as error:
         return Sight(root_problem=str(error))
 
 
-def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, int]]) -> list[Sight]:
-    """`examine` for many: (path, size of the file that is thought to be there).
+def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, Kind, int]]) -> list[Sight]:
+    """`examine` for many: (path, kind and size of what is thought to be there).
 
     A path that is not there is judged by the rules as if it were.
 
@@ -30,7 +30,7 @@ def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, int]]) ->
     """
     with opened_root(root.path, root.device, root.inode) as root_fd:
         examiner = _Examiner(root, rules, root_fd)
-        return [examiner.look(relative, size_bytes) for relative, size_bytes in paths]
+        return [examiner.look(*path) for path in paths]
 
 
 class _Examiner:
@@ -40,12 +40,12 @@ class _Examiner:
         self._rules = rules
         self._root_fd = root_fd
         self._ignores = Ignores(root, rules, root_fd)
-        self._folders: dict[bytes, Sight] = {b"": Sight(kind=Kind.DIR)}
+        self._folders: dict[bytes, Sight] = {b"": Sight(kind=Kind.DIR, is_root=True)}
 
-    def look(self, relative: bytes, size_bytes: int) -> Sight:
+    def look(self, relative: bytes, kind: Kind, size_bytes: int) -> Sight:
         """Return what is at *relative*."""
         directory, _, name = relative.rpartition(b"/")
-        return self._entry(directory, name, Kind.FILE, size_bytes) if relative else self._folders[b""]
+        return self._entry(directory, name, kind, size_bytes) if relative else self._folders[b""]
 
     def _folder(self, path: bytes) -> Sight:
         if path not in self._folders:
@@ -55,8 +55,10 @@ class _Examiner:
 
     def _entry(self, directory: bytes, name: bytes, expected: Kind, size_bytes: int) -> Sight:
         above = self._folder(directory)
-        if above.problem or above.out or above.unsupported:
+        if above.problem or above.out or above.unsupported or above.behind_a_link:
             return above
+        if above.kind is Kind.SYMLINK:
+            return Sight(behind_a_link=True)
         judge = Judge(self._ignores.reach(directory)[1], directory)
         entry = mark = None
         if above.kind is Kind.DIR:

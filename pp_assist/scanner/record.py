@@ -184,7 +184,8 @@ class Recorder:
         """Return what is left out in *root*."""
         levels = (self._everywhere, Level(b"", parse_list(root.exclude, ROOT)))
         said = tuple(level for level in levels if level.patterns)
-        return Rules(self._own, root.device, len(root.shown.rstrip(b"/")), said, self._max_size_mb)
+        length = len(root.shown.rstrip(b"/"))
+        return Rules(self._own, root.device, length, said, self._max_size_mb, root.recursive)
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Run something blocking in one of the scanner's threads."""

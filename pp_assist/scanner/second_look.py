@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import aiosqlite
 
 from pp_assist.core.errors import AssistError, RootForgotten, RootUnhealthy
-from pp_assist.core.model import Claim, Root, Snapshot, Stage, is_directory
+from pp_assist.core.model import Claim, Kind, Root, Snapshot, Stage, is_gone
 from pp_assist.disk import look_at_all
 from pp_assist.scanner.record import Recorder
 from pp_assist.store import held, queue, versions
@@ -44,7 +44,7 @@ class SecondLooks:
         looks = await self._recorder.in_thread(look_at_all, [claim.location for claim in claims])
         seen = list(zip(claims, looks, strict=True))
         now_ms = self._recorder.clock.now_ms()
-        gone = [claim for claim, found in seen if found is None or is_directory(found)]
+        gone = [claim for claim, found in seen if is_gone(found, claim.location)]
         roots = {root.id: root for root in await self._roots.all()}
         async with self._recorder.db.transaction() as tx:
             for root_id, claims_of_root in _by_root(gone).items():
@@ -54,7 +54,7 @@ class SecondLooks:
                     await queue.later(tx, claim, now_ms + ROOT_RETRY_MS, found.reason, str(found))
         if gone:
             self._deletions.wake()
-        back = [claim for claim, found in seen if isinstance(found, Snapshot) and not is_directory(found)]
+        back = [claim for claim, found in seen if isinstance(found, Snapshot) and not is_gone(found, claim.location)]
         for root_id, claims_of_root in _by_root(back).items():
             await self._are_back(roots.get(root_id), claims_of_root)
 
@@ -73,7 +73,8 @@ class SecondLooks:
         if lost and await held.decide(tx, root.id, lost, now_ms):
             told = gone
         elif lost:
-            log.warning("deletions in %s are held: %d more files are missing", display(root.path), len(lost))
+            files = sum(claim.kind is Kind.FILE for claim in lost)
+            log.warning("deletions in %s are held: %d more files are missing", display(root.path), files)
         await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in told], now_ms)
 
     async def _are_back(self, root: Root | None, claims: list[Claim]) -> None:

@@ -264,6 +264,7 @@ class LinuxEvents:
         if mask & GOES and child is not None:
             self._forget(child)
         elif mask & inotify.ATTRIB and child is not None:
+            note.later.add(parent.root_id, parent.directory, name, closed=False)
             return
         elif mask & (COMES | inotify.ATTRIB) and child is None:  # a changed mode may have made it readable
             note.now.add_tree(parent.root_id, directory)

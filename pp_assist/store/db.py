@@ -170,11 +170,15 @@ async def _check(conn: aiosqlite.Connection) -> None:
 
 
 async def migrate(conn: aiosqlite.Connection) -> None:
-    """Bring the schema to the newest version, one numbered script and one transaction at a time."""
+    """Bring the schema to the newest version, one numbered script and one transaction at a time.
+
+    Foreign keys are off meanwhile: where a table is built anew, dropping the old one must not take other rows along.
+    """
     version = await _version(conn)
     scripts = migrations()
     if version > len(scripts):
         raise DatabaseUnusable(f"the database is of a newer version ({version} > {len(scripts)}) of this program")
+    await conn.execute("PRAGMA foreign_keys = OFF")
     for number, sql in enumerate(scripts[version:], start=version + 1):
         stamp = f"PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION_ID};"
         try:
@@ -183,6 +187,7 @@ async def migrate(conn: aiosqlite.Connection) -> None:
             if conn.in_transaction:
                 await conn.rollback()
             raise
+    await conn.execute("PRAGMA foreign_keys = ON")
 
 
 async def _version(conn: aiosqlite.Connection) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import aiosqlite
 
 from pp_assist.core.guard import WINDOW_MS, why_hold
-from pp_assist.core.model import Claim
+from pp_assist.core.model import Claim, Kind
 from pp_assist.store.db import Database
 from pp_assist.store.observations import KEEP
 
@@ -22,11 +22,11 @@ _ELSEWHERE = """(
         AND t.seen_size = f.size_bytes AND t.seen_mtime_ns = f.mtime_ns AND t.stage = 'checksum'))"""
 _LOST = f"""
 SELECT COUNT(*) FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage = 'vanished' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - constants
+WHERE w.stage = 'vanished' AND f.kind = 'file' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - constants
 _MOVED = f"SELECT f.id FROM files f WHERE f.id IN (SELECT value FROM json_each(?)) AND {_ELSEWHERE}"  # noqa: S608
 _KNOWN = """
 SELECT COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id LEFT JOIN work w ON w.file_id = f.id
-WHERE f.offered_gen IS NOT NULL AND f.state NOT IN ('excluded', 'unsupported')
+WHERE f.kind = 'file' AND f.offered_gen IS NOT NULL AND f.state NOT IN ('excluded', 'unsupported')
 AND (w.stage IS NULL OR w.stage <> 'deletion' OR w.state = 'held') AND d.root_id = ?"""
 _IS_HELD = "SELECT 1 FROM held_deletions WHERE root_id = ?"
 _TOLD = "SELECT COALESCE(SUM(count), 0) FROM passed_deletions WHERE root_id = ? AND minute > ?"
@@ -45,11 +45,11 @@ WHERE stage = 'deletion' AND state IN ('waiting', 'backoff') AND {_IN_ROOT}"""  
 _LIST = """
 SELECT h.id, h.root_id, h.reason, h.created_at_ms, r.shown,
        (SELECT COUNT(*) FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-        WHERE w.stage = 'deletion' AND w.state = 'held' AND d.root_id = h.root_id) AS count
+        WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file' AND d.root_id = h.root_id) AS count
 FROM held_deletions h JOIN roots r ON r.id = h.root_id ORDER BY h.id"""
 _SAMPLE = """
 SELECT d.path, f.name FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage = 'deletion' AND w.state = 'held' AND d.root_id = ? ORDER BY d.path, f.name LIMIT ?"""
+WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file' AND d.root_id = ? ORDER BY d.path, f.name LIMIT ?"""
 _RELEASE = f"""
 UPDATE work SET state = 'waiting', eligible_at_ms = ?, reason = NULL
 WHERE stage = 'deletion' AND state = 'held' AND {_IN_ROOT}"""  # noqa: S608 - constants
@@ -62,7 +62,12 @@ _END = "DELETE FROM held_deletions WHERE id = ?"
 _END_EMPTY = """
 DELETE FROM held_deletions WHERE root_id NOT IN (
     SELECT d.root_id FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-    WHERE w.stage = 'deletion' AND w.state = 'held')"""
+    WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file')"""
+_LET_GO = """
+UPDATE work SET state = 'waiting', eligible_at_ms = queued_at_ms, reason = NULL
+WHERE stage = 'deletion' AND state = 'held' AND file_id IN (
+    SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id
+    WHERE d.root_id NOT IN (SELECT root_id FROM held_deletions))"""  # directories and links: the files are back
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +101,26 @@ async def moved(tx: aiosqlite.Connection, gone: Sequence[Claim]) -> set[int]:
 
 
 async def decide(tx: aiosqlite.Connection, root_id: int, gone: Sequence[Claim], now_ms: int) -> bool:
-    """Hold *gone*, deletions of one root that are certain, where they are too many; say whether they may go ahead."""
-    await tx.execute(_END_EMPTY)
+    """Hold *gone*, deletions of one root that are certain, where they are too many; say whether they may go ahead.
+
+    Only files count; directories and links share what becomes of them.
+    """
+    await _end_empty(tx)
     held = list(await tx.execute_fetchall(_IS_HELD, (root_id,)))
     reason = None if held else await _why_hold(tx, root_id, now_ms)
     if not held and reason is None:
-        await tx.execute(_COUNT_PASSED, (root_id, now_ms // MINUTE_MS, len(gone)))
+        files = sum(claim.kind is Kind.FILE for claim in gone)
+        await tx.execute(_COUNT_PASSED, (root_id, now_ms // MINUTE_MS, files))
         return True
     await tx.execute(_BEGIN, (root_id, reason or "mass", now_ms))
     await tx.executemany(_HOLD, [(claim.file_id, claim.gen, claim.stage) for claim in gone])
     await tx.execute(_HOLD_WAITING, (root_id,))  # what passed just before, and has not been told yet
     return False
+
+
+async def _end_empty(tx: aiosqlite.Connection) -> None:
+    if (await tx.execute(_END_EMPTY)).rowcount:
+        await tx.execute(_LET_GO)
 
 
 async def _why_hold(tx: aiosqlite.Connection, root_id: int, now_ms: int) -> str | None:
@@ -132,7 +146,7 @@ class HeldDeletions:
     async def all(self) -> list[HeldSet]:
         """Return every set, oldest first; one whose files are all back is gone."""
         async with self._db.transaction() as tx:
-            await tx.execute(_END_EMPTY)
+            await _end_empty(tx)
         found = []
         for row in await self._db.rows(_LIST):
             sample = await self._db.rows(_SAMPLE, (row["root_id"], SAMPLE))

@@ -5,14 +5,14 @@ waits in `work` until the hasher has read the file.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
 
 from pp_assist.core.compare import Changes
 from pp_assist.core.errors import RootForgotten
-from pp_assist.core.model import ALL_NAMES, FileState, KnownFile, Listing, Stage, Stat
+from pp_assist.core.model import ALL_NAMES, FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
@@ -30,11 +30,12 @@ VALUES (?1, (SELECT id FROM directories WHERE root_id = ?1 AND path = ?2), ?3, ?
 ON CONFLICT (root_id, path) DO UPDATE SET
     gone = 0, problem = excluded.problem,
     listed_at_ms = CASE WHEN ?6 THEN excluded.listed_at_ms ELSE directories.listed_at_ms END"""
+_THERE_AGAIN = "UPDATE directories SET gone = 0 WHERE root_id = ? AND path = ? AND gone = 1"
 _DIRECTORY_IDS = "SELECT l.position, d.id FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path"
 
 _KNOWN = """
 f.id, f.name, f.state, f.gen, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.racy, f.hashed_at_ms,
-f.offered_gen, f.reason, f.rule_pattern, f.rule_source, f.rule_line,
+f.offered_gen, f.reason, f.kind, f.rule_pattern, f.rule_source, f.rule_line,
 w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
 w.eligible_at_ms"""
 _KNOWN_WHOLE = f"""
@@ -87,7 +88,7 @@ INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
 SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
 
 _CHANGE_FILE = """
-UPDATE files SET state = 'discovered', kind = 'file', reason = NULL, rule_pattern = NULL, rule_source = NULL,
+UPDATE files SET state = 'discovered', kind = ?, reason = NULL, rule_pattern = NULL, rule_source = NULL,
     rule_line = NULL, gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
 _CHANGE_WORK = """
@@ -173,6 +174,8 @@ async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[List
     if asked:
         await tx.executemany(_ASKED, asked)
     await tx.executemany(_DIRECTORY, [_directory_row(root_id, lst, now_ms) for lst in listings])
+    there = {above for lst in listings if lst.entries for above in _above(lst.directory)}
+    await tx.executemany(_THERE_AGAIN, [(root_id, directory) for directory in there])
     known = [Known(0, {}, []) for _ in listings]
     for position, directory_id in await tx.execute_fetchall(_DIRECTORY_IDS, (root_id,)):
         known[position].directory_id = directory_id
@@ -195,6 +198,13 @@ def _looked(lst: Listing) -> tuple[object, ...]:
     first, end = lst.part
     is_part = lst.part != ALL_NAMES
     return lst.directory, lst.asked is None, first, end, is_part, join(lst.directory, first), join(lst.directory, end)
+
+
+def _above(directory: bytes) -> Iterator[bytes]:
+    """Yield all directories above one: where it is, they are, too."""
+    while directory:
+        directory = directory.rpartition(b"/")[0]
+        yield directory
 
 
 def _directory_row(root_id: int, lst: Listing, now_ms: int) -> tuple[object, ...]:
@@ -278,7 +288,7 @@ async def record(
     await _many(
         tx, _ADD_WORK, [(now_ms, at, rest.why(at, now_ms), *e.stat, known.directory_id, e.name) for known, e, at in new]
     )
-    await _change(tx, [(row, entry.stat, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms)
+    await _change(tx, [(row, entry, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms)
     rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
     await _many(tx, _RECHECK, rechecks)
     await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
@@ -294,12 +304,12 @@ async def record(
 
 
 async def _change(
-    tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Stat, int, str | None, int]], now_ms: int
+    tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Snapshot, int, str | None, int]], now_ms: int
 ) -> None:
-    """Give files a new generation and put them in line to be hashed: (row, stat as seen, eligible at ms, why, gen)."""
-    returned = Stage.DELETION  # the server may have been told: it must be given the file again
-    await _many(tx, _CHANGE_FILE, [(gen, row.stage is returned, row.id) for row, *_, gen in changes])
-    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *stat) for row, stat, at, why, gen in changes])
+    """Give rows a new generation and put them in line to be read: (row, entry as seen, eligible at ms, why, gen)."""
+    told = Stage.DELETION  # the server may have been told: it must be given it again
+    await _many(tx, _CHANGE_FILE, [(e.kind.value, gen, row.stage is told, row.id) for row, e, *_, gen in changes])
+    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *e.stat) for row, e, at, why, gen in changes])
 
 
 async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:
@@ -337,8 +347,8 @@ async def _many(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[obje
 
 
 def _known_file(row: sqlite3.Row) -> KnownFile:
-    (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason) = row[:14]
-    (pattern, source, line, stage, s1, s2, s3, s4, s5, eligible) = row[14:]
+    (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason, kind) = row[:15]
+    (pattern, source, line, stage, s1, s2, s3, s4, s5, eligible) = row[15:]
     return KnownFile(
         id=file_id,
         name=name,
@@ -353,4 +363,5 @@ def _known_file(row: sqlite3.Row) -> KnownFile:
         seen=None if s1 is None else Stat(s1, s2, s3, s4, s5),
         eligible_at_ms=eligible,
         rule=None if pattern is None else Rule(pattern, source, line),
+        kind=Kind(kind),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import aiosqlite
 
 from pp_assist.clock import Clock
-from pp_assist.core.model import HUGE_BYTES, Claim, Hashed, Lane, Location, Stage, Stat, Stored
+from pp_assist.core.model import HUGE_BYTES, Claim, Hashed, Kind, Lane, Location, Stage, Stat, Stored
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
@@ -20,9 +20,10 @@ CLAIM = """
 SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
        w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
        f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
-       f.stored_sent, f.stored_snapshot, f.racy, w.blocks,
-       COALESCE(f.sha256, f.stored_sha256) AS last_sha256, d.path AS directory,
-       r.id AS root_id, r.path AS root_path, r.shown, r.device AS root_device, r.inode AS root_inode
+       f.stored_sent, f.stored_kind, f.stored_target, f.stored_snapshot, f.racy, f.kind, f.link_target, w.blocks,
+       COALESCE(f.sha256, f.stored_sha256) AS last_sha256,
+       d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown, r.recursive,
+       r.device AS root_device, r.inode AS root_inode
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id"""
 _READY = f"""{CLAIM}
@@ -46,6 +47,7 @@ IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
 CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
 _PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?1 WHERE {which} AND eligible_at_ms > ?2 + ?1"
+_CURRENT = "SELECT file_id, gen, stage FROM work WHERE file_id IN (SELECT value FROM json_each(?)) AND state <> 'held'"
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
@@ -61,7 +63,7 @@ WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
 _AGE = """
 UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, MAX(?2, MAX(seen_mtime_ns, seen_ctime_ns) / 1000000 + ?1))
 WHERE stage = 'checksum' AND reason = 'too_young' AND state = 'waiting'"""
-LANE = f"CASE WHEN size_bytes <= {MAX_INLINE_BYTES} THEN '{Lane.SMALL}' ELSE '{Lane.LARGE}' END"
+LANE = f"CASE WHEN kind <> 'file' OR size_bytes <= {MAX_INLINE_BYTES} THEN '{Lane.SMALL}' ELSE '{Lane.LARGE}' END"
 """The lane of a row of `files`."""
 _MOVE = f"""
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
@@ -170,6 +172,13 @@ class Queues:
         return any(queue.holds(claim) for queue in self.uploads.values())
 
 
+async def current(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
+    """Return the file ids of those *claims* whose work is still to be done, as it was when it was claimed."""
+    rows = await tx.execute_fetchall(_CURRENT, (json.dumps([claim.file_id for claim in claims]),))
+    there = {(row[0], row[1], row[2]) for row in rows}
+    return {claim.file_id for claim in claims if (claim.file_id, claim.gen, claim.stage) in there}
+
+
 async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
     """Remove finished work; a row of a newer generation stays."""
     await tx.executemany(_DONE, [(c.file_id, c.gen, c.stage) for c in claims])
@@ -227,6 +236,7 @@ def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
         row["directory"],
         row["name"],
         row["shown"],
+        bool(row["recursive"]),
     )
     return Claim(
         file_id=row["file_id"],
@@ -241,6 +251,7 @@ def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
         stored=_stored(row),
         racy=bool(row["racy"]),
         last_sha256=row["last_sha256"],
+        kind=Kind(row["kind"]),
     )
 
 
@@ -252,14 +263,16 @@ def _stat(row: sqlite3.Row, size: str, prefix: str) -> Stat | None:
 
 def _hashed(row: sqlite3.Row) -> Hashed | None:
     stat = _stat(row, "size_bytes", "")
-    facts = (row[column] for column in ("mode", "uid", "gid", "sha256", "blocks"))
-    return None if stat is None else Hashed(stat, *facts)
+    if stat is None:
+        return None
+    mode, uid, gid, sha256, blocks, target = (row[c] for c in ("mode", "uid", "gid", "sha256", "blocks", "link_target"))
+    return Hashed(stat, mode, uid, gid, sha256 or "", blocks, Kind(row["kind"]), target)
 
 
 def _stored(row: sqlite3.Row) -> Stored | None:
     if row["stored_gen"] is None:
         return None
-    fields = ("gen", "sha256", "mtime_ns", "mode", "uid", "gid")
-    gen, sha256, mtime_ns, mode, uid, gid = (row[f"stored_{field}"] for field in fields)
-    marks = {"sent": bool(row["stored_sent"]), "snapshot": bool(row["stored_snapshot"])}
-    return Stored(gen, sha256, mtime_ns, mode, uid, gid, **marks)
+    fields = ("gen", "sha256", "mtime_ns", "mode", "uid", "gid", "kind", "target")
+    gen, sha256, mtime_ns, mode, uid, gid, kind, target = (row[f"stored_{field}"] for field in fields)
+    sent, snapshot = bool(row["stored_sent"]), bool(row["stored_snapshot"])
+    return Stored(gen, sha256 or "", mtime_ns, mode, uid, gid, sent, snapshot, Kind(kind), target)

@@ -29,8 +29,8 @@ SELECT ?1, ?2, ?3, id, ?5 FROM servers WHERE id = ?4
 ON CONFLICT (server_id, key_id) DO UPDATE SET trusted_by = excluded.trusted_by"""
 _SIGNED = """
 SELECT r.shown, d.path AS directory, f.name, f.stored_gen, f.stored_sha256, f.stored_size, f.stored_at,
-       f.stored_sequence, f.stored_server, f.stored_leaf, t.owner, t.host_id, t.key_id, t.signature, t.leaves,
-       k.public_key
+       f.stored_sequence, f.stored_server, f.stored_kind, f.stored_leaf, t.owner, t.host_id, t.key_id, t.signature,
+       t.leaves, k.public_key
 FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 JOIN receipt_trees t ON t.id = f.stored_tree
 LEFT JOIN receipt_keys k ON k.server_id = f.stored_server AND k.key_id = t.key_id
@@ -100,6 +100,7 @@ def _receipt(row: sqlite3.Row) -> Receipt:
         filepath=filepath,
         filepath_b64=encoded,
         gen=facts["stored_gen"],
+        kind=facts["stored_kind"],
         sha256=facts["stored_sha256"],
         size=facts["stored_size"],
         stored_at=facts["stored_at"],

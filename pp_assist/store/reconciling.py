@@ -31,7 +31,7 @@ _BEGIN = "DELETE FROM doubtful"
 _ALL_DOUBTFUL = """
 INSERT INTO doubtful (file_id, gen)
 SELECT f.id, f.stored_gen FROM directories d JOIN files f ON f.directory_id = d.id
-WHERE d.root_id = ? AND f.stored_gen IS NOT NULL AND f.kind = 'file'"""
+WHERE d.root_id = ? AND f.stored_gen IS NOT NULL"""
 _NO_DOUBT = "DELETE FROM doubtful WHERE file_id = ?"
 _NEW_PAGE = "DELETE FROM listed"
 _LISTED = "INSERT INTO listed (position, directory, name) VALUES (?, ?, ?)"
@@ -52,7 +52,7 @@ VALUES (?1, (SELECT id FROM directories WHERE root_id = ?1 AND path = ?2), ?3, 1
 ON CONFLICT (root_id, path) DO NOTHING"""
 _ADOPT = """
 INSERT INTO files (directory_id, name, kind, state, gen, offered_gen, stored_sha256, discovered_at_ms)
-SELECT id, ?, 'file', 'vanished', ?, ?, ?, ? FROM directories WHERE root_id = ? AND path = ?
+SELECT id, ?, ?, 'vanished', ?, ?, ?, ? FROM directories WHERE root_id = ? AND path = ?
 ON CONFLICT (directory_id, name) DO NOTHING"""
 _LOOK_LATER = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason)
@@ -139,7 +139,8 @@ async def adopt(tx: aiosqlite.Connection, root_id: int, unknown: list[Listed], n
     await tx.executemany(_DIRECTORY, [(root_id, path.rpartition(b"/")[0], path) for path in by_depth])
     rows = list(zip(unknown, await observations.take_gens(tx, len(unknown)), strict=True))
     await tx.executemany(
-        _ADOPT, [(one.name, gen, one.gen, one.sha256, now_ms, root_id, one.directory) for one, gen in rows]
+        _ADOPT,
+        [(one.name, one.kind.value, gen, one.gen, one.sha256, now_ms, root_id, one.directory) for one, gen in rows],
     )
     later = (now_ms, now_ms + LATER_MS, NOT_RECONCILED)
     await tx.executemany(_LOOK_LATER, [(*later, root_id, one.directory, one.name, gen) for one, gen in rows])

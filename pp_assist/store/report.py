@@ -23,11 +23,12 @@ _PAGE = """
 FROM files f JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id
 WHERE (?1 IS NULL OR f.state = ?1)
+AND (?8 IS NULL OR f.kind = ?8 OR (?8 = 'file' AND f.state IN ('excluded', 'unsupported')))
 AND (?2 IS NULL OR (r.id IN (SELECT value FROM json_each(?2)) AND (
     ?3 = x'' OR d.path = ?3 OR (d.path >= ?4 AND d.path < ?5) OR (d.path = ?6 AND f.name = ?7))))"""
 _COUNT = f"SELECT COUNT(*) {_PAGE}"
 _COLUMNS = """
-SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, f.rule_pattern,
+SELECT r.shown, d.path AS directory, f.name, f.kind, f.link_target, f.state, f.reason AS rule, f.rule_pattern,
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
        f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms,
@@ -35,7 +36,7 @@ SELECT r.shown, d.path AS directory, f.name, f.kind, f.state, f.reason AS rule, 
        w.stage, w.queued_at_ms, w.state AS work_state,
        w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""
 _FILES = f"""
-{_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?8 OFFSET ?9"""
+{_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?9 OFFSET ?10"""
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
@@ -69,6 +70,8 @@ class FileRow:
 
     filepath: bytes
     kind: str
+    link_target: bytes | None
+    """What a symbolic link pointed to when it was read."""
     state: FileState
     rule: str | None
     """The name of what leaves it out; `written` is what a person wrote, if it is that."""
@@ -115,15 +118,20 @@ class Report:
         )
 
     async def files(
-        self, state: FileState | None, below_roots: tuple[list[int], bytes] | None, limit: int, offset: int
+        self,
+        state: FileState | None,
+        below_roots: tuple[list[int], bytes] | None,
+        limit: int,
+        offset: int,
+        kind: str | None = "file",
     ) -> tuple[list[FileRow], int]:
-        """Return a page of files and how many there are in all.
+        """Return a page of paths and how many there are in all: files, and whatever is left out, unless told otherwise.
 
         *below_roots* restricts it to some roots (ids) and a path relative to them: the path itself and all below it.
         """
         roots, prefix = below_roots if below_roots else (None, b"")
         directory, _, name = prefix.rpartition(b"/")
-        where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name)
+        where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)
         total = await self._db.value(_COUNT, where)
         return [_file(row) for row in await self._db.rows(_FILES, (*where, limit, offset))], total
 

@@ -25,7 +25,7 @@ UPDATE roots SET last_scanned_at_ms = COALESCE(?, last_scanned_at_ms), status = 
 _UNHEALTHY = "UPDATE roots SET status = 'unhealthy', reason = ? WHERE id = ?"
 _FILE_COUNTS = """
 SELECT d.root_id, COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id
-WHERE f.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged') GROUP BY d.root_id"""
+WHERE f.kind = 'file' AND f.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged') GROUP BY d.root_id"""
 
 
 class RootsTable:

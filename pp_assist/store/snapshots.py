@@ -12,7 +12,8 @@ from pp_server.wire.receipts import Receipt
 
 _GONE_ON_LONGEST = f"""{CLAIM} LEFT JOIN snapshots s ON s.file_id = f.id
 WHERE w.stage = 'checksum' AND w.state = 'waiting' AND w.reason = 'changing' AND w.queued_at_ms <= ?1
-AND (s.file_id IS NULL OR (s.waiting = 0 AND s.taken_at_ms <= ?1)) AND r.enabled = 1 AND r.status = 'healthy'
+AND f.kind = 'file' AND (s.file_id IS NULL OR (s.waiting = 0 AND s.taken_at_ms <= ?1))
+AND r.enabled = 1 AND r.status = 'healthy'
 ORDER BY w.queued_at_ms LIMIT 1"""
 _IS_CHANGING = "SELECT 1 FROM work WHERE file_id = ? AND stage = 'checksum'"
 _TAKEN = """
@@ -25,12 +26,14 @@ _WAITING = """
 SELECT s.file_id, s.gen, 0 AS attempts, s.taken_at_ms AS queued_at_ms, NULL AS seen_size, f.name,
        s.size_bytes, s.mtime_ns, s.ctime_ns, s.inode, s.device, s.mode, s.uid, s.gid, s.sha256, NULL AS blocks,
        f.offered_gen, NULL AS stored_gen, NULL AS last_sha256, 0 AS racy,
+       'file' AS kind, NULL AS link_target, r.recursive,
        d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
        r.device AS root_device, r.inode AS root_inode, s.marked
 FROM snapshots s JOIN files f ON f.id = s.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id WHERE s.waiting = 1 ORDER BY s.taken_at_ms"""
 _STORED = """
-UPDATE files SET stored_gen = ?, stored_sha256 = ?, stored_mtime_ns = ?, stored_mode = ?, stored_uid = ?,
+UPDATE files SET stored_gen = ?, stored_kind = 'file', stored_target = NULL,
+    stored_sha256 = ?, stored_mtime_ns = ?, stored_mode = ?, stored_uid = ?,
     stored_gid = ?, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?, stored_size = ?,
     stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = ? WHERE id = ? AND COALESCE(stored_gen, 0) < ?"""
 _SENT = "UPDATE snapshots SET waiting = 0 WHERE file_id = ? AND gen = ?"

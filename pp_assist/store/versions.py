@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import aiosqlite
 
-from pp_assist.core.model import Claim, FileState, Hashed, Stat
+from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stat
 from pp_assist.store import queue
 from pp_server.wire.receipts import Receipt
 
@@ -16,9 +16,11 @@ _CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND 
 
 _HASHED = f"""
 UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
-    sha256 = ?, racy = ?, hashed_at_ms = ?, state = ?, gen = ? WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+    sha256 = ?, link_target = ?, racy = ?, hashed_at_ms = ?, state = ?, gen = ?
+WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
 _LOOK_AGAIN_FILE = f"""
-UPDATE files SET state = 'discovered', gen = ?, stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
+UPDATE files SET state = 'discovered', kind = COALESCE(?, kind), gen = ?,
+    stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
 _LOOK_AGAIN_WORK = """
 UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms ELSE ? END,
@@ -32,7 +34,8 @@ WHERE f.id IN (SELECT value FROM json_each(?))"""
 _STORED = f"""
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
-    stored_size = size_bytes, stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = 0
+    stored_kind = kind, stored_target = link_target, stored_size = CASE kind WHEN 'file' THEN size_bytes ELSE 0 END,
+    stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = 0
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
 _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
@@ -46,6 +49,9 @@ FROM files WHERE {{which}}state = 'ready_for_upload'
 ON CONFLICT (file_id) DO NOTHING"""  # noqa: S608 - constants
 """Put files in line to be sent that are in no other."""
 _SEND_AGAIN = SEND.format(which="")
+_DO_NOT_SEND = f"UPDATE files SET state = 'unsupported', reason = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608
+_TAKEN_NOW = """
+UPDATE files SET state = 'ready_for_upload', reason = NULL WHERE state = 'unsupported' AND reason = ?"""
 _RENEW = f"UPDATE files SET gen = ? WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 _FORGET = f"DELETE FROM files WHERE id = ? AND {_CURRENT}"  # noqa: S608 - constants
 
@@ -57,18 +63,25 @@ async def hashed(
     await tx.executemany(
         _HASHED,
         [
-            (*read.stat, read.mode, read.uid, read.gid, read.sha256, racy, now_ms, state, gen, *_key(claim))
+            (*read.stat, *read[1:4], read.sha256 or None, read.target, racy, now_ms, state, gen, *_key(claim))
             for claim, read, racy, state, gen in rows
         ],
     )
 
 
 async def look_again(
-    tx: aiosqlite.Connection, claim: Claim, seen: Stat, gen: int, eligible_ms: int, now_ms: int, reason: str | None
+    tx: aiosqlite.Connection,
+    claim: Claim,
+    seen: Stat,
+    gen: int,
+    eligible_ms: int,
+    now_ms: int,
+    reason: str | None,
+    kind: Kind | None = None,
 ) -> None:
-    """Put a file that is not what we thought in line to be hashed, under the new generation *gen*."""
+    """Put a file that is not what we thought (of another *kind*, perhaps) in line, under the new generation *gen*."""
     server_may_know = claim.stage == "deletion"  # it may have been told that the file is gone
-    await tx.execute(_LOOK_AGAIN_FILE, (gen, server_may_know, *_key(claim)))
+    await tx.execute(_LOOK_AGAIN_FILE, (kind, gen, server_may_know, *_key(claim)))
     await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *_key(claim)))
 
 
@@ -103,6 +116,18 @@ async def stored(
 async def disregard_receipts_of_others(tx: aiosqlite.Connection, server_id: str | None, now_ms: int) -> None:
     """Let only receipts of *server_id* count: what another server has must be given to this one, too."""
     await tx.execute(_OTHERS_RECEIPTS, (server_id,))
+    await tx.execute(_SEND_AGAIN, (now_ms,))
+
+
+async def not_taken(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
+    """Leave alone what the server does not take, until there is one that does: see `taken_now`."""
+    await tx.executemany(_DO_NOT_SEND, [(NOT_TAKEN, *_key(claim)) for claim in claims])
+    await queue.done(tx, claims)
+
+
+async def taken_now(tx: aiosqlite.Connection, now_ms: int) -> None:
+    """Put everything that was `not_taken` in line again: the server takes it by now."""
+    await tx.execute(_TAKEN_NOW, (NOT_TAKEN,))
     await tx.execute(_SEND_AGAIN, (now_ms,))
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
-from pp_assist.core.model import Claim
+from pp_assist.core.model import Claim, Kind
 from pp_assist.http import Answer
 from pp_assist.uploader.client import read_batch
 from pp_assist.uploader.confirmed import Confirmed, believed
@@ -145,6 +145,9 @@ class Batches:
 
     async def _by_chunks(self, way: Way, claim: Claim) -> None:
         """Send a file that is small for us and too large for one request of this server."""
+        if not _is_file(claim):
+            await self._settle.failed([(claim, Refused("the server takes not even a single name at a time"))])
+            return
         try:
             await self._settle.stored([await self._transfer.run(way, claim)])
         except AssistError as error:
@@ -174,7 +177,11 @@ def _shares(claims: Sequence[Claim], capabilities: Capabilities, most_bytes: int
 
 
 def _size(claim: Claim) -> int:
-    return claim.hashed.stat.size_bytes if claim.hashed else 0
+    return claim.hashed.content_bytes if claim.hashed else 0
+
+
+def _is_file(claim: Claim) -> bool:
+    return claim.hashed is not None and claim.hashed.kind is Kind.FILE
 
 
 def _judge(answer: Answer, packed: Packed, way: Way) -> Judged:
@@ -191,7 +198,7 @@ def _judge(answer: Answer, packed: Packed, way: Way) -> Judged:
         match result:
             case OperationResult(status="stored", receipt=Receipt() as receipt):
                 receipts.append((claim, receipt, sent))
-            case OperationResult(status="missing") if not inline:
+            case OperationResult(status="missing") if not inline and _is_file(claim):
                 missing.append(claim)
             case OperationResult(status="stale", gen=int() as gen):
                 failures.append((claim, Stale(gen)))

@@ -145,10 +145,10 @@ class UploadClient:
             return 0
         return _parse(accepted(answer), HostAnswer).highest_gen
 
-    async def inventory(self, host_id: str, path_prefix: bytes, after: str | None) -> Answer:
-        """Return a page of the live paths of a host at and below *path_prefix*; give it to `read_inventory`."""
+    async def inventory(self, host_id: str, path_prefix: bytes, kind: str, after: str | None) -> Answer:
+        """Return a page of the live paths of one kind, of a host, at and below *path_prefix*: for `read_inventory`."""
         query = f"host_id={quote(host_id, safe='')}&path_prefix={to_query(path_prefix)}&limit={LISTED_AT_A_TIME}"
-        more = f"&after={quote(after, safe='')}" if after else ""
+        more = f"&kind={kind}" + (f"&after={quote(after, safe='')}" if after else "")
         return accepted(await self._http.request("GET", f"/api/files?{query}{more}"))
 
     async def _call(self, method: str, path: str, body: Any = None) -> Answer:

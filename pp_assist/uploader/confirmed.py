@@ -38,11 +38,28 @@ def believed(answers: Sequence[tuple[Claim, Receipt, int]], host: Host, key: Rec
 def _check_ours(receipt: Receipt, claim: Claim, host: Host) -> None:
     hashed = claim.hashed
     assert hashed is not None
-    ours = (host.host_id, claim.gen, "file", "active", hashed.sha256, hashed.stat.size_bytes)
-    if (receipt.host_id, receipt.gen, receipt.kind, receipt.status, receipt.sha256, receipt.size) != ours:
+    ours = (host.host_id, claim.gen, hashed.kind, "active", hashed.sha256, hashed.content_bytes)
+    if (receipt.host_id, receipt.gen, receipt.kind, receipt.status, receipt.sha256 or "", receipt.size) != ours:
         raise ServerNonsense("the receipt is for another version than the one sent")
     if (receipt.filepath, receipt.filepath_b64) != to_json(claim.location.filepath):
         raise ServerNonsense("the receipt is for another path than the one sent")
+
+
+def check_tombstones(answers: Sequence[tuple[Claim, Receipt | None]], host: Host, key: ReceiptKey | None) -> None:
+    """Check all receipts of one answer for deletions.
+
+    Raises:
+        ServerNonsense: one is for something else than what was told, or is not signed with *key*.
+    """
+    receipts = []
+    for claim, receipt in answers:
+        if receipt is None or (receipt.host_id, receipt.gen, receipt.status) != (host.host_id, claim.gen, "deleted"):
+            raise ServerNonsense("the receipt is for something else than the deletion that was told")
+        if (receipt.filepath, receipt.filepath_b64) != to_json(claim.location.filepath):
+            raise ServerNonsense("the receipt is for the deletion of another path")
+        receipts.append(receipt)
+    if key is not None and receipts:
+        _proven(receipts, key)
 
 
 def _proven(receipts: Sequence[Receipt], key: ReceiptKey) -> SignedTree:

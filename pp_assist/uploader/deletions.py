@@ -1,6 +1,7 @@
 """Deletion notices: a third look right before sending, then in batches, until the server has confirmed each one."""
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Sequence
@@ -8,15 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
-from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy
-from pp_assist.core.model import Claim, Snapshot, Stage, is_directory
+from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy, ServerNonsense
+from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
 from pp_assist.store import observations, queue, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
+from pp_assist.uploader.client import read_batch
+from pp_assist.uploader.confirmed import check_tombstones
 from pp_assist.uploader.link import ServerLink
+from pp_assist.uploader.packing import body_of
 from pp_assist.uploader.way import Host, Way
+from pp_server.wire.batch import OperationResult
+from pp_server.wire.errors import ErrorCode
 from pp_server.wire.messages import DeletionResult
 from pp_server.wire.names import json_fields
 from pp_server.wire.times import iso
@@ -63,7 +69,7 @@ class Deletions:
             claims = await self._waiting.take(at_a_time)
             try:
                 way = await self._link.ready()
-                gone = await self._still_gone(await self._of_compared_roots(way, claims))
+                gone = await self._still_gone(way, await self._of_compared_roots(way, claims))
                 if gone:
                     await self._tell(way, gone)
             finally:
@@ -80,15 +86,18 @@ class Deletions:
                 await queue.later_all(tx, waiting, at_ms, reconciling.NOT_RECONCILED, why)
         return [claim for claim in claims if claim.location.root_id in compared]
 
-    async def _still_gone(self, claims: list[Claim]) -> list[Claim]:
+    async def _still_gone(self, way: Way, claims: list[Claim]) -> list[Claim]:
         """Look a third time; return the claims whose files certainly are not there, and put the others right."""
         loop = asyncio.get_running_loop()
         looks = await loop.run_in_executor(self._threads, look_at_all, [claim.location for claim in claims])
         gone: list[Claim] = []
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
+            current = await queue.current(tx, claims)  # it may have taken long to come to them
             for claim, seen in zip(claims, looks, strict=True):
-                certain = seen is None or is_directory(seen)
+                if claim.file_id not in current:
+                    continue
+                certain = is_gone(seen, claim.location) or _cannot_be_told_otherwise(way, seen)
                 if certain and not self._queues.is_uploading(claim):
                     gone.append(claim)
                 elif certain:  # its upload, still under way, must not be overtaken
@@ -98,17 +107,27 @@ class Deletions:
                 elif isinstance(seen, Snapshot):  # it is back
                     (gen,) = await observations.take_gens(tx, 1)
                     eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
-                    await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None)
+                    await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None, seen.kind)
         if len(gone) < len(claims):
             self._queues.wake_checksums()
         return gone
 
     async def _tell(self, way: Way, claims: list[Claim]) -> None:
-        if not way.capabilities.can("deletions"):
-            await self._failed(claims, NotOffered("the server does not take deletions"))
+        notices = [claim for claim in claims if _is_notice(way, claim)]
+        others = [claim for claim in claims if not _is_notice(way, claim)]
+        if notices and others:
+            await self._tell(way, notices)
+            await self._tell(way, others)
+            return
+        if not way.capabilities.can("deletions" if notices else "batch"):
+            await self._failed(claims, NotOffered("the server does not take these deletions"))
             return
         try:
-            answer = await way.client.deletions([self._notice(claim) for claim in claims])
+            results: Sequence[DeletionResult | OperationResult]
+            if notices:
+                results = (await way.client.deletions([self._notice(claim) for claim in claims])).results
+            else:
+                results = await self._orders(way, claims)
         except Refused as error:
             if len(claims) == 1:
                 await self._failed(claims, error)
@@ -120,10 +139,10 @@ class Deletions:
         except AssistError as error:
             await self._failed(claims, error)
             return
-        await self._settle(list(zip(claims, answer.results, strict=True)))
+        await self._settle(list(zip(claims, results, strict=True)))
         await self._link.succeeded()
 
-    async def _settle(self, results: Sequence[tuple[Claim, DeletionResult]]) -> None:
+    async def _settle(self, results: Sequence[tuple[Claim, DeletionResult | OperationResult]]) -> None:
         """Forget what the server has confirmed; what it calls stale is looked at again under a newer generation."""
         stale = [(claim, result) for claim, result in results if result.status == "stale"]
         async with self._db.transaction() as tx:
@@ -153,6 +172,29 @@ class Deletions:
                 at_ms = now_ms + delay_ms(claim.attempts, random.random(), error.retry_after_s)  # noqa: S311
                 await queue.retry(tx, claim, at_ms, error.reason, str(error))
 
+    async def _orders(self, way: Way, claims: Sequence[Claim]) -> list[OperationResult]:
+        """Tell of directories and links that are gone: they have no digest, which a notice must name.
+
+        Raises:
+            AssistError: nothing, or not all of it, was done; the same may be told again.
+        """
+        operations = [{"op": "delete", "gen": claim.gen, **json_fields(claim.location.filepath)} for claim in claims]
+        answer = await way.client.batch(
+            body_of(self._host, [json.dumps(operation) for operation in operations]), len(claims)
+        )
+        results = read_batch(answer, len(claims)).results
+        for result in results:
+            if result.status == "refused":
+                text = f"the server refuses it ({result.code}): {result.detail}"
+                raise NotAllowed(text) if result.code == ErrorCode.FORBIDDEN else Refused(text)
+            if result.status not in ("deleted", "not_found", "stale"):
+                raise ServerNonsense(f"a deletion was told, and the result is {result.status}")
+        deleted = [
+            (claim, result.receipt) for claim, result in zip(claims, results, strict=True) if result.status == "deleted"
+        ]
+        check_tombstones(deleted, self._host, way.key)
+        return results
+
     def _notice(self, claim: Claim) -> dict[str, object]:
         return {
             **json_fields(claim.location.filepath),
@@ -161,3 +203,13 @@ class Deletions:
             "gen": claim.gen,
             "deleted_at": iso(claim.queued_at_ms),
         }
+
+
+def _is_notice(way: Way, claim: Claim) -> bool:
+    """Say whether the deletion can be told by the verb that is made for files."""
+    return claim.kind is Kind.FILE or not way.capabilities.can("batch")
+
+
+def _cannot_be_told_otherwise(way: Way, seen: object) -> bool:
+    """Say whether *seen* is something that this server does not take: then only the end of the file can be told."""
+    return isinstance(seen, Snapshot) and seen.kind is not Kind.FILE and not way.capabilities.can("batch")

@@ -41,7 +41,10 @@ class Flights:
         for claim in claims:
             assert claim.hashed is not None
             digest = claim.hashed.sha256
-            theirs = self._landing.get(digest) if claim.hashed.stat.size_bytes and digest not in taken else None
+            if not claim.hashed.content_bytes:
+                ours.append(claim)
+                continue
+            theirs = self._landing.get(digest) if digest not in taken else None
             if theirs is not None:
                 others.append(claim)
                 landings[id(theirs)] = theirs

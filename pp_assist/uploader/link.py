@@ -171,6 +171,8 @@ class ServerLink:
             if await observations.catch_up(tx, highest):
                 log.warning("the server knows of later changes of this host than we do: comparing before deletions")
                 await reconciling.doubt(tx)
+            if capabilities.can("batch"):
+                await versions.taken_now(tx, self._clock.now_ms())
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id

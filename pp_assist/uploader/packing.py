@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pp_assist.core.errors import AssistError, FileChanged
-from pp_assist.core.model import Claim
+from pp_assist.core.model import Claim, Kind
 from pp_assist.uploader.transfer import open_unchanged, read_unchanged
 from pp_assist.uploader.way import Host, offer_of
 
@@ -45,8 +45,10 @@ def pack(claims: Sequence[Claim], host: Host, held: Collection[str]) -> Packed:
     for number, claim in enumerate(claims):
         assert claim.hashed is not None
         digest = claim.hashed.sha256
-        inline = digest not in named
-        operation = {"op": "put", **offer_of(claim), "content": "inline" if inline else "held"}
+        inline = bool(digest) and digest not in named
+        operation = {"op": "put", **offer_of(claim)}
+        if digest:
+            operation["content"] = "inline" if inline else "held"
         line = json.dumps(operation, separators=(",", ":"))
         head_bytes += len(line) + 1
         if head_bytes > HEAD_BYTES and number:
@@ -63,16 +65,25 @@ def pack(claims: Sequence[Claim], host: Host, held: Collection[str]) -> Packed:
         packed.inline.append(inline)
         packed.sent.append(len(content))
         operations.append(line)
-    common = json.dumps(host.fields() | {"paths": False}, separators=(",", ":"))
-    head = f'{common[:-1]},"operations":[{",".join(operations)}]}}\n'
-    packed.body = [head.encode(), *loose.pieces()]
+    packed.body = [*body_of(host, operations), *loose.pieces()]
     return packed
 
 
+def body_of(host: Host, operations: Sequence[str]) -> list[bytes]:
+    """Return what stands before the contents in a batch of *operations*, each as JSON."""
+    common = json.dumps(host.fields() | {"paths": False}, separators=(",", ":"))
+    return [f'{common[:-1]},"operations":[{",".join(operations)}]}}\n'.encode()]
+
+
 def _read(claim: Claim, inline: bool) -> bytes:
-    """Return the content (nothing, where it need not travel) of a file that certainly is what was hashed."""
+    """Return the content (nothing, where it need not travel) of a file that certainly is what was hashed.
+
+    Of a directory or a link nothing is read again: what is told of it was true, and the next look tells what is.
+    """
     hashed = claim.hashed
     assert hashed is not None
+    if hashed.kind is not Kind.FILE:
+        return b""
     with ExitStack() as stack:
         fd = open_unchanged(stack, claim, hashed)
         if not inline:

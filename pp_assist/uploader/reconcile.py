@@ -27,7 +27,7 @@ from pp_assist.core.errors import (
     ServerUnreachable,
 )
 from pp_assist.core.explain import Sight
-from pp_assist.core.model import Root
+from pp_assist.core.model import STORABLE, Kind, Root
 from pp_assist.core.reconcile import Listed, is_adopted, is_kept, place_in
 from pp_assist.store import reconciling
 from pp_assist.store.db import Database
@@ -46,8 +46,8 @@ OFFERED_AT_A_TIME = 1000
 TRIES = 5
 
 T = TypeVar("T")
-Sights = Callable[[Root, Sequence[tuple[bytes, int]]], Awaitable[list[Sight]]]
-"""What the disk and the rules say about paths of a root (with the size of what was there); raises RootUnhealthy."""
+Sights = Callable[[Root, Sequence[tuple[bytes, Kind, int]]], Awaitable[list[Sight]]]
+"""What disk and rules say about paths of a root (with kind and size of what was there); raises RootUnhealthy."""
 
 
 class OtherServer(Exception):
@@ -149,30 +149,32 @@ class Reconciler:
         async with self._db.transaction() as tx:
             doubts = await reconciling.begin(tx, root.id)
         forgotten = await reconciling.forgotten_roots(self._db)
-        after: str | None = None
         adopted = 0
-        while True:
-            page = await self._ask(way, root, after)
-            listed = await self._in_thread(_concerning, root, page, forgotten)
-            adopted += await self._page(root, listed)
-            progress.read, progress.of, after = progress.read + len(page.files), page.total, page.next
-            if after is None:
-                break
+        for kind in STORABLE if way.capabilities.can("batch") else (Kind.FILE,):
+            after: str | None = None
+            before = progress.read
+            while True:
+                page = await self._ask(way, root, kind, after)
+                listed = await self._in_thread(_concerning, root, page, forgotten)
+                adopted += await self._page(root, listed)
+                progress.read, progress.of, after = progress.read + len(page.files), before + page.total, page.next
+                if after is None:
+                    break
         offered = await self._offer_again(root)
         if await self._finish(way, root, doubts):
             log.info(
-                "compared %s with the server: %d files there, %d gone here and still there, %d offered again",
+                "compared %s with the server: %d paths there, %d gone here and still there, %d offered again",
                 display(root.path), progress.read, adopted, offered,
             )  # fmt: skip
 
-    async def _ask(self, way: Way, root: Root, after: str | None) -> FileListing:
+    async def _ask(self, way: Way, root: Root, kind: Kind, after: str | None) -> FileListing:
         """Return a page; where the server is in trouble, ask for it again, and not for those before."""
         for attempt in count():
             now = await self._link.ready()
             if now.whose != way.whose:
                 raise OtherServer
             try:
-                answer = await now.client.inventory(self._host.host_id, root.shown, after)
+                answer = await now.client.inventory(self._host.host_id, root.shown, kind, after)
                 page = await self._in_thread(read_inventory, answer, self._host.host_id)
             except (ServerUnreachable, ServerTrouble, ServerNonsense, ServerBusy) as error:
                 if attempt == TRIES:
@@ -190,7 +192,7 @@ class Reconciler:
             compared = await reconciling.page(tx, root.id, listed)
         if not compared.unknown or root.policy == "archive":  # an archive is never told of what is gone
             return 0
-        sights = await self._sights(root, [(one.relative, one.size_bytes) for one in compared.unknown])
+        sights = await self._sights(root, [(one.relative, one.kind, one.size_bytes) for one in compared.unknown])
         missing = [one for one, sight in zip(compared.unknown, sights, strict=True) if is_adopted(sight)]
         async with self._db.transaction() as tx:
             await reconciling.adopt(tx, root.id, missing, self._clock.now_ms())
@@ -231,7 +233,7 @@ def _concerning(root: Root, page: FileListing, forgotten: Sequence[tuple[bytes, 
         path = _path_of(file)
         place = place_in(root.shown, root.recursive, path)
         if place is not None and not is_kept(path, file.gen, forgotten):
-            listed.append(Listed(*place, file.gen, file.sha256, file.file_size))
+            listed.append(Listed(*place, file.gen, file.sha256, file.file_size, Kind(file.kind)))
     return listed
 
 

@@ -13,7 +13,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, Remedy, Stale
 from pp_assist.core.lifecycle import stored_state, was_sent
-from pp_assist.core.model import Claim, Kind, Snapshot
+from pp_assist.core.model import Claim, Kind, Snapshot, Stage
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
@@ -132,6 +132,16 @@ class Settle:
         if looking:
             self._queues.wake_checksums()
 
+    async def not_taken(self, claims: Sequence[Claim]) -> None:
+        """Leave directories and links alone until a server takes them; tell it of the end of a file at their place."""
+        replaced = [claim for claim in claims if claim.stored is not None and claim.stored.kind is Kind.FILE]
+        moves = [(claim, Stage.DELETION, claim.gen) for claim in replaced]
+        async with self._db.transaction() as tx:
+            await queue.move(tx, moves, self._clock.now_ms())
+            await versions.not_taken(tx, [claim for claim in claims if claim not in replaced])
+        if replaced:
+            self._queues.deletion.wake()
+
     async def unexpected(self, claim: Claim, error: Exception) -> None:
         """Park a file on which our own code failed: again and again it would fail the same way."""
         log.error("sending %s failed in a way nobody thought of", display(claim.location.filepath), exc_info=error)
@@ -149,7 +159,7 @@ class Settle:
         """Put the file in line to be hashed, as it looks now."""
         if isinstance(error, Stale):
             await observations.raise_gen(tx, error.server_gen)
-        if not isinstance(seen, Snapshot) or seen.kind is not Kind.FILE:
+        if not isinstance(seen, Snapshot) or seen.kind is not claim.kind:
             why = seen if isinstance(seen, AssistError) else error
             await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, why.reason, str(why))
             return

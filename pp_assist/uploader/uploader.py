@@ -7,7 +7,7 @@ travel many at a time (`batch`), large ones alone and by chunks (`transfer`); `s
 import asyncio
 
 from pp_assist.core.errors import AssistError
-from pp_assist.core.model import Claim, Lane
+from pp_assist.core.model import Claim, Kind, Lane
 from pp_assist.store import versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues, WorkQueue
@@ -91,7 +91,7 @@ class Uploader:
         free, waiting = asyncio.Semaphore(at_a_time), self._queues.uploads[lane]
         while True:
             await self._link.ready()
-            await self._one_by_one(await self._take(waiting, FILES_AT_A_TIME), waiting, free, tasks)
+            await self._one_by_one(await self._take(waiting, FILES_AT_A_TIME, True), waiting, free, tasks)
 
     async def _small(self, tasks: asyncio.TaskGroup) -> None:
         files, batches = asyncio.Semaphore(self._parallel_uploads), asyncio.Semaphore(BATCHES_AT_A_TIME)
@@ -99,18 +99,21 @@ class Uploader:
         while True:
             await batches.acquire()
             together = (await self._link.ready()).capabilities.can("batch")
-            claims = await self._take(waiting, BATCH_FILES if together else FILES_AT_A_TIME)
+            claims = await self._take(waiting, BATCH_FILES if together else FILES_AT_A_TIME, together)
             if together:
                 tasks.create_task(self._many(claims, waiting, batches), name="batch")
             else:
                 await self._one_by_one(claims, waiting, files, tasks)
                 batches.release()
 
-    async def _take(self, waiting: WorkQueue, limit: int) -> list[Claim]:
+    async def _take(self, waiting: WorkQueue, limit: int, all_kinds: bool) -> list[Claim]:
         """Claim what may be sent next, and note that it may be: a lost answer must not hide that it may have been."""
         taken = await waiting.take(limit)
+        wanted = [claim for claim in taken if all_kinds or claim.kind is Kind.FILE]
+        if len(wanted) < len(taken):
+            await self._settle.not_taken([claim for claim in taken if claim not in wanted])
         async with self._db.transaction() as tx:
-            claims = await versions.offered(tx, taken)
+            claims = await versions.offered(tx, wanted)
         current = {claim.file_id for claim in claims}
         waiting.release([claim for claim in taken if claim.file_id not in current])
         return claims

@@ -5,7 +5,7 @@ from typing import Any
 
 from pp_assist import posix
 from pp_assist.core.capabilities import Capabilities
-from pp_assist.core.model import Claim
+from pp_assist.core.model import Claim, Kind
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.uploader.client import UploadClient
 from pp_server.wire.names import json_fields
@@ -47,15 +47,15 @@ class Way:
 
 
 def offer_of(claim: Claim) -> dict[str, Any]:
-    """Return all that is told of a hashed file besides its content."""
+    """Return all that is told of a file, a directory or a link besides its content."""
     hashed = claim.hashed
     assert hashed is not None
     return {
         **json_fields(claim.location.filepath),
         "gen": claim.gen,
-        "kind": "file",
-        "sha256": hashed.sha256,
-        "file_size": hashed.stat.size_bytes,
+        "kind": hashed.kind,
+        **({"sha256": hashed.sha256, "file_size": hashed.stat.size_bytes} if hashed.kind is Kind.FILE else {}),
+        **({} if hashed.target is None else json_fields(hashed.target, "link_target")),
         "mtime_ns": hashed.stat.mtime_ns,
         "mode": hashed.mode,
         "uid": hashed.uid,

@@ -46,8 +46,8 @@ async def test_any_path_is_explained(api: Api) -> None:
     never = await why(api, api.folder / "sub" / "never.tmp")
     assert never["rule"] == {"pattern": "*.tmp", "source": str(api.folder / "sub" / ".ppignore"), "line": 2}
     assert short(await why(api, api.folder / "fifo")) == ("unsupported", "fifo")
-    assert short(await why(api, api.folder / "sub")) == ("unsupported", "dir")
-    assert short(await why(api, api.folder)) == ("unsupported", "dir")
+    assert short(await why(api, api.folder / "sub")) == ("pending", "no_server")
+    assert short(await why(api, api.folder)) == ("unsupported", "watched_folder")
     assert short(await why(api, api.folder / "nothing" / "here")) == ("unknown", "not_there")
     assert short(await why(api, api.folder / "new" / "below a file")) == ("unknown", "not_there")
     assert short(await why(api, api.folder / ".DS_Store")) == ("excluded", "system_junk")
@@ -66,14 +66,15 @@ async def test_a_link_on_the_way_is_not_followed(api: Api) -> None:
     (api.folder.parent / "elsewhere" / "f").write_text("x")
     (api.folder / "link").symlink_to(api.folder.parent / "elsewhere")
     await api.http.post("/paths", json={"path": str(api.folder)})
-    assert short(await why(api, api.folder / "link" / "f")) == ("unsupported", "symlink")
+    assert short(await why(api, api.folder / "link" / "f")) == ("not_watched", "behind_a_link")
 
 
 async def test_below_a_folder_that_is_not_recursive(api: Api) -> None:
     (api.folder / "sub").mkdir()
     (api.folder / "sub" / "f").write_text("x")
     await api.http.post("/paths", json={"path": str(api.folder), "recursive": False})
-    assert short(await why(api, api.folder / "sub" / "f")) == ("not_watched", "not_recursive")
+    for path in (api.folder / "sub" / "f", api.folder / "sub"):
+        assert short(await why(api, path)) == ("not_watched", "not_recursive")
 
 
 async def test_a_path_is_needed(api: Api) -> None:

@@ -127,6 +127,7 @@ async def test_files_by_status_prefix_and_page(api: Api) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(name, errors="surrogateescape")
     (api.folder / "link").symlink_to("a")
+    os.mkfifo(api.folder / "fifo")
     await add(api, api.folder)
     await scan(api)
     await hashed(api, 4)
@@ -136,7 +137,13 @@ async def test_files_by_status_prefix_and_page(api: Api) -> None:
         return sorted(os.path.basename(file["filepath"]) for file in answer["files"])
 
     folder = quote(os.fsencode(api.folder))
-    assert await names("status=unsupported") == ["link"]
+    assert await names("status=unsupported") == ["fifo"]
+    assert await names("") == ["a", "bb", "c", "caf\ufffd", "fifo"]
+    assert await names("kind=dir") == ["b"]
+    assert await names("kind=symlink") == ["link"]
+    assert await names("kind=any") == ["a", "b", "bb", "c", "caf\ufffd", "fifo", "link"]
+    (link,) = (await api.http.get("/files?kind=symlink")).json()["files"]
+    assert (link["link_target"], link["sha256"], link["file_size"]) == ("a", None, 0)
     assert await names("status=ready_for_upload") == ["a", "bb", "c", "caf�"]
     assert await names(f"path_prefix={folder}/b") == ["c"]
     assert await names(f"path_prefix={folder}/caf%E9") == ["caf�"]
@@ -211,7 +218,8 @@ async def test_a_link_inside_a_watched_folder_is_no_folder_of_its_own(api: Api) 
 
 
 async def test_a_receipt_is_shown_only_where_it_proves_something(api: Api) -> None:
-    released = max((Path(__file__).parents[1] / "store" / "released").glob("assist-*.sql"))
+    dumps = (Path(__file__).parents[1] / "store" / "released").glob("assist-*.sql")
+    released = max(dumps, key=lambda path: int(path.stem[7:]))
     async with api.daemon.db.transaction() as tx:
         await tx.execute("PRAGMA defer_foreign_keys = ON")
         for line in released.read_text().splitlines():

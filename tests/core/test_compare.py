@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pp_assist.core.compare import Look, compare, missing_subtree
-from pp_assist.core.model import FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
+from pp_assist.core.model import NOT_TAKEN, FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
 from pp_assist.core.patterns import Level, Rule, parse_list
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
@@ -121,22 +121,50 @@ def test_a_file_that_is_already_missing_is_not_reported_again() -> None:
     assert not (changes.vanished or changes.forgotten)
 
 
-@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FIFO, Kind.SOCKET, Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE])
-def test_what_is_no_regular_file_is_unsupported_with_its_type(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Kind.FIFO, Kind.SOCKET, Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE])
+def test_what_no_server_can_be_given_is_unsupported_with_its_type(kind: Kind) -> None:
     special = entry(kind=kind)
     assert look(listing(special)).set_aside == [(None, special, FileState.UNSUPPORTED, LeftOut(kind.value))]
 
 
-def test_a_file_replaced_by_a_link_is_no_deletion() -> None:
-    changes = look(listing(entry(kind=Kind.SYMLINK)), row())
-    assert changes.set_aside[0][0] == row()
-    assert not changes.vanished
+@pytest.mark.parametrize("before", [Kind.FILE, Kind.DIR, Kind.SYMLINK])
+@pytest.mark.parametrize("now", [Kind.FILE, Kind.DIR, Kind.SYMLINK])
+def test_what_becomes_of_another_kind_is_a_change_whatever_its_stat(before: Kind, now: Kind) -> None:
+    changes = look(listing(entry(kind=now)), row(kind=before))
+    assert changes.changed == ([] if before is now else [(row(kind=before), entry(kind=now), NOW_MS)])
+    assert not (changes.vanished or changes.set_aside)
+    assert changes.directories == ([b"a"] if now is Kind.DIR else [])
+    waiting = row(kind=before, state=FileState.DISCOVERED, stage=Stage.CHECKSUM, seen=STAT, eligible_at_ms=NOW_MS)
+    assert bool(look(listing(entry(kind=now)), waiting).changed) is (before is not now)
 
 
-def test_a_file_replaced_by_a_directory_is_gone() -> None:
-    changes = look(listing(entry(kind=Kind.DIR)), row())
-    assert changes.vanished == [row()]
-    assert changes.directories == [b"a"]
+@pytest.mark.parametrize("kind", [Kind.DIR, Kind.SYMLINK])
+def test_directories_and_links_come_and_go_like_files(kind: Kind) -> None:
+    there = entry(kind=kind)
+    assert look(listing(there)).new == [(there, NOW_MS)]
+    assert look(listing(there), row(kind=kind)).unchanged == 1
+    assert look(listing(), row(kind=kind)).vanished == [row(kind=kind)]
+
+
+def test_names_in_a_directory_are_no_news_that_an_event_should_have_told() -> None:
+    touched = entry(b"d", Kind.DIR, STAT._replace(mtime_ns=1))
+    changes = look(listing(touched, entry(b"new")), row(b"d", kind=Kind.DIR), row(b"gone", kind=Kind.DIR))
+    assert len(changes.changed) == len(changes.vanished) == 1
+    assert changes.names() == [b"new"]
+
+
+def test_directories_of_a_root_that_is_not_recursive_are_not_recorded() -> None:
+    rules = replace(RULES, recursive=False)
+    changes = compare(listing(entry(kind=Kind.DIR)), {}, (), rules, LOOK)
+    assert (changes.new, changes.directories) == ([], [b"a"])
+    assert compare(listing(entry(kind=Kind.DIR)), {b"a": row()}, (), rules, LOOK).vanished == [row()]
+
+
+def test_what_this_server_does_not_take_is_left_alone_until_it_changes() -> None:
+    left = row(state=FileState.UNSUPPORTED, reason=NOT_TAKEN, kind=Kind.SYMLINK)
+    assert look(listing(entry(kind=Kind.SYMLINK)), left).unchanged == 1
+    assert look(listing(entry(kind=Kind.SYMLINK, stat=STAT._replace(ctime_ns=1))), left).changed
+    assert look(listing(entry(kind=Kind.SYMLINK)), replace(left, reason="symlink")).changed, "of an earlier version"
 
 
 @pytest.mark.parametrize(
@@ -248,6 +276,6 @@ def test_what_is_taken_in_again_is_hashed_under_a_new_generation() -> None:
         listing(entry(b"a.o"), entry(b"build", Kind.DIR)), row(b"a.o", FileState.EXCLUDED, rule=OBJECTS.rule)
     )
     assert [known.name for known, *_ in changes.changed] == [b"a.o"]
-    back = row(b"build", FileState.EXCLUDED, may_be_on_server=False)
+    back = row(b"build", FileState.EXCLUDED, may_be_on_server=False, kind=Kind.DIR)
     changes = look(listing(entry(b"build", Kind.DIR)), back)
-    assert (changes.forgotten, changes.directories) == ([back], [b"build"])
+    assert ([known.name for known, *_ in changes.changed], changes.directories) == ([b"build"], [b"build"])

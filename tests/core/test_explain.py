@@ -3,7 +3,7 @@
 import pytest
 
 from pp_assist.core.explain import Blame, Explanation, Known, Sight, Verdict, explain, not_watched
-from pp_assist.core.model import FileState, Kind, Stage, WorkState
+from pp_assist.core.model import NOT_TAKEN, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rules import LeftOut
 
@@ -19,6 +19,8 @@ def known(state: FileState = FileState.DISCOVERED, stage: Stage | None = None, w
 
 
 STORED = known(FileState.COMPLETED)
+FOLDER, LINK = known(FileState.COMPLETED, kind=Kind.DIR), known(FileState.COMPLETED, kind=Kind.SYMLINK)
+NOT_SENT = known(FileState.UNSUPPORTED, kind=Kind.SYMLINK, reason=NOT_TAKEN)
 READY, DISCOVERED, VANISHED = FileState.READY_FOR_UPLOAD, FileState.DISCOVERED, FileState.VANISHED
 HASH, SEND, SECOND, TELL = Stage.CHECKSUM, Stage.UPLOAD, Stage.VANISHED, Stage.DELETION
 WAITING, BACKOFF, PARKED, HELD = WorkState
@@ -36,7 +38,16 @@ WAITING, BACKOFF, PARKED, HELD = WorkState
         (THERE, known(DISCOVERED), None, "pending not_seen_yet waiting"),
         (GONE, None, None, "unknown not_there file"),
         (GONE, STORED, None, "pending missing waiting"),
-        (Sight(kind=Kind.DIR), None, None, "unsupported dir file"),
+        (Sight(kind=Kind.DIR, is_root=True), None, None, "unsupported watched_folder rule"),
+        (Sight(kind=Kind.DIR), None, None, "pending not_seen_yet waiting"),
+        (Sight(kind=Kind.DIR, size_bytes=4096, mtime_ns=7), FOLDER, None, "stored stored file"),
+        (Sight(kind=Kind.DIR, size_bytes=8192, mtime_ns=7), FOLDER, None, "stored stored file"),
+        (Sight(kind=Kind.DIR, size_bytes=4096, mtime_ns=8), FOLDER, None, "pending not_seen_yet waiting"),
+        (Sight(kind=Kind.DIR, size_bytes=10, mtime_ns=7), STORED, None, "pending not_seen_yet waiting"),
+        (Sight(kind=Kind.SYMLINK, size_bytes=10, mtime_ns=7), STORED, None, "pending not_seen_yet waiting"),
+        (Sight(kind=Kind.SYMLINK, size_bytes=10, mtime_ns=7), LINK, None, "stored stored file"),
+        (Sight(kind=Kind.SYMLINK), NOT_SENT, None, "unsupported not_taken_by_server server"),
+        (Sight(behind_a_link=True), STORED, None, "not_watched behind_a_link file"),
         (Sight(kind=Kind.FIFO, unsupported="fifo"), None, None, "unsupported fifo file"),
         (Sight(kind=Kind.FILE, unsupported="path too long"), None, None, "unsupported path_too_long file"),
         (Sight(problem="Permission denied"), STORED, None, "unknown unreadable file"),

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -268,6 +268,20 @@ class Version:
     sha256: str = field(compare=True, default="")
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What can be said about one directory or symbolic link, on either side."""
+
+    kind: str
+    mtime_ns: int
+    mode: int
+    target: bytes = b""
+
+    def without_time(self) -> "Entry":
+        """Return all but the time of a directory, which changes with the names in it."""
+        return self if self.kind == "symlink" else replace(self, mtime_ns=0)
+
+
 class Server(Program):
     """`pp_server run`"""
 
@@ -309,25 +323,42 @@ class Server(Program):
         return counts
 
     def listing(self) -> dict[bytes, Version]:
-        """Return all live files, page by page."""
-        found: dict[bytes, Version] = {}
+        """Return all live files."""
+        return {
+            path: Version(file["file_size"], file["mtime_ns"], file["mode"], file["sha256"])
+            for path, file in self._live("file").items()
+        }
+
+    def entries(self) -> dict[bytes, Entry]:
+        """Return all live directories and links."""
+        return {
+            path: Entry(each["kind"], each["mtime_ns"], each["mode"], name_of(each, "link_target"))
+            for kind in ("dir", "symlink")
+            for path, each in self._live(kind).items()
+        }
+
+    def _live(self, kind: str) -> dict[bytes, Any]:
+        """Return what is live, page by page."""
+        found: dict[bytes, Any] = {}
         after, total = "", 0
         while True:
-            page = self._page(after)
+            page = self._page(kind, after)
             total = page["total"]
             for file in page["files"]:
                 path = name_of(file)
                 assert path not in found, f"listed twice: {path!r}"
-                found[path] = Version(file["file_size"], file["mtime_ns"], file["mode"], file["sha256"])
+                found[path] = file
             if page["next"] is None:
                 break
             after = page["next"]
         assert len(found) == total, f"{len(found)} files listed, {total} announced"
         return found
 
-    def _page(self, after: str) -> Any:
+    def _page(self, kind: str, after: str) -> Any:
         more = f"&after={quote(after)}" if after else ""
-        reply = request(self.port, "GET", f"/api/files?limit=1000{more}", self.key, encryption=self.encryption)
+        reply = request(
+            self.port, "GET", f"/api/files?limit=1000&kind={kind}{more}", self.key, encryption=self.encryption
+        )
         assert reply.status == 200, reply.body[:500]
         return reply.json()
 
@@ -353,9 +384,9 @@ def _same_bytes(connection: http.client.HTTPConnection, key: str, sha256: str, p
 
 
 def name_of(fields: dict[str, Any], field_name: str = "filepath") -> bytes:
-    """Return the bytes that a name in JSON stands for."""
+    """Return the bytes that a name in JSON stands for; none for null."""
     encoded = fields.get(f"{field_name}_b64")
-    return base64.b64decode(encoded) if encoded else fields[field_name].encode()
+    return base64.b64decode(encoded) if encoded else (fields[field_name] or "").encode()
 
 
 # -- the tree
@@ -363,6 +394,22 @@ def name_of(fields: dict[str, Any], field_name: str = "filepath") -> bytes:
 
 def regular_files(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield every regular file at or below *root* that is not left out by default."""
+    return ((path, result) for path, result in everything(root) if stat.S_ISREG(result.st_mode))
+
+
+def entries_on_disk(root: bytes) -> dict[bytes, Entry]:
+    """Return every directory and link below *root* as it is now."""
+    found = {}
+    for path, r in everything(root):
+        if stat.S_ISDIR(r.st_mode):
+            found[path] = Entry("dir", r.st_mtime_ns, stat.S_IMODE(r.st_mode))
+        elif stat.S_ISLNK(r.st_mode):
+            found[path] = Entry("symlink", r.st_mtime_ns, stat.S_IMODE(r.st_mode), os.readlink(path))
+    return found
+
+
+def everything(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Yield whatever is below *root* and is not left out by default."""
     device = os.lstat(root).st_dev
     pending = [root]
     while pending:
@@ -371,10 +418,11 @@ def regular_files(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
                 result = entry.stat(follow_symlinks=False)
                 if entry.name in JUNK:
                     continue
-                if stat.S_ISDIR(result.st_mode) and result.st_dev == device:
+                if stat.S_ISDIR(result.st_mode):
+                    if result.st_dev != device:
+                        continue
                     pending.append(entry.path)
-                elif stat.S_ISREG(result.st_mode):
-                    yield entry.path, result
+                yield entry.path, result
 
 
 def sha256_of(path: bytes) -> str:
@@ -400,6 +448,18 @@ def differences(server: Server, *roots: bytes) -> list[str]:
     for path in disk.keys() & listed.keys():
         if disk[path] != listed[path]:
             found.append(f"{path!r}: on disk {disk[path]}, on the server {listed[path]}")
+    return sorted(found)
+
+
+def entry_differences(server: Server, root: bytes, times: bool) -> list[str]:
+    """Say in what the server's live directories (with their *times*, or without) and links differ from the tree's."""
+    listed, disk = server.entries(), entries_on_disk(root)
+    found = [f"not on the server: {path!r}" for path in disk.keys() - listed.keys()]
+    found += [f"live on the server, not on disk: {path!r}" for path in listed.keys() - disk.keys()]
+    for path in disk.keys() & listed.keys():
+        here, there = (each if times else each.without_time() for each in (disk[path], listed[path]))
+        if here != there:
+            found.append(f"{path!r}: on disk {here}, on the server {there}")
     return sorted(found)
 
 
@@ -518,7 +578,13 @@ class World:
 
     def differences(self) -> list[str]:
         """Say in what the server differs from the tree."""
-        return differences(self.server, self.tree)
+        found = differences(self.server, self.tree)
+        return found + (entry_differences(self.server, self.tree, times=False) if self.takes_all_kinds else [])
+
+    @property
+    def takes_all_kinds(self) -> bool:
+        """Whether both programs know directories and links."""
+        return self.server.code is None and self.daemon.code is None
 
     def soon_equal(self, timeout_s: float = 15.0) -> float:
         """Wait until the server equals the tree, bit by bit; return the seconds that took."""
@@ -539,6 +605,8 @@ class World:
     def finish(self, timeout_s: float = 60.0) -> int:
         """Wait until all is done, and prove it; return the number of files."""
         self.daemon.finish(self.tree, timeout_s=timeout_s)
+        if self.takes_all_kinds:
+            assert not (found := entry_differences(self.server, self.tree, times=True)), "\n".join(found[:20])
         return assert_server_equals_tree(self.server, self.tree)
 
     def close(self) -> None:

@@ -83,10 +83,13 @@ def test_a_tree_of_odd_names_arrives_once_and_only_once(make_world: MakeWorld) -
     special = {name_of(file).rpartition(b"/")[2]: file["reason"] for file in found}
     assert special == {
         b"a fifo": "fifo",
-        b"a link": "symlink",
-        b"a link to everything": "symlink",
-        b"a broken link": "symlink",
         b"a socket": "socket",
+    }
+    links = {name_of(file).rpartition(b"/")[2]: file for file in made.daemon.ask("GET", "/files?kind=symlink")["files"]}
+    assert {name: (link["status"], link["link_target"]) for name, link in links.items()} == {
+        b"a link": ("completed", "plain.txt"),
+        b"a link to everything": ("completed", "/"),
+        b"a broken link": ("completed", "nowhere"),
     }
 
     made.daemon.restart()  # everything is known

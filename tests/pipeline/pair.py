@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from pp_assist import disk
-from pp_assist.core.model import TRACKED, FileState, Server, Stage
+from pp_assist import disk, posix
+from pp_assist.core.model import STORABLE, TRACKED, FileState, Server, Stage
 from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
 from pp_assist.settings import Settings
@@ -125,12 +125,22 @@ class Pair:
 
     async def live(self) -> dict[bytes, str]:
         """Path → digest of every live file on the server."""
-        found: dict[bytes, str] = {}
-        params: dict[str, Any] = {"limit": 1000}
+        return {name_of(file): file["sha256"] for file in await self.listing("file")}
+
+    async def live_entries(self) -> dict[bytes, "Entry"]:
+        """What every live path of the server is there, but for the contents."""
+        return {
+            name_of(each): (each["kind"], each["mode"], each["mtime_ns"], name_of(each, "link_target"))
+            for each in await self.listing("any")
+        }
+
+    async def listing(self, kind: str) -> list[dict[str, Any]]:
+        """Every live path of that kind on the server."""
+        found: list[dict[str, Any]] = []
+        params: dict[str, Any] = {"limit": 1000, "kind": kind}
         while True:
             answer = (await self.client().get("/api/files", params=params)).json()
-            for file in answer["files"]:
-                found[name_of(file)] = file["sha256"]
+            found += answer["files"]
             if answer["next"] is None:
                 return found
             params["after"] = answer["next"]
@@ -249,7 +259,7 @@ class Pair:
         return int((await self.client().get(f"/api/hosts/{ME.host_id}")).json()["highest_gen"])
 
     async def assert_equal(self) -> None:
-        """The server's live files are exactly the tree's, bit by bit, and the daemon says so."""
+        """The server's live files, directories and links are exactly the tree's, and the daemon says so."""
         counts = await self.settle()
         expected = {
             path: hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest() for path in files_in(self.tree)
@@ -259,6 +269,15 @@ class Pair:
             f"only on the server: {sorted(set(live) - set(expected))}; "
             f"only on disk: {sorted(set(expected) - set(live))}; "
             f"different: {[path for path in live if expected.get(path, live[path]) != live[path]]}"
+        )
+        listed = await self.live_entries()
+        there = entries_in(self.tree)
+        different = {
+            path: (there[path], listed[path]) for path in there if listed.get(path, there[path]) != there[path]
+        }
+        assert listed == there, (
+            f"only on the server: {sorted(set(listed) - set(there))}; "
+            f"only on disk: {sorted(set(there) - set(listed))}; different (disk, server): {different}"
         )
         for path, digest in live.items():
             assert await self.download(digest) == Path(os.fsdecode(path)).read_bytes()
@@ -276,10 +295,30 @@ async def new_key(app: FastAPI, scopes: Sequence[Scope] = DEFAULT_SCOPES) -> str
     return str(api_key)
 
 
-def name_of(file: dict[str, Any]) -> bytes:
+Entry = tuple[str, int, int, bytes]
+"""Kind, mode, mtime and (of a link) target."""
+
+
+def name_of(file: dict[str, Any], field_name: str = "filepath") -> bytes:
+    """The bytes that a field of JSON stands for; empty where it is null."""
     from pp_server.wire.names import from_json
 
-    return from_json(file["filepath"], file.get("filepath_b64"))
+    plain = file[field_name]
+    return b"" if plain is None else from_json(plain, file.get(f"{field_name}_b64"))
+
+
+def entries_in(tree: Path) -> dict[bytes, Entry]:
+    """What everything below *tree* is that a server can be given."""
+    found: dict[bytes, Entry] = {}
+    for folder, directories, names in os.walk(os.fsencode(tree)):
+        for name in (*directories, *names):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            kind = posix.file_type(status.st_mode)
+            if kind in STORABLE:
+                target = os.readlink(path) if kind == "symlink" else b""
+                found[path] = (kind, status.st_mode & 0o7777, disk.stat_of(status).mtime_ns, target)
+    return found
 
 
 def files_in(tree: Path) -> list[bytes]:

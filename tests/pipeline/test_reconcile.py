@@ -69,8 +69,8 @@ async def test_a_mass_that_vanished_while_there_was_no_memory_is_held(pair: Pair
         shutil.rmtree(pair.tree / folder)
     await pair.start_daemon()
     await compared(pair)
-    counts = await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == 20)
-    assert counts.queued(*Stage) == 20
+    counts = await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == 20 + 3)
+    assert counts.queued(*Stage) == 20 + 3, "the folders, too"
     assert await pair.live() == before
     assert pair.asked("/api/files/deletions") == 0
     assert pair.bytes_sent == 0
@@ -82,7 +82,7 @@ async def test_what_was_rejected_is_not_asked_again(pair: Pair) -> None:
     for folder in ("d0", "d1"):
         shutil.rmtree(pair.tree / folder)
     await pair.scan()
-    await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == 14)
+    await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == 14 + 2)
     assert pair.daemon
     (held,) = await HeldDeletions(pair.daemon.db).all()
     assert await HeldDeletions(pair.daemon.db).reject(held.id) == 14

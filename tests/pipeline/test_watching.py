@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from pair import DEADLINE_S, Pair, noise, running_pair, write
+from pair import DEADLINE_S, Pair, entries_in, noise, running_pair, write
 
 from pp_assist.core.model import FileState, Stage
 from pp_assist.scanner import guard, inotify, scanner
@@ -76,14 +76,13 @@ def scans(pair: Pair) -> int:
 async def heard(pair: Pair) -> None:
     """Wait until the server has the tree by events alone; then a scan finds nothing that was missed."""
     before = scans(pair)
-    names = {os.path.join(folder, name) for folder, _, files in os.walk(pair.tree) for name in files}
-    contents = {os.fsencode(name): Path(name).stat().st_size for name in names}
+    names = set(entries_in(pair.tree))
     end = time.monotonic() + DEADLINE_S + LONGEST_SLEEP_S  # what a queue was not woken for, it finds by itself
     while True:
-        counts, live = await pair.counts(), set(await pair.live())
-        if counts.queued(*Stage) == 0 and live == set(contents):
+        counts, live = await pair.counts(), set(await pair.live_entries())
+        if counts.queued(*Stage) == 0 and live == names:
             break
-        different = sorted(live ^ set(contents))
+        different = sorted(live ^ names)
         assert time.monotonic() < end, f"not told of: {different[:20]}, or work is left: {counts.work}"
         await asyncio.sleep(0.05)
     assert scans(pair) == before, "not by events"
@@ -177,9 +176,11 @@ async def test_20_000_files_come_and_go(watching: Pair) -> None:
 
 
 async def test_what_changes_without_being_written_and_closed(watching: Pair) -> None:
-    """A file that stays open, one that is cut by name, another mode, another time."""
+    """A file that stays open, one that is cut by name, another mode, another time; a folder's mode, a link."""
     for name in ("open", "cut", "mode", "time"):
         write(watching.tree / name, "content")
+    (watching.tree / "folder").mkdir()
+    os.symlink("one", watching.tree / "link")
     await heard(watching)
     with open(watching.tree / "open", "ab") as file:
         file.write(b" and more")
@@ -187,14 +188,17 @@ async def test_what_changes_without_being_written_and_closed(watching: Pair) -> 
         os.truncate(watching.tree / "cut", 3)
         (watching.tree / "mode").chmod(0o604)
         os.utime(watching.tree / "time", (5, 5))
+        (watching.tree / "folder").chmod(0o711)
+        (watching.tree / "link").unlink()
+        os.symlink("two", watching.tree / "link")
         before = scans(watching)
         async with asyncio.timeout(DEADLINE_S):
             while True:
-                files = (await watching.client().get("/api/files")).json()["files"]
-                by_name = {os.path.basename(entry["filepath"]): entry for entry in files}
-                if (by_name["open"]["file_size"], by_name["cut"]["file_size"]) == (16, 3) and (
-                    by_name["mode"]["mode"] == 0o604 and by_name["time"]["mtime_ns"] == 5 * 10**9
-                ):
+                by_name = {os.path.basename(each["filepath"]): each for each in await watching.listing("any")}
+                sizes = by_name["open"]["file_size"], by_name["cut"]["file_size"]
+                modes = by_name["mode"]["mode"], by_name["folder"]["mode"]
+                others = by_name["time"]["mtime_ns"], by_name["link"]["link_target"]
+                if (sizes, modes, others) == ((16, 3), (0o604, 0o711), (5 * 10**9, "two")):
                     break
                 await asyncio.sleep(0.05)
         assert scans(watching) == before

@@ -59,7 +59,7 @@ class Walk:
         return self.pair.tree / self.rng.choice(NAMES)
 
     async def change(self) -> None:
-        path, kind = self.path(), self.rng.randrange(9)
+        path, kind = self.path(), self.rng.randrange(12)
         try:
             if kind <= 2:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +76,15 @@ class Walk:
                 path.chmod(self.rng.choice([0o600, 0o644]))
             elif kind == 7:
                 shutil.rmtree(path.parent if path.parent != self.pair.tree else path)
-            else:
+            elif kind == 8:
                 (self.pair.tree / "d").rename(self.pair.tree / self.rng.choice(["i", "k"]))
+            elif kind == 9:
+                path.unlink(missing_ok=True)
+                path.symlink_to(self.rng.choice(["a", "nowhere", "/etc/hosts"]))
+            elif kind == 10:
+                (self.pair.tree / self.rng.choice(["empty", "d/empty", "d/g/empty"])).mkdir(parents=True)
+            else:
+                path.parent.chmod(self.rng.choice([0o700, 0o755]))
         except OSError:
             self.log[-1] += "(refused)"
 

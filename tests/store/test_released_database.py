@@ -9,7 +9,7 @@ from pp_assist.core.model import FileState, Stage
 from pp_assist.store.db import migrations, open_database
 from pp_assist.store.report import Report
 
-RELEASED = sorted((Path(__file__).parent / "released").glob("assist-*.sql"))
+RELEASED = sorted((Path(__file__).parent / "released").glob("assist-*.sql"), key=lambda path: int(path.stem[7:]))
 
 
 @pytest.fixture(params=RELEASED, ids=lambda path: path.stem)
