@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.harness import World, clean_environment
+from tests.e2e.harness import T, World, clean_environment, entries_on_disk, on_disk
 
 LARGE = os.urandom(700_000) * 3
 
@@ -154,3 +154,31 @@ def test_exit_codes_say_what_is_wrong(world: World, tmp_path: Path) -> None:
     assert client(world, "get", os.fsdecode(world.tree), "--to", str(tmp_path / "file"))[0] == 2
     world.server.stop()
     assert client(world, "ls")[0] == 3
+
+
+def test_what_a_daemon_stored_comes_back_with_folders_links_and_times(make_world: MakeWorld, tmp_path: Path) -> None:
+    world = make_world()
+    for name in (b"docs/letter", b"docs/deep/er/note", b"\xff odd/\xfe", "späße/ü".encode()):
+        world.write(name, name)
+    os.makedirs(world.path("empty/er"))
+    os.symlink("docs/letter", world.path("link"))
+    os.symlink("nowhere at all", world.path("docs/broken"))
+    os.symlink(b"../\xff", world.path("docs/out"))
+    os.chmod(world.path("docs"), 0o750)
+    for name in ("docs/letter", "docs", "empty", "empty/er"):
+        os.utime(world.path(name), ns=(7, 1_500_000_000_000_000_001), follow_symlinks=False)
+    world.begin()
+    world.daemon.finish(world.tree)
+    to = os.fsencode(tmp_path / "back")
+    code, lines, said = client(world, "get", os.fsdecode(world.tree), "--to", os.fsdecode(to))
+    assert code == 0, said
+    assert entries_on_disk(to) == relocated(entries_on_disk(world.tree), world.tree, to)
+    assert on_disk(to) == relocated(on_disk(world.tree), world.tree, to)
+    assert {line["status"] for line in lines} == {"restored"}
+    again = client(world, "get", os.fsdecode(world.tree), "--to", os.fsdecode(to))
+    assert again[0] == 0
+    assert {line["status"] for line in again[1] if line["kind"] != "dir"} == {"right"}
+
+
+def relocated(entries: dict[bytes, T], before: bytes, after: bytes) -> dict[bytes, T]:
+    return {after + path.removeprefix(before): entry for path, entry in entries.items()}
