@@ -85,7 +85,7 @@ def _found(path: bytes) -> Iterator[Claim]:
         folder, only = shown, None
     else:
         folder, only = os.path.split(shown)
-    resolved, (device, inode) = resolve(folder)
+    resolved, (device, inode, _) = resolve(folder)
     if only is not None:
         yield _claim(Location(0, resolved, device, inode, b"", only, folder))
         return

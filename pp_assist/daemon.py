@@ -16,6 +16,7 @@ from pp_assist.api.services import Comparison, Pace, Services, Warned
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
+from pp_assist.core.identity import Identity
 from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import Rest
 from pp_assist.core.trust import Trust
@@ -165,7 +166,7 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
     clock, settings = daemon.clock, daemon.settings
     hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
 
-    async def resolve(path: bytes) -> tuple[bytes, tuple[int, int]]:
+    async def resolve(path: bytes) -> tuple[bytes, Identity]:
         return await _in_thread(daemon.pools.walking, disk.resolve, path)
 
     async def examine_path(root: Root, relative: bytes) -> Sight:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pp_assist import posix
-from pp_assist.core.errors import AssistError, FileUnreadable, RootUnhealthy
+from pp_assist.core.errors import AssistError, FileUnreadable, RootRenumbered, RootUnhealthy
+from pp_assist.core.identity import Identity, Standing, standing
 from pp_assist.core.model import Kind, Location, Snapshot, Stat
 
 GONE = (errno.ENOENT, errno.ENOTDIR)
@@ -60,24 +61,40 @@ def identity(path: bytes) -> tuple[int, int]:
     return _signed(result.st_dev), _signed(result.st_ino)
 
 
-def resolve(path: bytes) -> tuple[bytes, tuple[int, int]]:
-    """Return the directory *path* with all links resolved, and its `identity`.
+def _identity_of(fd: int) -> Identity:
+    result, number = os.fstat(fd), posix.file_system_id(fd)
+    return Identity(_signed(result.st_dev), _signed(result.st_ino), None if number is None else _signed(number))
+
+
+def root_identity(path: bytes) -> Identity:
+    """Return what tells the directory *path* from all others.
+
+    Raises:
+        OSError: there is no such directory, or it cannot be opened.
+    """
+    with posix.opened(posix.open_root(path)) as fd:
+        return _identity_of(fd)
+
+
+def resolve(path: bytes) -> tuple[bytes, Identity]:
+    """Return the directory *path* with all links resolved, and its `root_identity`.
 
     Raises:
         OSError: there is no such directory, or it cannot be opened.
     """
     resolved = os.path.realpath(path)
-    return resolved, identity(resolved)
+    return resolved, root_identity(resolved)
 
 
 @contextmanager
-def opened_root(path: bytes, device: int, inode: int) -> Iterator[int]:
+def opened_root(path: bytes, registered: Identity) -> Iterator[int]:
     """Open the root *path* for the block and yield its descriptor.
 
     The identity is checked on the very descriptor that is used: an unmounted disk shows another directory, and a root
     that is swapped or unmounted in mid-scan changes nothing for a scan that holds the old one.
 
     Raises:
+        RootRenumbered: it is the one registered, on a file system that is mounted under another device number.
         RootUnhealthy: it is missing, unreadable, or another directory than the one registered.
     """
     try:
@@ -85,9 +102,12 @@ def opened_root(path: bytes, device: int, inode: int) -> Iterator[int]:
     except OSError as error:
         raise RootUnhealthy(f"cannot open the folder: {error.strerror}") from error
     with posix.opened(fd):
-        result = os.fstat(fd)
-        if (_signed(result.st_dev), _signed(result.st_ino)) != (device, inode):
-            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+        found = _identity_of(fd)
+        match standing(registered, found):
+            case Standing.OTHER:
+                raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+            case Standing.RENUMBERED:
+                raise RootRenumbered(found)
         yield fd
 
 
@@ -152,7 +172,7 @@ def read_entry(location: Location) -> tuple[Snapshot, bytes | None]:
         OSError: it cannot be said.
     """
     with (
-        opened_root(location.root_path, location.root_device, location.root_inode) as root_fd,
+        opened_root(location.root_path, location.root_identity) as root_fd,
         opened_directory(root_fd, location.directory) as parent,
     ):
         target = None
@@ -189,7 +209,7 @@ def look(location: Location) -> Snapshot | None:
         RootUnhealthy: nothing can be said, the root is not there.
         FileUnreadable: nothing can be said, the way there cannot be read.
     """
-    with opened_root(location.root_path, location.root_device, location.root_inode) as root_fd:
+    with opened_root(location.root_path, location.root_identity) as root_fd:
         try:
             return look_beneath(root_fd, location.directory, location.name)
         except OSError as error:
@@ -218,7 +238,7 @@ def opened_file(location: Location) -> Iterator[int]:
         FileNotFoundError: the file certainly is not there.
         FileUnreadable: it cannot be opened.
     """
-    with opened_root(location.root_path, location.root_device, location.root_inode) as root_fd:
+    with opened_root(location.root_path, location.root_identity) as root_fd:
         try:
             fd = posix.open_beneath(root_fd, location.parts, posix.OPEN_FILE)
         except OSError as error:

@@ -46,6 +46,13 @@ def open_beneath(root_fd: int, parts: Sequence[bytes], flags: int) -> int:
             os.close(fd)
 
 
+def file_system_id(fd: int) -> int | None:
+    """Return the number that the file system of *fd* has for itself; None where there is none."""
+    if sys.platform == "win32":
+        return None
+    return getattr(os.fstatvfs(fd), "f_fsid", 0) or None
+
+
 _statx = getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
 _AT_EMPTY_PATH, _AT_NO_AUTOMOUNT, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x800, 0x100
 _STATX_MNT_ID = 0x1000

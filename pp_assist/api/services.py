@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
+from pp_assist.core.identity import Identity
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
@@ -109,8 +110,8 @@ class Services:
     warnings: Callable[[], list[Warned]]
     running: Callable[[], Mapping[str, bool]]
     """Component → whether it works (False: it crashed, and is about to be restarted)."""
-    resolve: Callable[[bytes], Awaitable[tuple[bytes, tuple[int, int]]]]
-    """A folder's path with links resolved, and its (device, inode); raises OSError."""
+    resolve: Callable[[bytes], Awaitable[tuple[bytes, Identity]]]
+    """A folder's path with links resolved, and what it is known by; raises OSError."""
     examine: Callable[[Root, bytes], Awaitable[Sight]]
     """What the disk and the rules say about a path relative to a root."""
     rule_problems: Callable[[int], list[Problem]]

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pp_assist.core.identity import Identity
+
 
 class Remedy(StrEnum):
     """What to do with the work that failed. Dropping it is not on the list."""
@@ -46,6 +48,16 @@ class RootUnhealthy(AssistError):
 
     remedy = Remedy.RETRY
     reason = "root_unhealthy"
+
+
+class RootRenumbered(RootUnhealthy):
+    """The root is the folder that was registered, under another device number: what is known must follow that first."""
+
+    reason = "root_renumbered"
+
+    def __init__(self, found: Identity) -> None:
+        super().__init__("its file system has another device number than before")
+        self.found = found
 
 
 class RootForgotten(AssistError):

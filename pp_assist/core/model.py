@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pp_assist.core.identity import Identity
 from pp_assist.core.patterns import Level, Problem, Rule
 from pp_assist.core.trust import Trust
 
@@ -119,6 +120,12 @@ class Root:
     """mirror: the server is told what is deleted; archive: it is not."""
     exclude: tuple[str, ...] = ()
     """Patterns of what is left out in this root."""
+    file_system: int | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """What the folder in its place must be."""
+        return Identity(self.device, self.inode, self.file_system)
 
 
 class Part(NamedTuple):
@@ -211,6 +218,12 @@ class Location:
     shown_root: bytes
     recursive: bool = True
     """Whether directories of the root are watched."""
+    root_file_system: int | None = None
+
+    @property
+    def root_identity(self) -> Identity:
+        """What the folder in the root's place must be."""
+        return Identity(self.root_device, self.root_inode, self.root_file_system)
 
     @property
     def parts(self) -> list[bytes]:

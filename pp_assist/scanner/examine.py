@@ -28,7 +28,7 @@ def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, Kind, int
     Raises:
         RootUnhealthy: nothing can be said, the root is not there.
     """
-    with opened_root(root.path, root.device, root.inode) as root_fd:
+    with opened_root(root.path, root.identity) as root_fd:
         examiner = _Examiner(root, rules, root_fd)
         return [examiner.look(*path) for path in paths]
 

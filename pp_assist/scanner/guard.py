@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from pp_assist.clock import Clock
+from pp_assist.core.identity import Standing, standing
 from pp_assist.core.model import Root
-from pp_assist.disk import identity
+from pp_assist.scanner.identify import identity_or_none
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.watch import Watcher
 
@@ -50,9 +51,12 @@ class Guard:
         elif not await self.canary():
             await self._restart("the watcher told nothing any more")
         for root in await self._roots():
-            found = await self._recorder.in_thread(_identity_or_none, root.path)
-            there = found == (root.device, root.inode)
-            if there != (root.status == "healthy"):
+            found = await self._recorder.in_thread(identity_or_none, root.path)
+            what = Standing.OTHER if found is None else standing(root.identity, found)
+            there = what is not Standing.OTHER
+            if what is Standing.RENUMBERED:
+                self._doubt(root, "its file system was mounted anew")
+            elif there != (root.status == "healthy"):
                 self._doubt(root, "its folder is there again" if there else "its folder is not where it was")
 
     async def canary(self) -> bool:
@@ -79,10 +83,3 @@ class Guard:
     async def _doubt_all(self, reason: str) -> None:
         for root in await self._roots():
             self._doubt(root, reason)
-
-
-def _identity_or_none(path: bytes) -> tuple[int, int] | None:
-    try:
-        return identity(path)
-    except OSError:
-        return None

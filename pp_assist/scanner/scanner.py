@@ -15,6 +15,7 @@ from pp_assist.core.schedule import Plan
 from pp_assist.scanner.announced import Announced, Counted
 from pp_assist.scanner.follow import follow
 from pp_assist.scanner.guard import Guard
+from pp_assist.scanner.identify import identify
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
@@ -214,6 +215,7 @@ class Scanner:
         """Scan one root, or say why nothing can be said about it."""
         began_ms = self._clock.mono_ms()
         try:
+            root = await identify(self._recorder, root)
             await self._watch(root)
             if self._watcher is not None and not start:
                 await self._recorder.in_thread(self._watcher.scan_begins, root)

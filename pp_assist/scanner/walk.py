@@ -38,7 +38,7 @@ def walk(
     Raises:
         RootUnhealthy: the root is not there, or not the one registered.
     """
-    with opened_root(root.path, root.device, root.inode) as root_fd:
+    with opened_root(root.path, root.identity) as root_fd:
         ignores = Ignores(root, rules, root_fd)
         reached, levels = ignores.reach(start)
         if reached != start:
@@ -169,7 +169,7 @@ def look_at_places(
     Raises:
         RootUnhealthy: the root is not there, or not the one registered.
     """
-    with opened_root(root.path, root.device, root.inode) as root_fd:
+    with opened_root(root.path, root.identity) as root_fd:
         yield from _batches(_look_at_places(root_fd, Ignores(root, rules, root_fd), places))
 
 

@@ -22,7 +22,19 @@ log = logging.getLogger(__name__)
 
 COLUMNS = {
     "servers": ("id", "name", "url", "username", "api_key", "is_default", "created_at_ms", "fingerprint", "ca_file"),
-    "roots": ("id", "path", "shown", "recursive", "enabled", "device", "inode", "created_at_ms", "policy", "exclude"),
+    "roots": (
+        "id",
+        "path",
+        "shown",
+        "recursive",
+        "enabled",
+        "device",
+        "inode",
+        "created_at_ms",
+        "policy",
+        "exclude",
+        "file_system",
+    ),
     "receipt_keys": ("server_id", "key_id", "public_key", "trusted_by", "first_seen_ms"),
     "forgotten_roots": ("shown", "gen"),
 }

@@ -23,7 +23,7 @@ SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_n
        f.stored_sent, f.stored_kind, f.stored_target, f.stored_snapshot, f.racy, f.kind, f.link_target, w.blocks,
        COALESCE(f.sha256, f.stored_sha256) AS last_sha256,
        d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown, r.recursive,
-       r.device AS root_device, r.inode AS root_inode
+       r.device AS root_device, r.inode AS root_inode, r.file_system AS root_file_system
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id"""
 _READY = f"""{CLAIM}
@@ -237,6 +237,7 @@ def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
         row["name"],
         row["shown"],
         bool(row["recursive"]),
+        row["root_file_system"],
     )
     return Claim(
         file_id=row["file_id"],

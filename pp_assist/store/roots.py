@@ -4,16 +4,17 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from pp_assist.core.identity import Identity
 from pp_assist.core.model import Root
 from pp_assist.store import keepsake
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason,
-    policy, exclude"""
+    policy, exclude, file_system"""
 _ALL = f"SELECT {_COLUMNS} FROM roots ORDER BY id"  # noqa: S608 - constants
 _ADD = """
-INSERT INTO roots (path, shown, recursive, enabled, device, inode, created_at_ms, policy, exclude, status)
-VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, 'healthy') RETURNING id"""
+INSERT INTO roots (path, shown, recursive, enabled, device, inode, file_system, created_at_ms, policy, exclude, status)
+VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, 'healthy') RETURNING id"""
 _ADD_TOP = "INSERT INTO directories (root_id, parent_id, path) VALUES (?, NULL, x'')"
 _REMEMBER = """
 INSERT INTO forgotten_roots (shown, gen)
@@ -50,14 +51,14 @@ class RootsTable:
         path: bytes,
         shown: bytes,
         recursive: bool,
-        identity: tuple[int, int],
+        identity: tuple[int, int] | Identity,
         now_ms: int,
         policy: str = "mirror",
         exclude: Sequence[str] = (),
     ) -> Root:
         """Register a folder and return it."""
         async with self._db.transaction() as tx:
-            values = (path, shown, recursive, *identity, now_ms, policy, json.dumps(list(exclude)))
+            values = (path, shown, recursive, *Identity(*identity), now_ms, policy, json.dumps(list(exclude)))
             row = await (await tx.execute(_ADD, values)).fetchone()
             assert row is not None
             await tx.execute(_ADD_TOP, (row[0],))
