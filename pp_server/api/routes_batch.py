@@ -34,7 +34,7 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
     services = deps.services(request)
     async with aclosing(deps.body_pieces(request)) as pieces, services.budget.reserve(0) as held:
         line, rest = await _head(pieces, held)
-        wanted = deps.validate(BatchRequest, line)
+        wanted = await services.batches.aside(deps.validate, BatchRequest, line)  # thousands take a while
         await held.grow(services.batches.moved(wanted) * MOVED_ENTRY_BYTES)
         answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
     return await _in_slices(answer)

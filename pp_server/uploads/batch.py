@@ -1,7 +1,8 @@
 """Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pp_server.core.errors import BodyWrongLength, Forbidden, TooLarge
 from pp_server.core.extents import Blob
@@ -22,6 +23,8 @@ from pp_server.wire.receipts import Receipt, Signed, Words
 from pp_server.wire.times import iso
 from pp_server.wire.trees import MAX_MOVE_TREE, Leaves, MovedTree, moved_words
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -37,6 +40,10 @@ class Batches:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    async def aside(self, work: Callable[..., T], *args: object) -> T:
+        """Run CPU-bound work around a batch in our threads."""
+        return await self._context.blocking(work, *args)
 
     def check(self, caller: Caller, request: BatchRequest) -> int:
         """Return how many bytes of content follow.
