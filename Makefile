@@ -10,7 +10,7 @@ BUDGET ?= 600
 TREE ?=
 CUTS ?= 1000
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-strace prove-oracle prove-walk clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ prove-outage: $(READY) ## a server away for a minute, and every kind of nonsense
 
 prove-power: $(READY) ## the power is cut (CUTS=1000) under the server: ext4 on a loop device, as root
 	$(BIN)/python -m tests.e2e.prove power --seed $(SEED) --seconds $(BUDGET) --cuts $(CUTS)
+
+prove-power-client: $(READY) ## the power is cut (CUTS=200) under the daemon and the tree it watches, as root
+	$(BIN)/python -m tests.e2e.prove power-client --seed $(SEED) --seconds $(BUDGET) --cuts $(CUTS)
 
 prove-strace: $(READY) ## killed at, and failing at, every fsync, write, link ... of an upload, as root, with strace
 	$(BIN)/python -m tests.e2e.prove strace --seed $(SEED) --seconds $(BUDGET)

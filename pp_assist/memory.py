@@ -2,6 +2,7 @@
 
 Every start puts a random number, its *epoch*, into the database and into a file beside it. A copy of the database that
 is put back later has an older one. Then, as after every stop that was not clean, the server may know more than we do.
+And the power may have been cut: files that were written to shortly before may have lost that, and look as if not.
 
 A damaged database is put aside, and a new one begun with what a person had told the daemon. That is taken from the copy
 beside the database, or from the damaged one where it has something newer.
@@ -16,10 +17,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pp_assist.clock import Clock
 from pp_assist.core.reconcile import NEW, why_doubt
 from pp_assist.quarantine import put_aside
 from pp_assist.state import write_private
-from pp_assist.store import keepsake, reconciling
+from pp_assist.store import keepsake, reconciling, rehash
 from pp_assist.store.db import Database, DatabaseDamaged, is_damage, open_database
 from pp_assist.store.keepsake import Keepsake
 
@@ -112,6 +114,7 @@ async def _begin_epoch(db: Database, path: str) -> None:
         doubt = why_doubt(clean, before, _number_in(path))
         if doubt:
             await reconciling.doubt(tx)
+            await rehash.distrust_recent(tx, Clock().now_ms())
     write_private(path, f"{epoch}\n")
     if doubt:
         level = logging.INFO if doubt == NEW else logging.WARNING

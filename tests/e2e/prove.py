@@ -27,6 +27,8 @@ from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_fil
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
 from tests.oracle.watch import KILL_EVERY_S, watch_crowd
 from tests.power import stracing
+from tests.power.client_cutting import cut_clients
+from tests.power.client_real import cut_real_client
 from tests.power.cutting import cut_many
 from tests.power.loopdisk import why_not
 from tests.power.real import cut_real
@@ -245,6 +247,17 @@ def prove_power(options: argparse.Namespace, budget: Budget) -> Results:
     return {"in_process": asdict(many), "real_process": asdict(real), "seconds": budget.used}
 
 
+def prove_power_client(options: argparse.Namespace, budget: Budget) -> Results:
+    """The same under the daemon's state and the tree it watches: what survives is stored, once. Root only."""
+    if reason := why_not():
+        raise SystemExit(f"not here: {reason}")
+    real_cuts = max(1, options.cuts // 10)
+    many = cut_clients(options.seed, options.cuts - real_cuts, 0.75 * budget.left, say=say)
+    real = cut_real_client(options.seed, real_cuts, budget.left)
+    say(f"{budget.used:6.1f} s  {real.cuts} cuts under a real process")
+    return {"in_process": asdict(many), "real_process": asdict(real), "seconds": budget.used}
+
+
 # -- strace
 
 
@@ -307,6 +320,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "outage": prove_outage,
     "bounds": prove_bounds,
     "power": prove_power,
+    "power-client": prove_power_client,
     "strace": prove_strace,
     "oracle": prove_oracle,
 }

@@ -42,6 +42,24 @@ def change_silently(path: Path, offset: int) -> None:
     assert stat_of(path.stat()) == before, "this file system tells of it: nothing is proven here"
 
 
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+async def test_after_a_kill_what_was_written_shortly_before_is_hashed_again(pair: Pair, end: str) -> None:
+    """It may have been the power: then a file may look as when it was hashed, and be what it was before that."""
+    write(pair.tree / "a", noise(5000, 1))
+    write(pair.tree / "b", noise(5000, 2))
+    await pair.assert_equal()
+    await (pair.kill_daemon() if end == "killed" else pair.stop_daemon())
+    change_silently(pair.tree / "a", 17)
+    await pair.start_daemon()
+    if end == "killed":
+        await pair.assert_equal()
+        assert pair.bytes_sent == 5000
+    else:
+        await pair.settle()
+        assert pair.daemon
+        assert pair.daemon.checksums.stats.processed.total == 0
+
+
 async def test_no_byte_of_another_version_leaves(pair: Pair) -> None:
     """Changed after it was hashed: its chunk is never sent, and what was announced is given up."""
     big = pair.tree / "big.bin"

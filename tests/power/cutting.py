@@ -92,6 +92,8 @@ class Knife:
         self._changed = threading.Condition()
         self._syncing: set[int] = set()
         self._calm = False
+        self.last_words: Callable[[], object] = lambda: None
+        """Called right after the cut, for what is to be written down elsewhere."""
 
     def reach(self, phase: str) -> None:
         """A phase begins."""
@@ -142,6 +144,7 @@ class Knife:
             self._changed.wait_for(lambda: not self._syncing - {threading.get_ident()})
             self.is_cut.set()
             cut_power(self._mount)
+            self.last_words()
             if not self._plan.survives_s:
                 os._exit(CUT)
         with self._changed:

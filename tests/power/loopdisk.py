@@ -25,11 +25,11 @@ class NoLoopDisk(Exception):
 
 
 class LoopDisk:
-    """An ext4 of its own in *folder*, mounted at `mount`. Root only."""
+    """An ext4 of its own in *folder*, mounted at `mount`, there or in *mount_in*. Root only."""
 
-    def __init__(self, folder: Path, mib: int = 192) -> None:
+    def __init__(self, folder: Path, mib: int = 192, mount_in: Path | None = None) -> None:
         self.image = folder / "disk.img"
-        self.mount = folder / "disk"
+        self.mount = (mount_in or folder) / "disk"
         self.mount.mkdir()
         with open(self.image, "wb") as image:
             image.truncate(mib * MIB)
