@@ -9,8 +9,9 @@ SEED ?= 1
 BUDGET ?= 600
 TREE ?=
 CUTS ?= 1000
+FILES ?= 1000000
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ prove-walk: $(READY) ## random walks through changes and faults, in one process,
 
 prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bodies of 16 MiB at a time: rate and memory
 	$(BIN)/python -m tests.e2e.prove bounds --seed $(SEED) --seconds $(BUDGET)
+
+prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait
+	$(BIN)/python -m tests.e2e.prove scale --seconds $(BUDGET) --files $(FILES)
 
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,6 +22,10 @@ from pp_assist.uploader.way import Host
 
 log = logging.getLogger(__name__)
 
+SWITCH_S = 0.0005
+"""How long a thread that computes keeps the event loop waiting. Python's own 5 ms, times all threads that work, is long
+for whoever waits for an answer."""
+
 
 async def run(settings: Settings, config_path: str, ready: Callable[[int], None]) -> None:
     """Run a daemon until SIGTERM or SIGINT; *ready* is told its port once the API listens.
@@ -34,6 +38,7 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         OSError: the port is taken, or the state directory cannot be used.
     """
     posix.restrict_umask()
+    sys.setswitchinterval(SWITCH_S)
     state = open_state(settings.state_dir)
     if posix.is_root_user():
         log.warning("running as root: everything on this machine can be read, whoever it belongs to")

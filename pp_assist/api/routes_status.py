@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
 
 from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
@@ -120,16 +121,12 @@ def router(services: Services) -> APIRouter:
         kind: Literal["file", "dir", "symlink", "any"] = "file",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
-    ) -> dict[str, Any]:
+    ) -> JSONResponse:
         prefix = query_bytes(request.scope["query_string"], "path_prefix")
         where = covering(await services.roots.all(), prefix) if prefix else None
         rows, total = await services.report.files(status, where, limit, offset, None if kind == "any" else kind)
-        return {
-            "files": [_file(row, services) for row in rows],
-            "total": total,
-            "limit": limit,
-            "offset": offset,
-        }
+        page = {"files": [_file(row, services) for row in rows], "total": total, "limit": limit, "offset": offset}
+        return JSONResponse(page)  # as it is: asking FastAPI what is in it takes ten times as long
 
     @routes.get("/receipt")
     async def receipt(request: Request) -> dict[str, Any]:

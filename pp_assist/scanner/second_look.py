@@ -16,7 +16,7 @@ from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
-CLAIMS_AT_A_TIME = 1000
+CLAIMS_AT_A_TIME = 500
 ROOT_RETRY_MS = 5_000
 
 

@@ -14,11 +14,11 @@ from pp_assist.disk import GONE, look_beneath, mounts_marked, opened_directory, 
 from pp_assist.scanner.ignore import Ignores, Levels, reachable
 from pp_server.wire.names import SERVER_DATA_MARK
 
-BATCH_ENTRIES = 2000
+BATCH_ENTRIES = 1000
 """No batch, and so no transaction, is about more names."""
 
-BATCH_DIRECTORIES = 500
-PART_ENTRIES = 1000
+BATCH_DIRECTORIES = 250
+PART_ENTRIES = 500
 """A directory with more names is several listings."""
 
 SORTED_AT_A_TIME = 5000

@@ -39,9 +39,11 @@ _HOLD = """
 UPDATE work SET stage = 'deletion', state = 'held', eligible_at_ms = NULL, attempts = 0, reason = 'held',
     last_error = NULL
 WHERE file_id = ? AND gen = ? AND stage = ?"""
-_HOLD_WAITING = f"""
+_HOLD_WAITING = """
 UPDATE work SET state = 'held', eligible_at_ms = NULL, reason = 'held'
-WHERE stage = 'deletion' AND state IN ('waiting', 'backoff') AND {_IN_ROOT}"""  # noqa: S608 - constants
+WHERE stage = 'deletion' AND eligible_at_ms >= 0 AND state IN ('waiting', 'backoff') AND EXISTS (
+    SELECT 1 FROM files f JOIN directories d ON d.id = f.directory_id
+    WHERE f.id = work.file_id AND d.root_id = ?)"""  # only those that are held have no time: they are not read again
 _LIST = """
 SELECT h.id, h.root_id, h.reason, h.created_at_ms, r.shown,
        (SELECT COUNT(*) FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
@@ -49,7 +51,7 @@ SELECT h.id, h.root_id, h.reason, h.created_at_ms, r.shown,
 FROM held_deletions h JOIN roots r ON r.id = h.root_id ORDER BY h.id"""
 _SAMPLE = """
 SELECT d.path, f.name FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file' AND d.root_id = ? ORDER BY d.path, f.name LIMIT ?"""
+WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file' AND d.root_id = ? ORDER BY w.queued_at_ms LIMIT ?"""
 _RELEASE = f"""
 UPDATE work SET state = 'waiting', eligible_at_ms = ?, reason = NULL
 WHERE stage = 'deletion' AND state = 'held' AND {_IN_ROOT}"""  # noqa: S608 - constants
@@ -60,14 +62,16 @@ _KEEP_FILES = KEEP.format(which=f"f.id IN ({_HELD_FILES})")
 _FORGET_FILES = f"DELETE FROM files WHERE id IN ({_HELD_FILES})"  # noqa: S608 - constants
 _END = "DELETE FROM held_deletions WHERE id = ?"
 _END_EMPTY = """
-DELETE FROM held_deletions WHERE root_id NOT IN (
-    SELECT d.root_id FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-    WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file')"""
+DELETE FROM held_deletions WHERE NOT EXISTS (
+    SELECT 1 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
+    WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file'
+        AND d.root_id = held_deletions.root_id)"""
 _LET_GO = """
 UPDATE work SET state = 'waiting', eligible_at_ms = queued_at_ms, reason = NULL
 WHERE stage = 'deletion' AND state = 'held' AND file_id IN (
     SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id
     WHERE d.root_id NOT IN (SELECT root_id FROM held_deletions))"""  # directories and links: the files are back
+_ANY_HELD = "SELECT 1 FROM held_deletions LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +149,14 @@ class HeldDeletions:
 
     async def all(self) -> list[HeldSet]:
         """Return every set, oldest first; one whose files are all back is gone."""
+        if await self._db.value(_ANY_HELD) is None:
+            return []
         async with self._db.transaction() as tx:
             await _end_empty(tx)
         found = []
         for row in await self._db.rows(_LIST):
             sample = await self._db.rows(_SAMPLE, (row["root_id"], SAMPLE))
-            paths = tuple(b"/".join(part for part in each if part) for each in sample)
+            paths = tuple(b"/".join(part for part in each if part) for each in sorted(map(tuple, sample)))
             known = await self._db.value(_KNOWN, (row["root_id"],))
             found.append(HeldSet(known=known, sample=paths, **dict(row)))
         return found

@@ -59,9 +59,9 @@ _CHILDREN_WHOLE = """
 SELECT l.position, c.path FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path
 JOIN directories c ON c.parent_id = d.id WHERE c.gone = 0 AND l.whole = 1 AND l.is_part = 0"""
 _CHILDREN_PART = """
-SELECT l.position, c.path FROM looked l JOIN directories d ON d.root_id = ?1 AND d.path = l.path
-JOIN directories c ON c.root_id = ?1 AND c.path >= l.first_path AND c.path < l.end_path
-WHERE +c.parent_id = d.id AND c.gone = 0 AND l.whole = 1 AND l.is_part = 1"""
+SELECT l.position, c.path FROM looked l CROSS JOIN directories d ON d.root_id = ?1 AND d.path = l.path
+CROSS JOIN directories c ON c.root_id = ?1 AND c.path >= l.first_path AND c.path < l.end_path
+WHERE +c.parent_id = d.id AND c.gone = 0 AND l.whole = 1 AND l.is_part = 1"""  # CROSS: in this order and no other
 _CHILDREN_ASKED = """
 SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c.path = a.path WHERE c.gone = 0"""
 
@@ -141,7 +141,7 @@ DELETE FROM directories WHERE id = ? AND gone = 1
 AND NOT EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id)
 AND NOT EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id)"""
 
-AT_A_TIME = 2000
+AT_A_TIME = 1000
 """Rows of a directory that is gone that one transaction is about."""
 
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.core.model import FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.store import receipts
 from pp_assist.store.db import Database
@@ -37,6 +37,13 @@ SELECT r.shown, d.path AS directory, f.name, f.kind, f.link_target, f.state, f.r
        w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""
 _FILES = f"""
 {_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?9 OFFSET ?10"""
+_SOME_FILES = f"""
+{_COLUMNS} FROM (
+    SELECT id AS some FROM files WHERE (?1 IS NULL OR state = ?1)
+    AND (kind = 'file' OR state IN ('excluded', 'unsupported')) ORDER BY id LIMIT ?2 OFFSET ?3)
+CROSS JOIN files f ON f.id = some JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
+LEFT JOIN work w ON w.file_id = f.id ORDER BY f.id"""  # noqa: S608 - constants
+_TOTAL = "SELECT SUM(value) FROM counters WHERE name LIKE 'files.%' AND (?1 IS NULL OR name = 'files.' || ?1)"
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
@@ -129,6 +136,9 @@ class Report:
 
         *below_roots* restricts it to some roots (ids) and a path relative to them: the path itself and all below it.
         """
+        if below_roots is None and kind == Kind.FILE:  # nothing is counted, and nothing joined that is not shown
+            rows = await self._db.rows(_SOME_FILES, (state, limit, offset))
+            return [_file(row) for row in rows], int(await self._db.value(_TOTAL, (state,)))
         roots, prefix = below_roots if below_roots else (None, b"")
         directory, _, name = prefix.rpartition(b"/")
         where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)

@@ -32,9 +32,12 @@ from tests.power.client_real import cut_real_client
 from tests.power.cutting import cut_many
 from tests.power.loopdisk import why_not
 from tests.power.real import cut_real
+from tests.scale import scale
 
 EVIDENCE = Path(__file__).parent.parent / "evidence"
 RSS_LIMIT = 200 * MIB
+SCALE_RSS_MIB = 300
+LAG_MS = 100.0
 CHUNK_BYTES = 4 * MIB
 CHUNKS_OF_ONE_FILE = 2
 QUICK = {"PP_ASSIST_SCANNER__QUIET_SECONDS": "0.3", "PP_ASSIST_SCANNER__DELETE_GRACE_SECONDS": "0.3"}
@@ -295,6 +298,20 @@ def prove_bounds(options: argparse.Namespace, budget: Budget) -> Results:
         return {"seconds": budget.used, **results, "log_lines": len(made.server.log_lines())}
 
 
+# -- scale
+
+
+def prove_scale(options: argparse.Namespace, budget: Budget) -> Results:
+    """A tree of FILES, one folder of 100,000, a burst of 50,000, losing many: memory, and how long others wait."""
+    results = scale.measure(options.files, 100_000, 50_000, budget.left, say)
+    say(json.dumps({key: value for key, value in results.items() if key != "phases"}))
+    assert results["peak_rss_mib"] < SCALE_RSS_MIB, "more memory than it may need"
+    assert results["worst_loop_computing_p99_ms"] < LAG_MS, "the loop computes too long at a time"
+    if results["load_average"] <= (os.cpu_count() or 1):  # else it is others who keep it waiting
+        assert results["worst_loop_lag_p99_ms"] < LAG_MS, "whoever asks waits too long"
+    return {"seconds": budget.used, **results}
+
+
 # -- all of them
 
 
@@ -323,6 +340,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "power-client": prove_power_client,
     "strace": prove_strace,
     "oracle": prove_oracle,
+    "scale": prove_scale,
 }
 
 
@@ -361,7 +379,7 @@ def main() -> int:
     parser.add_argument("name", choices=PROOFS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=600, help="time budget")
-    parser.add_argument("--files", type=int, default=2000, help="kills: files written")
+    parser.add_argument("--files", type=int, default=2000, help="kills: files written; scale: files in the tree")
     parser.add_argument("--rounds", type=int, default=30, help="kills: how often somebody is killed")
     parser.add_argument("--mib", type=int, default=3072, help="resume: size of the file")
     parser.add_argument("--kills", type=int, default=20, help="resume: how often somebody is killed")
