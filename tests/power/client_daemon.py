@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import stat
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -93,10 +94,10 @@ class Ledger(httpx.AsyncBaseTransport):
             self._digests[json.loads(answer)["upload_id"]] = json.loads(body)["sha256"]
         elif path == "/api/batch":
             results = zip(_operations(body), json.loads(answer)["results"], strict=True)
-            acked = [put["sha256"] for put, result in results if put["op"] == "put" and result["status"] == "stored"]
+            acked = [put.get("sha256") for put, result in results if result["status"] == "stored"]
         elif path.endswith("/complete"):
             acked = [json.loads(answer)["sha256"]]
-        new = {digest for digest in acked if digest} - self._acked
+        new = {str(digest) for digest in acked if digest} - self._acked
         if new:
             with self._gate, open(self._file, "a") as file:
                 file.write("".join(f"{digest}\n" for digest in new))
@@ -134,11 +135,8 @@ async def living(state: Path, tree: Path, url: str, key: str, ledger: Ledger) ->
     async with build(settings, opened.database, host, own, http=connected) as daemon:
         if not await daemon.servers.all():
             await daemon.servers.add("main", url, key, 0)
-        path, identity = disk.resolve(os.fsencode(tree))
-        for root in await daemon.roots.all():
-            if (root.device, root.inode) != identity:
-                await daemon.roots.remove(root.id)  # the disk came back under another number: a person adds it again
         if not await daemon.roots.all():
+            path, identity = disk.resolve(os.fsencode(tree))
             await daemon.roots.add(path, path, True, identity, 0, "mirror")
         stop = asyncio.Event()
         running = asyncio.create_task(Supervisor(daemon.stages).run_until(stop))
@@ -163,12 +161,13 @@ async def converged(daemon: Daemon, tree: Path, url: str, key: str) -> int:
             while True:
                 await daemon.scanner.request_scan().finished.wait()
                 await _settled(daemon)
-                there = _digests(tree)
+                there = _on_disk(tree)
                 wrong = _differences(await _listing(http), there)
-                if not wrong and (rest := await _not_stored(daemon, len(there))):
+                files = sum(said.startswith("file") for said in there.values())
+                if not wrong and (rest := await _not_stored(daemon, files)):
                     wrong = rest
                 if not wrong:
-                    return len(there)
+                    return files
     except TimeoutError:
         counts = await Report(daemon.db).counts()
         raise Broken(f"not equal within {PATIENCE_S:.0f} s: {wrong}; {counts}; {daemon.link.reason}") from None
@@ -194,23 +193,33 @@ async def _not_stored(daemon: Daemon, files: int) -> str:
     return "" if stored == files else f"{stored} of {files} files are shown as stored"
 
 
-def _digests(tree: Path) -> dict[bytes, str]:
+def _on_disk(tree: Path) -> dict[bytes, str]:
+    """Return what is there, path to words: kind and digest, mode or target."""
     found = {}
-    for folder, _, names in os.walk(os.fsencode(tree)):
-        for name in names:
+    for folder, folders, names in os.walk(os.fsencode(tree)):
+        for name in folders + names:
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
+            if os.path.islink(path):
+                found[path] = f"symlink {os.readlink(path)!r}"
+            elif os.path.isdir(path):
+                found[path] = f"dir {stat.S_IMODE(os.lstat(path).st_mode):o}"
+            else:
                 with open(path, "rb") as file:
-                    found[path] = hashlib.sha256(file.read()).hexdigest()
+                    found[path] = f"file {hashlib.sha256(file.read()).hexdigest()}"
     return found
 
 
 async def _listing(http: httpx.AsyncClient) -> dict[bytes, str]:
+    """Return what is live on the server, in the same words."""
     found: dict[bytes, str] = {}
-    params: dict[str, Any] = {"limit": 1000}
+    params: dict[str, Any] = {"limit": 1000, "kind": "any"}
     while True:
         page = (await http.get("/api/files", params=params)).json()
-        found |= {from_json(file["filepath"], file.get("filepath_b64")): file["sha256"] for file in page["files"]}
+        for each in page["files"]:
+            words = {"file": each["sha256"], "dir": f"{each['mode'] or 0:o}"}
+            target = from_json(each["link_target"], each.get("link_target_b64")) if each["kind"] == "symlink" else b""
+            path = from_json(each["filepath"], each.get("filepath_b64"))
+            found[path] = f"{each['kind']} {words.get(each['kind'], repr(target))}"
         if page["next"] is None:
             return found
         params["after"] = page["next"]
@@ -243,9 +252,10 @@ class Tenant:
 
     def act(self) -> None:
         """Change something."""
-        files = [path for path in self._tree.rglob("*") if path.is_file()]
-        folders = [path for path in self._tree.rglob("*") if path.is_dir()]
-        verb = self._rng.choice(["new"] * 6 + ["change", "append", "replace", "rename", "copy"] * 2 + ["remove"] * 2)
+        there = [path for path in self._tree.rglob("*") if not path.is_symlink()]
+        files, folders = [path for path in there if path.is_file()], [path for path in there if path.is_dir()]
+        common = ["change", "append", "replace", "rename", "copy", "remove", "link"]
+        verb = self._rng.choice(["new"] * 6 + common * 2 + ["mode"])
         if len(files) > 150 or (folders and self._rng.random() < 0.04):
             verb = self._rng.choice(["move folder", "remove folder"])
         try:
@@ -306,6 +316,15 @@ class Tenant:
         if files:
             self._rng.choice(files).unlink()
 
+    def _link(self, files: list[Path], folders: list[Path]) -> None:
+        path = self._path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f"{path.name}.link").symlink_to(self._rng.choice(["elsewhere", "..", "/nowhere"]))
+
+    def _mode(self, files: list[Path], folders: list[Path]) -> None:
+        if files and folders:
+            self._rng.choice(files + folders).chmod(self._rng.choice([0o700, 0o750, 0o755]))
+
     def _move_folder(self, files: list[Path], folders: list[Path]) -> None:
         if folders:
             self._rng.choice(folders).rename(self._tree / f"moved {self._rng.randrange(5)}")
@@ -314,7 +333,7 @@ class Tenant:
         if folders:
             folder = self._rng.choice(folders)
             for path in sorted(folder.rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() else path.unlink()
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             folder.rmdir()
 
 
