@@ -161,8 +161,10 @@ class Pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor) -> Services:
-    """Return what the API may ask of the daemon."""
+def services_of(
+    daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor, said: Sequence[Warned] = ()
+) -> Services:
+    """Return what the API may ask of the daemon; *said* is what a person should know of the time before."""
     clock, settings = daemon.clock, daemon.settings
     hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
 
@@ -185,8 +187,8 @@ def services_of(daemon: Daemon, state: StateDirectory, config_path: str, stages:
 
     def warnings() -> list[Warned]:
         rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
-        said = {"database_rebuilt": rebuilt, "not_compared": None if trouble is None else str(trouble)}
-        return [Warned(code, text) for code, text in said.items() if text]
+        now = {"database_rebuilt": rebuilt, "not_compared": None if trouble is None else str(trouble)}
+        return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
     async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -8,15 +8,16 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pp_assist import posix
 from pp_assist.api.app import create_app
 from pp_assist.api.server import Api, listen
+from pp_assist.api.services import Warned
 from pp_assist.daemon import Daemon, build, services_of
 from pp_assist.settings import Settings
-from pp_assist.state import StateDirectory, open_state
-from pp_assist.store import queue, receipts
+from pp_assist.state import StateDirectory, become_another_host, open_state
+from pp_assist.store import queue, receipts, reconciling, versions
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.way import Host
 
@@ -44,12 +45,21 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         log.warning("running as root: everything on this machine can be read, whoever it belongs to")
     with contextlib.closing(state):
         damage: str | None = None
+        said: list[Warned] = []
         while True:
             try:
-                await _run(settings, state, config_path, ready, damage)
+                await _run(settings, state, config_path, ready, damage, said)
             except _Damaged as error:
                 damage = str(error)
                 ready = _said_already
+            except _HostShared:
+                before, state = state.host_id, become_another_host(state)
+                text = (
+                    f"another daemon is host {before}, too (a copied state directory): this one is {state.host_id} now"
+                )
+                log.error("%s", text)
+                said.append(Warned("host_renewed", text))
+                damage, ready = None, _said_already
             else:
                 break
     log.info("stopped")
@@ -59,12 +69,21 @@ class _Damaged(Exception):
     """The database turned out to be damaged; the message says how."""
 
 
+class _HostShared(Exception):
+    """Another daemon is the same host."""
+
+
 def _said_already(port: int) -> None:
     pass
 
 
 async def _run(
-    settings: Settings, state: StateDirectory, config_path: str, ready: Callable[[int], None], damage: str | None
+    settings: Settings,
+    state: StateDirectory,
+    config_path: str,
+    ready: Callable[[int], None],
+    damage: str | None,
+    said: Sequence[Warned],
 ) -> None:
     host = Host(state.host_id, settings.hostname)
     with contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
@@ -73,7 +92,12 @@ async def _run(
         async with build(settings, state.database, host, (os.fsencode(state.path),), distrusted=damage) as daemon:
             try:
                 await _put_in_order(daemon)
-                await _serve(daemon, state, listener, config_path, lambda: ready(port))
+                await _serve(daemon, state, listener, config_path, lambda: ready(port), said)
+            except _HostShared:
+                async with daemon.db.transaction() as tx:  # first: what is known is of the host that we were
+                    await versions.disregard_all_receipts(tx, daemon.clock.now_ms())
+                    await reconciling.doubt(tx)
+                raise
             except sqlite3.DatabaseError as error:
                 if daemon.db.damaged.is_set():
                     raise _Damaged(daemon.db.damage) from error
@@ -89,15 +113,21 @@ async def _put_in_order(daemon: Daemon) -> None:
 
 
 async def _serve(
-    daemon: Daemon, state: StateDirectory, listener: socket.socket, config_path: str, ready: Callable[[], None]
+    daemon: Daemon,
+    state: StateDirectory,
+    listener: socket.socket,
+    config_path: str,
+    ready: Callable[[], None],
+    said: Sequence[Warned],
 ) -> None:
     """Serve until told to stop.
 
     Raises:
         _Damaged: until the database is seen to be damaged.
+        _HostShared: until another daemon is seen to be the same host.
     """
     stages = Supervisor(daemon.stages)
-    services = services_of(daemon, state, config_path, stages)
+    services = services_of(daemon, state, config_path, stages, said)
     port = listener.getsockname()[1]
     api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
     stop = asyncio.Event()
@@ -108,19 +138,24 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             group.create_task(stages.run_until(stop))
             group.create_task(api.run_until(stop))
-            damage = group.create_task(_stop_when_damaged(daemon, stop))
+            watching = group.create_task(_stop_when_no_good(daemon, stop))
             await stop.wait()
             giving_up = asyncio.get_running_loop().call_later(timeout_s, _give_up, timeout_s)
-            damage.cancel()
-        if daemon.db.damaged.is_set():
+            watching.cancel()
+        if daemon.db.damaged.is_set() or daemon.link.host_shared.is_set():
             giving_up.cancel()
-            raise _Damaged(daemon.db.damage)
+            raise _Damaged(daemon.db.damage) if daemon.db.damaged.is_set() else _HostShared
 
 
-async def _stop_when_damaged(daemon: Daemon, stop: asyncio.Event) -> None:
-    await daemon.db.damaged.wait()
-    log.error("%s: everything stops, and begins anew", daemon.db.damage)
-    stop.set()
+async def _stop_when_no_good(daemon: Daemon, stop: asyncio.Event) -> None:
+    reasons = [asyncio.ensure_future(event.wait()) for event in (daemon.db.damaged, daemon.link.host_shared)]
+    try:
+        await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+        log.error("%s: everything stops, and begins anew", daemon.db.damage or "another daemon is the same host")
+        stop.set()
+    finally:
+        for reason in reasons:
+            reason.cancel()
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

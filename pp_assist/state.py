@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from pp_assist import posix
@@ -56,6 +56,13 @@ def open_state(path: str) -> StateDirectory:
     host_id = _kept(os.path.join(path, HOST_ID), lambda: uuid4().hex)
     token = _kept(os.path.join(path, TOKEN), lambda: secrets.token_hex(32))
     return StateDirectory(path, lock_fd, host_id, token)
+
+
+def become_another_host(state: StateDirectory) -> StateDirectory:
+    """Return the state directory with a new host id: another daemon has the old one, too."""
+    host_id = uuid4().hex
+    write_private(os.path.join(state.path, HOST_ID), f"{host_id}\n")
+    return replace(state, host_id=host_id)
 
 
 def read_token(path: str) -> str:

@@ -18,6 +18,7 @@ from pp_server.core.model import (
     ListingQuery,
     Page,
 )
+from pp_server.core.presence import Presences
 from pp_server.core.ranges import Span
 from pp_server.core.versions import Recorded
 from pp_server.metadata.base import MetadataStore
@@ -56,10 +57,15 @@ class Files:
         self._now_ms = now_ms
         self._receipts = receipts
         self._arriving = arriving
+        self._presences = Presences()
 
     async def list(self, query: ListingQuery) -> Page:
         """Return one page of live files."""
         return await self._metadata.list_files(query)
+
+    def is_shared(self, caller: Caller, host_id: str, run: str) -> bool:
+        """Note that a run of a daemon speaks as a host; say whether another one that is older does so, too."""
+        return self._presences.show(caller.owner_id, host_id, run)
 
     async def host(self, caller: Caller, host_id: str) -> Host:
         """Return one of the caller's hosts.

@@ -108,6 +108,14 @@ class KeyChanged(ServerNonsense):
     server_wide = True
 
 
+class HostShared(AssistError):
+    """Another daemon speaks to the server as the host that we are: one of the two must become another one."""
+
+    remedy = Remedy.WAIT
+    reason = "host_shared"
+    server_wide = True
+
+
 class ServerBusy(AssistError):
     """The server asks for this request again a little later."""
 

@@ -41,6 +41,10 @@ _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
 WHERE stored_server IS NOT NULL AND stored_server <> ? AND stored_gen IS NOT NULL"""
+_ALL_RECEIPTS = """
+UPDATE files SET stored_gen = NULL,
+    state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
+WHERE stored_gen IS NOT NULL"""
 SEND = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, lane,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
@@ -128,6 +132,12 @@ async def not_taken(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
 async def taken_now(tx: aiosqlite.Connection, now_ms: int) -> None:
     """Put everything that was `not_taken` in line again: the server takes it by now."""
     await tx.execute(_TAKEN_NOW, (NOT_TAKEN,))
+    await tx.execute(_SEND_AGAIN, (now_ms,))
+
+
+async def disregard_all_receipts(tx: aiosqlite.Connection, now_ms: int) -> None:
+    """Let no receipt count any more: they are of another host than we are from now on."""
+    await tx.execute(_ALL_RECEIPTS)
     await tx.execute(_SEND_AGAIN, (now_ms,))
 
 

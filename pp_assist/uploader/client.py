@@ -138,6 +138,13 @@ class UploadClient:
             raise ServerNonsense(f"the server speaks protocol {told.protocol}, this program speaks {PROTOCOL}")
         return Greeting(told.server_id, Capabilities.announced(told.features, told.limits))
 
+    async def host(self, host_id: str, run: str) -> HostAnswer:
+        """Return where a host stands on the server; *run* is who asks for it, of all runs there ever were."""
+        answer = await self._http.request("GET", f"/api/hosts/{host_id}?run={run}")
+        if answer.status == 404:
+            return HostAnswer(host_id=host_id, hostname="", highest_gen=0)
+        return _parse(accepted(answer), HostAnswer)
+
     async def highest_gen(self, host_id: str) -> int:
         """Return the highest generation the server knows of this host; 0 where it knows none."""
         answer = await self._http.request("GET", f"/api/hosts/{host_id}")

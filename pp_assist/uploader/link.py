@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
-from pp_assist.core.errors import AssistError, KeyChanged, NeedsLogin, ServerNonsense
+from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.model import Server
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
@@ -73,6 +74,9 @@ class ServerLink:
         http: HttpFactory = connect,
     ) -> None:
         self._db = db
+        self._run = secrets.token_hex(8)
+        self.host_shared = asyncio.Event()
+        """Set when another daemon turns out to be the same host, and to have been so before us."""
         self._servers = servers
         self._host = host
         self._settings = settings
@@ -163,7 +167,7 @@ class ServerLink:
             greeting = await client.greet()
             server_id, capabilities = greeting.server_id, greeting.capabilities
             key = await self._key(client, server, greeting)
-            highest = await client.highest_gen(self._host.host_id) if capabilities.can("hosts") else 0
+            highest = await self._highest(client) if capabilities.can("hosts") else 0
         except AssistError as error:
             await self.failed(error)
             return
@@ -179,6 +183,18 @@ class ServerLink:
         self._way = Way(client, self._host, capabilities, key, self._rate, server.id, server_id or "")
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
+
+    async def _highest(self, client: UploadClient) -> int:
+        """Return the last generation the server knows of this host.
+
+        Raises:
+            HostShared: another daemon is this host, too.
+        """
+        host = await client.host(self._host.host_id, self._run)
+        if host.shared:
+            self.host_shared.set()
+            raise HostShared("another daemon is the same host: a state directory was copied")
+        return host.highest_gen
 
     async def _key(self, client: UploadClient, server: Server, greeting: Greeting) -> ReceiptKey | None:
         """Return the key that signs this server's receipts; None where it signs none, and never has.

@@ -205,7 +205,12 @@ async def verify(request: Request, caller: deps.Reader) -> Response:
 
 
 @router.get("/hosts/{host_id}")
-async def host(request: Request, host_id: str, caller: deps.AnyCaller) -> Response:
-    """Say where a host's generations stand."""
-    found = await deps.services(request).files.host(caller, host_id)
-    return deps.json_answer(HostAnswer(host_id=found.host_id, hostname=found.hostname, highest_gen=found.highest_gen))
+async def host(
+    request: Request, host_id: str, caller: deps.AnyCaller, run: Annotated[str | None, Query(max_length=64)] = None
+) -> Response:
+    """Say where a host's generations stand, and whether two daemons think that it is theirs."""
+    files = deps.services(request).files
+    shared = run is not None and files.is_shared(caller, host_id, run)
+    found = await files.host(caller, host_id)
+    facts = {"host_id": found.host_id, "hostname": found.hostname, "highest_gen": found.highest_gen}
+    return deps.json_answer(HostAnswer(**facts, shared=shared))

@@ -258,6 +258,8 @@ class HostAnswer(Message):
     host_id: str
     hostname: str
     highest_gen: int
+    shared: bool = False
+    """Another daemon, older than the one that asks, takes turns with it as this host: a state directory was copied."""
 
 
 class VersionAnswer(Message):

@@ -60,7 +60,7 @@ async def test_hosts_are_told_apart_by_id_and_hostname_is_a_label(client: Client
     assert await client.listed(host_id="id-2") == ["/a"]
     assert await client.listed(hostname="id-2") == []
     host = await client.http.get("/api/hosts/id-1")
-    assert host.json() == {"host_id": "id-1", "hostname": "laptop", "highest_gen": 5}
+    assert host.json() == {"host_id": "id-1", "hostname": "laptop", "highest_gen": 5, "shared": False}
     missing = await client.http.get("/api/hosts/laptop")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
