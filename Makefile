@@ -73,6 +73,13 @@ prove-oracle: $(READY) ## 50 customers, a server killed every 20 s, and all that
 prove-walk: $(READY) ## random walks through changes and faults, in one process, one seed after the other
 	$(BIN)/python tests/pipeline/walk.py --seed $(SEED) --seconds $(BUDGET) | tee -a tests/evidence/walk.jsonl
 
+.PHONY: prove-machine prove-bugs
+prove-machine: $(READY) ## a state machine over both programs, in virtual time, and a model of the protocol (BUDGET=2400)
+	$(BIN)/python tests/machine/prove_machine.py walk --seed $(SEED) --seconds $(BUDGET)
+
+prove-bugs: $(READY) ## nine bugs put into our code, one after the other: the state machine must catch each
+	$(BIN)/python tests/machine/prove_machine.py bugs --seed $(SEED) --seconds $(BUDGET)
+
 prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bodies of 16 MiB at a time: rate and memory
 	$(BIN)/python -m tests.e2e.prove bounds --seed $(SEED) --seconds $(BUDGET)
 

@@ -1,6 +1,6 @@
 """Statements about blobs and where they lie. A constant number of statements, however many blobs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from pp_server.core.extents import Blob, Container, Extent, Location
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.many import Many
 from pp_server.metadata.sql_state import upsert
 from pp_server.metadata.tables import (
     IS_OPEN,
@@ -29,18 +28,13 @@ _OWNED = _PRESENT.where(
     sa.exists().where(file_versions.c.owner_id == sa.bindparam("owner_id"), file_versions.c.sha256 == b.sha256)
 )
 _PLACES = sa.select(blob_extents).where(e.blob.in_(_DIGESTS)).order_by(e.blob, e.position)
-_KNOWN = sa.select(b.sha256, b.state).where(b.sha256.in_(_DIGESTS))
-_FORGET_PLACES = sa.delete(blob_extents).where(e.blob.in_(_DIGESTS))
-_PLACE = ("blob", "position", "container", "name", "byte_offset", "stored_bytes", "size_bytes", "sha256", "encoding")
-_ADD_PLACE = Many(lambda _: sa.insert(blob_extents), _PLACE)
-_RECORD = Many(
-    upsert(
-        blobs,
-        lambda new: new.on_conflict_do_update(
-            index_elements=["sha256"], set_={"state": new.excluded.state, "size_bytes": new.excluded.size_bytes}
-        ),
+_FORGET_PLACES = sa.delete(blob_extents).where(e.blob == sa.bindparam("digest"))
+_ADD_PLACE = sa.insert(blob_extents)
+_RECORD = upsert(
+    blobs,
+    lambda new: new.on_conflict_do_update(
+        index_elements=["sha256"], set_={"state": new.excluded.state, "size_bytes": new.excluded.size_bytes}
     ),
-    ("sha256", "size_bytes", "state", "created_ms"),
 )
 
 
@@ -67,21 +61,37 @@ def find(conn: sa.Connection, digests: Collection[Digest]) -> dict[Digest, Blob]
 def record(tx: Transaction, stored: Iterable[Blob], now_ms: int) -> None:
     """These blobs are durable in the content store. One that was good before stays where it was."""
     new = {blob.sha256: blob for blob in stored}
+    for digest in sizes(tx.conn, new):
+        del new[digest]
     if not new:
         return
-    known = {row.sha256: row.state for row in tx.conn.execute(_KNOWN, {"digests": list(new)})}
-    for digest, state in known.items():
-        if state == "present":
-            del new[digest]
-    if lost := [digest for digest in known if digest in new]:
-        tx.conn.execute(_FORGET_PLACES, {"digests": lost})
-    _RECORD.run(tx.conn, [(blob.sha256, blob.size_bytes, "present", now_ms) for blob in new.values()])
-    _ADD_PLACE.run(tx.conn, [_place(blob, *each) for blob in new.values() for each in enumerate(blob.location)])
+    tx.conn.execute(_FORGET_PLACES, [{"digest": digest} for digest in new])
+    rows = [
+        {"sha256": blob.sha256, "size_bytes": blob.size_bytes, "state": "present", "created_ms": now_ms}
+        for blob in new.values()
+    ]
+    tx.conn.execute(_RECORD(tx.conn), rows)
+    places = [_place(blob.sha256, number, extent) for blob in new.values() for number, extent in _numbered(blob)]
+    if places:
+        tx.conn.execute(_ADD_PLACE, places)
 
 
-def _place(blob: Blob, position: int, extent: Extent) -> tuple[Any, ...]:
-    where = (extent.container, extent.name, extent.offset, extent.stored_bytes)
-    return (blob.sha256, position, *where, extent.size_bytes, extent.sha256, extent.encoding)
+def _numbered(blob: Blob) -> Iterator[tuple[int, Extent]]:
+    return enumerate(blob.location)
+
+
+def _place(blob: Digest, position: int, extent: Extent) -> dict[str, Any]:
+    return {
+        "blob": blob,
+        "position": position,
+        "container": extent.container,
+        "name": extent.name,
+        "byte_offset": extent.offset,
+        "stored_bytes": extent.stored_bytes,
+        "size_bytes": extent.size_bytes,
+        "sha256": extent.sha256,
+        "encoding": extent.encoding,
+    }
 
 
 def _location(rows: Iterable[sa.Row[Any]]) -> Location:

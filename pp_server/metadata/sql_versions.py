@@ -1,7 +1,6 @@
 """Statements around a `Plan`: what it needs to know, and the rows it comes to. A constant number of statements."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +20,6 @@ from pp_server.core.versions import (
 )
 from pp_server.metadata import sql_blobs
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.many import Many
 from pp_server.metadata.tables import (
     IS_HEAD,
     file_versions,
@@ -47,24 +45,7 @@ _UPLOADING = {
 _STEP_DOWN = (
     sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
 )
-_COLUMNS = (
-    *(
-        "owner_id",
-        "host_key",
-        "id",
-        "path",
-        "gen",
-        "status",
-        "is_head",
-        "sha256",
-        "size_bytes",
-        "stored_ms",
-        "deleted_ms",
-    ),
-    *_FACT_NAMES,
-)
-_ADD = Many(lambda _: sa.insert(file_versions), _COLUMNS)
-_facts_of: Callable[[Facts], tuple[Any, ...]] = attrgetter(*_FACT_NAMES)
+_ADD = sa.insert(file_versions)
 _RAISE_GEN = (
     sa.update(hosts)
     .where(hosts.c.id == sa.bindparam("host_key"), hosts.c.highest_gen < sa.bindparam("gen"))
@@ -142,7 +123,8 @@ def _write(tx: Transaction, plan: Plan, owner_id: int, host_key: int, last: int)
         return
     if plan.stepped_down:
         tx.conn.execute(_STEP_DOWN, [{"version": each, "to": to} for each, to in plan.stepped_down.items()])
-    _ADD.run(tx.conn, [(owner_id, host_key, *_row(each)) for each in added])
+    whose = {"owner_id": owner_id, "host_key": host_key}
+    tx.conn.execute(_ADD, [whose | _row(each) for each in added])
     give(tx, host_key, last + len(added), plan.highest_gen)
     tx.counts["deletions"] += plan.deletions
 
@@ -153,9 +135,19 @@ def give(tx: Transaction, host_key: int, last: int, highest_gen: int) -> None:
     tx.conn.execute(_RAISE_GEN, {"host_key": host_key, "gen": highest_gen})
 
 
-def _row(each: Version) -> tuple[Any, ...]:
-    head = (each.sequence, each.path, each.gen, each.status, int(each.is_head))
-    return (*head, each.sha256, each.size_bytes, each.stored_ms, each.deleted_ms, *_facts_of(each.facts))
+def _row(each: Version) -> dict[str, Any]:
+    return {
+        "id": each.sequence,
+        "path": each.path,
+        "gen": each.gen,
+        "status": each.status,
+        "is_head": int(each.is_head),
+        **fact_values(each.facts),
+        "sha256": each.sha256,
+        "size_bytes": each.size_bytes,
+        "stored_ms": each.stored_ms,
+        "deleted_ms": each.deleted_ms,
+    }
 
 
 def version(row: sa.Row[Any]) -> Version:
