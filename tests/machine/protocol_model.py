@@ -298,12 +298,21 @@ class Model(RuleBasedStateMachine):
             else:
                 self.protocol.work(step)
 
-    @rule(words=st.lists(st.sampled_from(["ok", "ok", "lost", "no_answer", "twice", "late"]), min_size=1, max_size=8))
+    @rule(
+        words=st.lists(
+            st.sampled_from(["ok", "ok", "ok", "lost", "no_answer", "twice", "late", "late"]), min_size=1, max_size=8
+        )
+    )
     def weather(self, words: list[str]) -> None:
         self.protocol.weather = words
 
-    @rule(what=st.sampled_from(["unmount", "mount", "mount", "kill", "power", "forget", "arrive", "arrive", "expire"]))
+    @rule(
+        what=st.sampled_from(
+            ["unmount", "mount", "mount", "kill", "power", "forget", "expire", "arrive", "arrive", "arrive"]
+        )
+    )
     def fault(self, what: str) -> None:
+        """Let something go wrong; or mend it; or let a late request arrive."""
         protocol = self.protocol
         match what:
             case "unmount" | "mount":

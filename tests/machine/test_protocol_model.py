@@ -11,4 +11,4 @@ def test_the_protocol_keeps_its_promises() -> None:
 @pytest.mark.parametrize("rule", ["generations", "identity", "comparison"])
 def test_no_rule_can_be_left_out(rule: str) -> None:
     with pytest.raises(AssertionError):
-        protocol_model.walk(2000, 1, without=rule)
+        protocol_model.walk(20_000, 3, without=rule)
