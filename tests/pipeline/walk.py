@@ -41,8 +41,9 @@ class Walk:
         for _ in range(STEPS):
             step = self.rng.choices(
                 [self.change, self.weather, self.scan, self.pause, self.restart_daemon, self.restart_server]
-                + [self.lose_memory, self.keep_memory, self.put_memory_back, self.move_root_away],
-                weights=[40, 12, 20, 14, 5, 4, 2, 1, 2, 3],
+                + [self.lose_memory, self.keep_memory, self.put_memory_back, self.ruin_memory]
+                + [self.move_root_away],
+                weights=[40, 12, 20, 14, 5, 4, 2, 1, 2, 1, 3],
             )[0]
             self.log.append(step.__name__)
             await step()
@@ -109,8 +110,8 @@ class Walk:
     async def lose_memory(self) -> None:
         """The database is gone, and files change and vanish before there is a new one."""
         await (self.pair.stop_daemon() if self.rng.random() < 0.5 else self.pair.kill_daemon())
-        for file in self.pair.state.iterdir():
-            file.unlink()
+        shutil.rmtree(self.pair.state)
+        self.pair.state.mkdir()
         for _ in range(self.rng.randrange(4)):
             await self.change()
         await self.pair.start_daemon()
@@ -129,6 +130,17 @@ class Walk:
         for file in self.pair.state.glob("assist.db*"):
             file.unlink()
         (self.pair.state / "assist.db").write_bytes(self.copy)
+        for _ in range(self.rng.randrange(4)):
+            await self.change()
+        await self.pair.start_daemon()
+
+    async def ruin_memory(self) -> None:
+        """Something else stands where the database was."""
+        await (self.pair.stop_daemon() if self.rng.random() < 0.5 else self.pair.kill_daemon())
+        database = self.pair.state / "assist.db"
+        content = database.read_bytes()
+        cut = self.rng.choice([0, len(content) // 2, len(content)])
+        database.write_bytes(self.rng.randbytes(4096) + content[4096:cut])
         for _ in range(self.rng.randrange(4)):
             await self.change()
         await self.pair.start_daemon()
