@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 MIB = 1 << 20
@@ -62,8 +63,22 @@ class LoopDisk:
             except NoLoopDisk:
                 time.sleep(0.05)  # the last process that had files open is still being taken apart
             else:
+                break
+        else:
+            _run("umount", str(self.mount))
+        for _ in range(400):
+            if not self._is_attached():
                 return
-        _run("umount", str(self.mount))
+            time.sleep(0.05)  # a copy of our mounts, in some other process: a mount would find the disk as it was cut
+        raise NoLoopDisk(f"{self.image} is still in use elsewhere")
+
+    def _is_attached(self) -> bool:
+        """Say whether some loop device still has the image."""
+        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with suppress(OSError):
+                if backing.read_text().strip() == str(self.image):
+                    return True
+        return False
 
 
 def cut_power(mount: Path | str) -> None:
