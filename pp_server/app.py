@@ -188,7 +188,7 @@ def signer_of(data: DataDir, receipts_log: ReceiptsLog, durable: Durable) -> Sig
 
 def _rules(settings: Settings) -> UploadRules:
     chosen = settings.uploads
-    return UploadRules(int(chosen.session_ttl_seconds * 1000))
+    return UploadRules(int(chosen.session_ttl_seconds * 1000), chosen.max_open_per_owner)
 
 
 async def _look_after(uploads: Uploads, upkeep: Upkeep, interval_s: float) -> None:

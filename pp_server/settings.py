@@ -33,6 +33,9 @@ class UploadSettings(BaseModel):
     cleanup_interval_seconds: float = Field(
         3600, gt=0, le=86400, description="Seconds between two rounds of removing expired uploads; one is at start."
     )
+    max_open_per_owner: int = Field(
+        1024, ge=1, le=1_000_000, description="Uploads that one owner may have open at a time; then initiate is 429."
+    )
 
 
 class LimitSettings(BaseModel):

@@ -115,10 +115,13 @@ class MetadataStore(Protocol):
 
     # uploads
 
-    async def open_session(self, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int) -> Opened:
+    async def open_session(
+        self, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int, max_open: int | None = None
+    ) -> Opened:
         """Return the open session of the same upload, else a new one called *upload_id*.
 
         Raises:
+            RateLimited: the owner has *max_open* others already.
             StaleGeneration: the path is at this generation or a newer one already, and this is no repeat of it.
         """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pp_server.core.errors import StaleGeneration, UploadAborted, UploadExpired
+from pp_server.core.errors import RateLimited, StaleGeneration, UploadAborted, UploadExpired
 from pp_server.core.extents import Blob, Location
 from pp_server.core.model import Expired, Facts, RecordedChunk, SessionStatus, UploadRequest, UploadSession
 from pp_server.core.versions import Put, Verdict, Whose, receipt_of
@@ -21,6 +21,7 @@ from pp_server.wire.receipts import Receipt
 DAY_MS = 24 * 3600 * 1000
 KEEP_CLOSED_MS = DAY_MS
 KEEP_COMPLETED_MS = 7 * DAY_MS
+TOO_MANY_RETRY_S = 60
 
 s = upload_sessions.c
 _SESSIONS = (
@@ -34,6 +35,11 @@ _BY_UPLOAD_ID = _SESSIONS.where(s.upload_id == sa.bindparam("upload_id"), s.owne
 _OPEN_OF_PATH = _SESSIONS.where(
     IS_OPEN, s.host_key == sa.bindparam("host_key"), s.path == sa.bindparam("path")
 ).order_by(s.id.desc())
+_OPEN_OF_OWNER = (
+    sa.select(sa.func.count())
+    .select_from(upload_sessions)
+    .where(IS_OPEN, s.owner_id == sa.bindparam("owner"), s.expires_ms > sa.bindparam("now"))
+)
 _INSERT = sa.insert(upload_sessions)
 _RENEW = sa.update(upload_sessions).where(s.id == sa.bindparam("session"))
 _CHUNKS = (
@@ -53,19 +59,29 @@ _CLOSE = (
 )
 
 
-def open_session(tx: Transaction, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int) -> Opened:
-    """Return the open session of the same upload, else a new one."""
+def open_session(
+    tx: Transaction, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int, max_open: int | None = None
+) -> Opened:
+    """Return the open session of the same upload, else a new one, unless the owner has *max_open* already."""
     host = sql_files.ensure_host(tx, request.owner_id, request.host_id, request.hostname, request.ip_address, now_ms).id
     _refuse_stale(tx.conn, host, request)
     known = _owner_has(tx.conn, request)
     found = _same_upload(tx.conn, host, request, known, now_ms)
     if found is None:
+        _refuse_too_many(tx.conn, request.owner_id, now_ms, max_open)
         session = _insert_session(tx, host, request, _new_session(request, upload_id, now_ms, expires_ms, known))
         return Opened(session, resumed=False)
     facts = sql_versions.fact_values(request.facts)
     changed = {"expires_ms": expires_ms, "content_known": int(known), "key_id": request.key_id, **facts}
     tx.conn.execute(_RENEW.values(changed), {"session": found})
     return Opened(_session(tx.conn.execute(_BY_ID, {"id": found}).one()), resumed=True)
+
+
+def _refuse_too_many(conn: sa.Connection, owner_id: int, now_ms: int, max_open: int | None) -> None:
+    if max_open is None:
+        return
+    if conn.execute(_OPEN_OF_OWNER, {"owner": owner_id, "now": now_ms}).scalar_one() >= max_open:
+        raise RateLimited(f"{max_open} uploads are open already; complete or abort some", TOO_MANY_RETRY_S)
 
 
 def _refuse_stale(conn: sa.Connection, host: int, request: UploadRequest) -> None:

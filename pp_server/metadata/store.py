@@ -128,9 +128,13 @@ class SqliteMetadata:
         """See `MetadataStore`."""
         await self._writer.run(lambda tx: sql_keys.touch_keys(tx, used_ms))
 
-    async def open_session(self, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int) -> Opened:
+    async def open_session(
+        self, request: UploadRequest, upload_id: str, now_ms: int, expires_ms: int, max_open: int | None = None
+    ) -> Opened:
         """See `MetadataStore`."""
-        return await self._writer.run(lambda tx: sql_sessions.open_session(tx, request, upload_id, now_ms, expires_ms))
+        return await self._writer.run(
+            lambda tx: sql_sessions.open_session(tx, request, upload_id, now_ms, expires_ms, max_open)
+        )
 
     async def find_session(self, owner_id: int, upload_id: str) -> UploadSession | None:
         """See `MetadataStore`."""

@@ -5,7 +5,7 @@ Times are milliseconds since 1970, sizes bytes, paths and link targets BLOBs (fi
 
 import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 metadata = sa.MetaData()
@@ -182,6 +182,7 @@ upload_sessions = sa.Table(
     sa.Index("uq_upload_sessions_upload_id", "upload_id", unique=True),
     sa.Index("ix_upload_sessions_expires", "expires_ms"),
     sa.Index("ix_upload_sessions_status", "status", "expires_ms"),
+    sa.Index("ix_upload_sessions_owner", "owner_id", "expires_ms", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     sa.Index("ix_upload_sessions_open", "host_key", "path", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     comment="one upload; gen is null where the client sent none; content_known: complete needs no chunk",
 )

@@ -8,6 +8,7 @@ class UploadRules:
     """Settings of uploading, as this package needs them."""
 
     session_ttl_ms: int = 3_600_000
+    max_open_per_owner: int = 1024
 
     @property
     def slack_ms(self) -> int:

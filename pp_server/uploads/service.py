@@ -45,12 +45,15 @@ class Uploads:
             StaleGeneration: the path is at this generation or further.
             BadGeometry, TooLarge, UnsupportedKind, Forbidden: not like this.
             StorageFull: no room on disk for it.
+            RateLimited: the owner has too many uploads open.
         """
         wanted = _settle(caller, request)
         await self._context.check_room()
         context, now_ms = self._context, self._context.now_ms()
         opened = await finish(
-            context.metadata.open_session(wanted, str(uuid.uuid4()), now_ms, context.rules.expiry(now_ms))
+            context.metadata.open_session(
+                wanted, str(uuid.uuid4()), now_ms, context.rules.expiry(now_ms), context.rules.max_open_per_owner
+            )
         )
         missing = await self._resumed(caller, opened) if opened.resumed else await self._begun(opened.session)
         return _initiate_answer(opened.session, missing, context.rules.promised(opened.session.expires_ms))

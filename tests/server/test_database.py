@@ -105,6 +105,9 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
 
         assert "uq_upload_sessions_upload_id" in plan(sql_sessions._BY_UPLOAD_ID, upload_id="x", owner_id=1)
         assert "ix_upload_sessions_open" in plan(sql_sessions._OPEN_OF_PATH, host_key=1, path=b"/a")
+        assert "ix_upload_sessions_owner (owner_id=? AND expires_ms>?)" in plan(
+            sql_sessions._OPEN_OF_OWNER, owner=1, now=5
+        )
         assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(tables.IS_OPEN, s.expires_ms <= 5))
         assert "ix_upload_sessions_expires" in plan(sa.select(s.id).where(s.expires_ms < 5))
         assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(s.status == "completed"))

@@ -2,9 +2,26 @@
 
 import asyncio
 
-from serving import CHUNK, Client, Server, content
+from serving import CHUNK, Client, Clock, Server, content
 
 TTL = 3600
+
+
+async def test_one_owner_may_have_only_so_many_uploads_open(running, clock: Clock) -> None:
+    async with running(max_open_per_owner=3) as server:
+        client, other = await server.client(), await server.client("eve")
+        begun = [await client.begin(f"/{n}", b"data", gen=1) for n in range(3)]
+        refused = await client.initiate("/3", b"data", gen=1)
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert await client.begin("/0", b"data", gen=1) == begun[0], "what is open goes on"
+        assert (await other.initiate("/3", b"data")).status_code == 201, "of another owner"
+        await client.send(begun[0], b"data")
+        assert (await client.complete(begun[0])).status_code == 200
+        assert (await client.initiate("/3", b"other", gen=1)).status_code == 201
+        assert (await client.initiate("/4", b"other", gen=1)).status_code == 429
+        clock.pass_seconds(4000)
+        assert (await client.initiate("/4", b"other", gen=1)).status_code == 201, "expired, though not removed yet"
 
 
 async def test_an_upload_without_activity_expires(server: Server, client: Client) -> None:
