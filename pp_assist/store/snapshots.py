@@ -28,7 +28,7 @@ SELECT s.file_id, s.gen, 0 AS attempts, s.taken_at_ms AS queued_at_ms, NULL AS s
        f.offered_gen, NULL AS stored_gen, NULL AS last_sha256, 0 AS racy,
        'file' AS kind, NULL AS link_target, r.recursive,
        d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
-       r.device AS root_device, r.inode AS root_inode, s.marked
+       r.device AS root_device, r.inode AS root_inode, r.file_system AS root_file_system, s.marked
 FROM snapshots s JOIN files f ON f.id = s.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id WHERE s.waiting = 1 ORDER BY s.taken_at_ms"""
 _STORED = """
