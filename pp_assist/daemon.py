@@ -23,6 +23,7 @@ from pp_assist.core.trust import Trust
 from pp_assist.http import check_server_url, check_trust
 from pp_assist.memory import Memory, opened_memory
 from pp_assist.scanner.examine import examine, examine_all
+from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
@@ -41,6 +42,7 @@ from pp_assist.uploader.reconcile import Reconciler
 from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.tree_moves import TreeMoves
 from pp_assist.uploader.uploader import Uploader
 from pp_assist.uploader.way import Host
 from pp_server.wire.chunks import MIB
@@ -104,6 +106,7 @@ async def build(
         async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
             return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
 
+        recorder.moved = MovedTrees(db, roots, queues, pools.walking)
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler)
@@ -140,7 +143,9 @@ def _uploader(
     if settings.scanner.busy_policy == "snapshot":
         folder, busy_after_s = os.path.join(settings.state_dir, "snapshots"), settings.scanner.busy_after_seconds
         snapshots = Snapshots(db, link, transfer, threads, clock, folder, busy_after_s)
-    parts = transfer, batches, settle, deletions, reconciler, snapshots
+    grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
+    moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms)
+    parts = transfer, batches, settle, deletions, reconciler, snapshots, moves
     return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats)
 
 

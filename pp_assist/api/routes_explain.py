@@ -35,7 +35,7 @@ def router(services: Services) -> APIRouter:
         sight = await services.examine(root, relative)
         if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row, None)
-        known = None if row is None else _known(row, services)
+        known = None if row is None else _known(row, services, await services.report.is_moving(root.id, relative))
         found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms())
         signed = await services.report.signed_receipt(root.id, relative)
         return _answer(path, root, found, row, None if signed is None else signed[0].model_dump())
@@ -43,7 +43,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _known(row: FileRow, services: Services) -> Known:
+def _known(row: FileRow, services: Services, moving: bool) -> Known:
     why = why_waiting(row.work_reason, row.queued_at_ms, services.clock.now_ms(), services.busy_after_ms)
     return Known(
         row.state,
@@ -57,6 +57,7 @@ def _known(row: FileRow, services: Services) -> Known:
         row.snapshot,
         Kind(row.kind),
         row.rule,
+        moving,
     )
 
 

@@ -68,6 +68,8 @@ class Known:
     kind: Kind = Kind.FILE
     reason: str | None = None
     """What leaves it out, or why it is not supported."""
+    moving: bool = False
+    """It came here with its folder, and the server is still to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,9 @@ def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int
     if sight.kind is Kind.DIR and (known.kind, known.mtime_ns) != (Kind.DIR, sight.mtime_ns):
         text = "names have come or gone in it: the next scan notes its new time, the names themselves are noted before"
         return _say(Verdict.PENDING, "not_seen_yet", Blame.WAITING, text, advice=_SCAN)
+    if known.moving:
+        text = "its folder was moved here, and the server is told of that before anything else"
+        return _say(Verdict.PENDING, "moving", Blame.WAITING, text)
     same_size = sight.kind is Kind.DIR or known.size_bytes == sight.size_bytes
     if (known.kind, known.mtime_ns) != (sight.kind, sight.mtime_ns) or not same_size:
         return _say(

@@ -14,6 +14,7 @@ from pp_assist.core.patterns import ROOT, SETTING, Level, parse_list
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.scanner.ignore import RuleProblems
+from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
 from pp_assist.scanner.walk import look_at_places, walk
 from pp_assist.store import excluded, observations
@@ -84,6 +85,7 @@ class Recorder:
         self._max_size_mb = rules.max_size_mb
         self._everywhere = Level(b"", parse_list(tuple(rules.exclude), SETTING))
         self.rule_problems = RuleProblems()
+        self.moved: MovedTrees | None = None
 
     def batches(self, root: Root, start: bytes) -> AsyncIterator[Seen]:
         """Walk *start* and all below it: see `walk.walk`.
@@ -125,6 +127,8 @@ class Recorder:
         listings = seen.listings
         look = Look(self.clock.now_ms(), self._rest, force, seen.as_of)
         rules = self.rules(root)
+        if self.moved is not None:
+            await self.moved.notice(root, rules, listings)
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []

@@ -153,6 +153,8 @@ class Queues:
         self.uploads = {lane: WorkQueue(db, Stage.UPLOAD, clock, lane) for lane in Lane}
         self.vanished = WorkQueue(db, Stage.VANISHED, clock)
         self.deletion = WorkQueue(db, Stage.DELETION, clock)
+        self.moved = asyncio.Event()
+        """A directory was moved: see `tree_moves`."""
 
     def __iter__(self) -> Iterator[WorkQueue]:
         yield from (self.checksum, self.huge_checksum, *self.uploads.values(), self.vanished, self.deletion)

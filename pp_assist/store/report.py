@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from pp_assist.core.model import FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
-from pp_assist.store import receipts
+from pp_assist.store import receipts, tree_moves
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
+from pp_server.wire.trees import is_beneath
 
 _COUNTERS = "SELECT name, value FROM counters"
 _OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
@@ -150,6 +151,11 @@ class Report:
         directory, _, name = relative.rpartition(b"/")
         rows = await self._db.rows(_FILE, (root_id, directory, name))
         return _file(rows[0]) if rows else None
+
+    async def is_moving(self, root_id: int, relative: bytes) -> bool:
+        """Say whether a path came where it is with its directory, and the server is still to be told of that."""
+        places = [move.target for move in await tree_moves.pending(self._db)]
+        return any(place.root_id == root_id and is_beneath(relative, place.path) for place in places)
 
     async def signed_receipt(self, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:
         """Return the last receipt for a path below a root, if it is a signed one: see `receipts.signed_receipt`."""

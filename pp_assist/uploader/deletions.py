@@ -13,7 +13,7 @@ from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, 
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import observations, queue, reconciling, versions
+from pp_assist.store import observations, queue, reconciling, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.uploader.client import read_batch
@@ -68,6 +68,8 @@ class Deletions:
             at_a_time = (await self._link.ready()).capabilities.limit("max_deletions", DELETIONS_AT_A_TIME)
             claims = await self._waiting.take(at_a_time)
             try:
+                if not await tree_moves.all_told(self._db):
+                    continue
                 way = await self._link.ready()
                 gone = await self._still_gone(way, await self._of_compared_roots(way, claims))
                 if gone:

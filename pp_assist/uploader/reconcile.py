@@ -29,7 +29,7 @@ from pp_assist.core.errors import (
 from pp_assist.core.explain import Sight
 from pp_assist.core.model import STORABLE, Kind, Root
 from pp_assist.core.reconcile import Listed, is_adopted, is_kept, place_in
-from pp_assist.store import reconciling
+from pp_assist.store import reconciling, tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.store.roots import RootsTable
@@ -119,6 +119,8 @@ class Reconciler:
 
     async def _to_compare(self, way: Way) -> list[Root]:
         """Return the roots that were scanned since the start, and not compared since there was reason for it."""
+        if await tree_moves.is_pending(self._db):  # it would look as if all of that were missing
+            return []
         done = await reconciling.reconciled(self._db, *way.whose)
         ready = self._roots.looked_through - done
         return [r for r in await self._roots.all() if r.id in ready and r.enabled and r.status == "healthy"]

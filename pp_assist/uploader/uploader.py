@@ -8,7 +8,7 @@ import asyncio
 
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Claim, Kind, Lane
-from pp_assist.store import versions
+from pp_assist.store import tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues, WorkQueue
 from pp_assist.uploader.batch import BATCH_FILES, Batches
@@ -19,6 +19,7 @@ from pp_assist.uploader.reconcile import Reconciler
 from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.tree_moves import TreeMoves
 from pp_assist.uploader.way import Way
 
 FILES_AT_A_TIME = 64
@@ -45,6 +46,7 @@ class Uploader:
         deletions: Deletions,
         reconciler: Reconciler,
         snapshots: Snapshots | None,
+        moves: TreeMoves,
         parallel_uploads: int,
         stats: UploaderStats,
     ) -> None:
@@ -58,6 +60,7 @@ class Uploader:
         self._reconciler = reconciler
         self._snapshots = snapshots
         self._parallel_uploads = parallel_uploads
+        self._tree_moves = moves
         self._flights = Flights()
         self.stats = stats
 
@@ -75,6 +78,7 @@ class Uploader:
                 tasks.create_task(self._settle.run(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
                 tasks.create_task(self._reconciler.run(), name="reconciler")
+                tasks.create_task(self._tree_moves.run(), name="moved folders")
                 if self._snapshots is not None:
                     tasks.create_task(self._snapshots.run(), name="snapshots")
         finally:
@@ -109,6 +113,9 @@ class Uploader:
     async def _take(self, waiting: WorkQueue, limit: int, all_kinds: bool) -> list[Claim]:
         """Claim what may be sent next, and note that it may be: a lost answer must not hide that it may have been."""
         taken = await waiting.take(limit)
+        while not await tree_moves.all_told(self._db):  # what is to be sent may have moved
+            waiting.release(taken)
+            taken = await waiting.take(limit)
         wanted = [claim for claim in taken if all_kinds or claim.kind is Kind.FILE]
         if len(wanted) < len(taken):
             await self._settle.not_taken([claim for claim in taken if claim not in wanted])
