@@ -75,6 +75,7 @@ prove-walk: $(READY) ## random walks through changes and faults, in one process,
 
 .PHONY: prove-machine prove-bugs
 prove-machine: $(READY) ## a state machine over both programs, in virtual time, and a model of the protocol (BUDGET=2400)
+	$(BIN)/python tests/machine/prove_machine.py model --seed $(SEED)
 	$(BIN)/python tests/machine/prove_machine.py walk --seed $(SEED) --seconds $(BUDGET)
 
 prove-bugs: $(READY) ## nine bugs put into our code, one after the other: the state machine must catch each
