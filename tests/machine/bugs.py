@@ -13,7 +13,7 @@ from pp_assist import disk, posix
 from pp_assist.checksum import checksum
 from pp_assist.core import compare
 from pp_assist.scanner import walk
-from pp_assist.store import queue, reconciling
+from pp_assist.store import queue, reconciling, versions
 from pp_assist.uploader import packing, transfer
 from pp_server.core.errors import StorageFailed
 from pp_server.core.versions import Plan
@@ -62,7 +62,8 @@ def no_root_guard(patches: contextlib.ExitStack) -> None:
 def dequeue_then_process(patches: contextlib.ExitStack) -> None:
     """Work is taken out of its queue in one transaction and goes into the next one in another.
 
-    What is lost between is not found again, either: the stat of the file is written down by then.
+    What is lost between is not found again, either: not by a scan, because the stat of the file is written down by
+    then, and not when the server is greeted.
     """
 
     async def move(tx: Any, moves: Any, now_ms: int) -> None:
@@ -75,7 +76,9 @@ def dequeue_then_process(patches: contextlib.ExitStack) -> None:
         await tx.executemany(sql, [(claim.file_id, stage, gen, now_ms) for claim, stage, gen in moves])
 
     _put(patches, checksum.queue, "move", move)
+
     _put(patches, compare, "_work_is_lost", lambda row: False)
+    _put(patches, versions, "_SEND_AGAIN", "SELECT ?")
 
 
 def dup_chunk_counts(patches: contextlib.ExitStack) -> None:
@@ -166,13 +169,13 @@ def drop_after_retries(patches: contextlib.ExitStack) -> None:
 
 
 def no_gen(patches: contextlib.ExitStack) -> None:
-    """The server applies whatever arrives, however old it is."""
+    """The server takes whatever arrives last for the newest, however old it is."""
 
     def older(really: Any) -> Any:
         def apply(self: Plan, order: Any) -> Any:
             known = self._heads.get(order.path)
             if known is not None and order.gen is not None and known.gen > order.gen:
-                self._heads[order.path] = replace(known, gen=order.gen - 1)
+                order = replace(order, gen=known.gen + 1)
             return really(self, order)
 
         return apply

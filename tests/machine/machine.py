@@ -44,6 +44,10 @@ FAULTS = st.sampled_from(
     + ["start_server", "start_server", "expire_uploads", "deny", "allow", "away", "away_and_empty", "away_and_empty"]
     + ["back", "back", "announce"]
 )
+REQUESTS = ["/complete", "/batch", "/chunk/", "/deletions"]
+MOST_STEPS = 30
+"""So many steps has a request at the server, about."""
+
 STEPS = 30
 
 _world: World | None = None
@@ -88,10 +92,10 @@ class Machine(RuleBasedStateMachine):
             else:
                 self._write(self._path(name), CONTENTS[content], how)
 
-    @rule(name=FILES, content=CONTENT, how=CHANGES, count=st.integers(1, 60))
+    @rule(name=FILES, content=CONTENT, how=CHANGES, count=st.integers(1, 150))
     def change_at_work(self, name: str, content: tuple[int, int], how: str, count: int) -> None:
         """Change a file once the daemon has begun to do something about how it was."""
-        self.world.loop.run(self.world.scan())
+        self.world.begin_scan()
         self.world.turns(count)
         self.change(name, name, content, how)
 
@@ -183,12 +187,12 @@ class Machine(RuleBasedStateMachine):
                 directory, _, leaf = name.rpartition("/")
                 world.announce(directory.encode(), leaf.encode(), closed=bool(count % 2))
 
-    @rule(count=st.integers(0, 60), how=st.sampled_from(["kill", "kill", "server", "cut_power"]))
+    @rule(count=st.integers(0, 180), how=st.sampled_from(["kill", "kill", "kill", "cut_power", *REQUESTS]))
     def interrupt(self, count: int, how: str) -> None:
-        """Let something end while the daemon is at work."""
-        self.world.loop.run(self.world.scan())
-        if how == "server":
-            self.world.durable.steps_left = 1 + count
+        """Let something end while the daemon is at work: the daemon, or the server in such a request."""
+        self.world.begin_scan()
+        if how in REQUESTS:
+            self.world.crash_in = (how, 1 + count % MOST_STEPS)
             self.world.wait(9.0)
             self.world.loop.run(self.world.start_server())
         else:
@@ -226,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         self._mount("back")
         world.denied.clear()
         world.weather.clear()
-        world.durable.steps_left = None
+        world.durable.steps_left = world.crash_in = None
         await world.start_server()
         await world.start_daemon()
         await world.nothing_on_its_way()

@@ -123,6 +123,8 @@ class Road(httpx.AsyncBaseTransport):
             raise httpx.ReadError("cut", request=request)
         if word == "twice":
             await world.served(request, body)
+        if world.crash_in and world.crash_in[0] in request.url.path:
+            world.durable.steps_left, world.crash_in = world.crash_in[1], None
         answered = await world.served(request, body)
         if word == "lost_response":
             raise httpx.ReadError("cut", request=request)
@@ -154,6 +156,8 @@ class World:
             uploader={"chunk_size_mb": 1},
         )
         self.weather: list[str] = []
+        self.crash_in: tuple[str, int] | None = None
+        """The server crashes in the next request to a path with this in it, at that step."""
         self.denied: set[bytes] = set()
         """Relative paths that may not be read."""
         self.stack: AsyncExitStack | None = None
@@ -183,6 +187,7 @@ class World:
         self.tree.mkdir()
         self.state.mkdir()
         self.weather, self.denied, self.looked, self.broken = [], set(), {}, []
+        self.crash_in = None
         self.clock.set_ms = 0
         self.clock.base_ms = time.time_ns() // 1_000_000 + 600_000 - int(self.loop.time() * 1000)
         template = self.folder / "template"
@@ -316,7 +321,8 @@ class World:
     def next_word(self, request: httpx.Request) -> str:
         """Return what becomes of a request. What only matters where something is changed waits for such a request."""
         word = self.weather[0] if self.weather else "ok"
-        if request.method == "GET" and word in ("late", "twice", "damaged", "lost_response", "garbled"):
+        only_asks = request.method == "GET" or request.url.path.endswith("/held")
+        if only_asks and word in ("late", "twice", "damaged", "lost_response", "garbled"):
             return "ok"
         return self.weather.pop(0) if self.weather else "ok"
 
@@ -422,6 +428,11 @@ class World:
             return []
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as conn:
             return conn.execute(sql).fetchall()
+
+    def begin_scan(self) -> None:
+        """Have a scan begun."""
+        if self.life is not None:
+            self.life.daemon.scanner.request_scan()
 
     async def scan(self, force: bool = False) -> None:
         """Have a scan done."""
