@@ -76,6 +76,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._patience.now_s
 
+    def begin(self, seed: int) -> None:
+        """Begin anew at no time, with other dice; nothing may be left to be done."""
+        self.dice.seed(seed)
+        self._patience.now_s = 0.0
+
     def run(self, work: Any) -> Any:
         """Run one coroutine to its end, others beside it."""
         self._patience.turns = 0

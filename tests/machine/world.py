@@ -31,7 +31,7 @@ from virtual import Connections, Crashed, Fragile, InlineWriter, VirtualClock, V
 from pp_assist import daemon as daemon_module
 from pp_assist import disk, posix
 from pp_assist import run as run_module
-from pp_assist.checksum import hashing
+from pp_assist.checksum import entries, hashing
 from pp_assist.core.model import Server
 from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
@@ -39,10 +39,11 @@ from pp_assist.scanner.follow import follow
 from pp_assist.settings import Settings
 from pp_assist.store import db as db_module
 from pp_assist.supervisor import Supervisor
+from pp_assist.uploader import copying
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import UploaderSettings
 from pp_assist.uploader.way import Host
-from pp_server import appended
+from pp_server import appended, auth, room, staging
 from pp_server.app import create_app
 from pp_server.core.model import DEFAULT_SCOPES
 from pp_server.core.versions import Plan
@@ -180,7 +181,7 @@ class World:
     def begin(self, seed: int) -> None:
         """Begin anew: an empty tree, an empty server that knows the daemon's key, a daemon that has just started."""
         self.examples += 1
-        self.loop.dice.seed(seed)
+        self.loop.begin(seed)
         random.seed(seed)
         for path in (self.tree, self.away, self.state, self.data):
             shutil.rmtree(path, ignore_errors=True)
@@ -189,7 +190,7 @@ class World:
         self.weather, self.denied, self.looked, self.broken = [], set(), {}, []
         self.crash_in = None
         self.clock.set_ms = 0
-        self.clock.base_ms = time.time_ns() // 1_000_000 + 600_000 - int(self.loop.time() * 1000)
+        self.clock.base_ms = time.time_ns() // 1_000_000 + 600_000
         template = self.folder / "template"
         if not template.exists():
             self.loop.run(self._make_template(template))
@@ -571,13 +572,18 @@ def opened_world(folder: Path) -> Iterator[World]:
         patches.callback(logging.disable, logging.NOTSET)
         world = World(folder)
         patches.callback(world.loop.close)
-        patches.enter_context(mock.patch.object(hashing, "time", SimpleNamespace(time_ns=world.clock.time_ns)))
+        of_this_world = SimpleNamespace(time_ns=world.clock.time_ns, monotonic=world.loop.time)
+        for module in (hashing, entries, copying, auth, room, staging):
+            patches.enter_context(mock.patch.object(module, "time", of_this_world))
         patches.enter_context(mock.patch.object(posix, "open_beneath", _with_permission(world)))
         patches.enter_context(mock.patch.object(appended, "os", _OsOfTheLiving(world.durable)))
         patches.enter_context(mock.patch.object(Deletions, "_still_gone", _watched_looks(world)))
         patches.enter_context(mock.patch.object(Plan, "_add_tombstone", _watched_tombstones(world)))
         gc.freeze()  # what was imported need not be looked through again and again
         patches.callback(gc.unfreeze)
+        world.begin(0)  # what is done once only is done by now: examples are the same again for the same decisions
+        world.end()
+        world.examples = 0
         yield world
 
 
