@@ -102,9 +102,7 @@ def test_a_tree_of_odd_names_arrives_once_and_only_once(make_world: MakeWorld) -
     for name in os.listdir(made.daemon.state):
         if name.startswith("assist.db"):
             os.unlink(made.daemon.state / name)
-    made.daemon.start()  # nothing is known any more
-    made.daemon.use(made.server)
-    made.daemon.watch(made.tree)
+    made.daemon.start()  # nothing is known any more but what a person said: which folder, which server
     made.daemon.finish(made.tree)
     assert made.daemon.bytes_sent == 0
     assert made.daemon.stats()["files"]["unchanged"] == count - 1, "all but the empty file"

@@ -296,3 +296,18 @@ async def test_a_signature_that_is_not_the_keys_is_not_believed(pair: Pair) -> N
     pair.weather.lie = lie
     os.rename(pair.tree / "a", pair.tree / "b")
     await pair.assert_equal()
+
+
+async def test_files_moved_one_by_one_send_nothing_and_are_not_taken_for_lost(pair: Pair) -> None:
+    for n in range(FILES):
+        write(pair.tree / f"{n}", f"content {n}")
+    (pair.tree / "d").mkdir()
+    await pair.assert_equal()
+    sent = pair.bytes_sent
+    for n in range(FILES):
+        os.rename(pair.tree / f"{n}", pair.tree / "d" / f"new {n}")
+    await pair.assert_equal()
+    assert pair.bytes_sent == sent
+    shutil.copytree(pair.tree / "d", pair.tree / "copies")
+    await pair.assert_equal()
+    assert pair.bytes_sent == sent, "copies neither"
