@@ -9,6 +9,8 @@ SEED ?= 1
 BUDGET ?= 600
 TREE ?=
 CUTS ?= 1000
+TRIALS ?= 600
+KILLS ?= 500
 BENCH := .bench
 RESULTS ?= $(BENCH)/results.jsonl
 WORKLOADS ?= w1,w4,w5,w11
@@ -16,7 +18,7 @@ PEERS ?= ours,ours-tls,restic,rsync,rclone,syncthing,copyparty
 RUNS ?= 5
 OPTIONS ?=
 
-.PHONY: help install run test lint types check prove-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale bench profile clean
+.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions bench profile clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,9 @@ check: lint types test ## lint, types and tests
 
 prove-kills: $(READY) ## 2,000 files, 30 random kills -9 (SEED, BUDGET in seconds; as all proofs: adds a line to tests/evidence/)
 	$(BIN)/python -m tests.e2e.prove kills --seed $(SEED) --seconds $(BUDGET)
+
+prove-daemon-kills: $(READY) ## the daemon killed KILLS=500 times, at random and at hand-offs, over a tree that never rests
+	$(BIN)/python -m tests.e2e.prove daemon-kills --seed $(SEED) --seconds $(BUDGET) --kills $(KILLS)
 
 prove-resume: $(READY) ## one file of 3 GiB, 20 kills -9: memory, and bytes sent again
 	$(BIN)/python -m tests.e2e.prove resume --seed $(SEED) --seconds $(BUDGET)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import bounds
+from tests.e2e import bounds, daemon_kills
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -101,6 +101,16 @@ def prove_kills(options: argparse.Namespace, budget: Budget) -> Results:
             "sent_after_restart": made.daemon.bytes_sent,
             **_figures(made),
         }
+
+
+def prove_daemon_kills(options: argparse.Namespace, budget: Budget) -> Results:
+    """The daemon alone is killed by the hundred, at random and at hand-offs, while the tree never stops changing."""
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
+        found = daemon_kills.kill_again_and_again(Path(folder), options.seed, options.kills, budget.left, say)
+    assert found.sent_after_restart == 0, "sent again after a stop in good order"
+    most = options.kills * daemon_kills.CONNECTIONS * daemon_kills.CHUNK_BYTES
+    assert found.wasted_bytes <= most, "more than one chunk per connection and kill was sent again"
+    return {**asdict(found), "wasted_per_kill_bytes": found.wasted_bytes // options.kills, "seconds": budget.used}
 
 
 # -- resume
@@ -332,6 +342,7 @@ def _figures(made: World) -> Results:
 
 PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "kills": prove_kills,
+    "daemon-kills": prove_daemon_kills,
     "resume": prove_resume,
     "tree": prove_tree,
     "outage": prove_outage,
@@ -382,7 +393,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000, help="kills: files written; scale: files in the tree")
     parser.add_argument("--rounds", type=int, default=30, help="kills: how often somebody is killed")
     parser.add_argument("--mib", type=int, default=3072, help="resume: size of the file")
-    parser.add_argument("--kills", type=int, default=20, help="resume: how often somebody is killed")
+    parser.add_argument("--kills", type=int, default=20, help="resume, daemon-kills: how often somebody is killed")
     parser.add_argument("--tree", default="", help="tree: what to upload (default: Python's standard library)")
     parser.add_argument("--cuts", type=int, default=1000, help="power: how often it is cut")
     parser.add_argument("--clients", type=int, default=50, help="oracle: customers at the same time")
