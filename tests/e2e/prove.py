@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import bounds, daemon_kills
+from tests.e2e import bounds, daemon_kills, no_deletions
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -108,9 +108,10 @@ def prove_daemon_kills(options: argparse.Namespace, budget: Budget) -> Results:
     with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
         found = daemon_kills.kill_again_and_again(Path(folder), options.seed, options.kills, budget.left, say)
     assert found.sent_after_restart == 0, "sent again after a stop in good order"
-    most = options.kills * daemon_kills.CONNECTIONS * daemon_kills.CHUNK_BYTES
+    kills = sum(found.kills.values())
+    most = kills * daemon_kills.CONNECTIONS * daemon_kills.CHUNK_BYTES
     assert found.wasted_bytes <= most, "more than one chunk per connection and kill was sent again"
-    return {**asdict(found), "wasted_per_kill_bytes": found.wasted_bytes // options.kills, "seconds": budget.used}
+    return {**asdict(found), "wasted_per_kill_bytes": found.wasted_bytes // kills, "seconds": budget.used}
 
 
 # -- resume
@@ -308,6 +309,16 @@ def prove_bounds(options: argparse.Namespace, budget: Budget) -> Results:
         return {"seconds": budget.used, **results, "log_lines": len(made.server.log_lines())}
 
 
+# -- no deletions
+
+
+def prove_no_deletions(options: argparse.Namespace, budget: Budget) -> Results:
+    """Files out of sight by the hundred (unmounted, moved, locked, unreadable), and not one deletion told of them."""
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
+        found = no_deletions.try_again_and_again(Path(folder), options.seed, options.trials, 0.9 * budget.left, say)
+    return {"seconds": budget.used, **{name: asdict(each) for name, each in found.items()}}
+
+
 # -- scale
 
 
@@ -352,6 +363,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "strace": prove_strace,
     "oracle": prove_oracle,
     "scale": prove_scale,
+    "no-deletions": prove_no_deletions,
 }
 
 
@@ -397,6 +409,7 @@ def main() -> int:
     parser.add_argument("--tree", default="", help="tree: what to upload (default: Python's standard library)")
     parser.add_argument("--cuts", type=int, default=1000, help="power: how often it is cut")
     parser.add_argument("--clients", type=int, default=50, help="oracle: customers at the same time")
+    parser.add_argument("--trials", type=int, default=600, help="no-deletions: how often files get out of sight")
     parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
