@@ -9,8 +9,8 @@ SEED ?= 1
 BUDGET ?= 600
 TREE ?=
 CUTS ?= 1000
-TRIALS ?= 600
 KILLS ?= 500
+TRIALS ?= 600
 BENCH := .bench
 RESULTS ?= $(BENCH)/results.jsonl
 WORKLOADS ?= w1,w4,w5,w11
@@ -88,6 +88,9 @@ prove-bugs: $(READY) ## nine bugs put into our code, one after the other: the st
 
 prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bodies of 16 MiB at a time: rate and memory
 	$(BIN)/python -m tests.e2e.prove bounds --seed $(SEED) --seconds $(BUDGET)
+
+prove-no-deletions: $(READY) ## files out of sight TRIALS=600 times, with and without root's rights: no deletion is told of them
+	$(BIN)/python -m tests.e2e.prove no-deletions --seed $(SEED) --seconds $(BUDGET) --trials $(TRIALS)
 
 prove-scale: FILES ?= 1000000
 prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait
