@@ -143,10 +143,18 @@ class Settle:
             self._queues.deletion.wake()
 
     async def unexpected(self, claim: Claim, error: Exception) -> None:
-        """Park a file on which our own code failed: again and again it would fail the same way."""
+        """Park a file on which our own code failed: again and again it would fail the same way.
+
+        Not so where the system was in trouble, even if nobody thought of the place: that passes, and it is tried again.
+        """
         log.error("sending %s failed in a way nobody thought of", display(claim.location.filepath), exc_info=error)
+        passes = isinstance(error, OSError | MemoryError)
+        at_ms = self._clock.now_ms() + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         async with self._db.transaction() as tx:
-            await queue.park(tx, claim, "unexpected", repr(error))
+            if passes:
+                await queue.retry(tx, claim, at_ms, "unexpected", repr(error))
+            else:
+                await queue.park(tx, claim, "unexpected", repr(error))
 
     async def _retry(self, tx: aiosqlite.Connection, claim: Claim, error: AssistError, now_ms: int) -> None:
         jitter = random.random()  # noqa: S311

@@ -287,3 +287,29 @@ async def test_a_deletion_the_server_refuses_does_not_hold_up_the_others(
     await pair.until(lambda c: c.queued(Stage.VANISHED) == 0 and c.queued(Stage.DELETION) == 1)
     monkeypatch.undo()
     await pair.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(OSError(5, "Input/output error"), WorkState.BACKOFF), (KeyError("x"), WorkState.PARKED)]
+)
+async def test_an_error_nobody_thought_of_parks_a_file_unless_it_is_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: WorkState
+) -> None:
+    from pp_assist.uploader import batch
+
+    real, failing = batch.pack, True
+
+    def pack(*args: object) -> object:
+        if failing:
+            raise error
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "pack", pack)
+    async with running_pair(tmp_path) as pair:
+        write(pair.tree / "f", "x")
+        await pair.scan()
+        await pair.until(lambda counts: counts.in_state(state, Stage.UPLOAD) == 1)
+        failing = False
+        if state == WorkState.PARKED:
+            await pair.scan(force=True)
+        await pair.assert_equal()
