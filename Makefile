@@ -18,7 +18,7 @@ PEERS ?= ours,ours-tls,restic,rsync,rclone,syncthing,copyparty
 RUNS ?= 5
 OPTIONS ?=
 
-.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions bench profile clean
+.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions prove-storms bench profile clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ prove-bounds: $(READY) ## an honest client among 1,400 that mean no good; 200 bo
 
 prove-no-deletions: $(READY) ## files out of sight TRIALS=600 times, with and without root's rights: no deletion is told of them
 	$(BIN)/python -m tests.e2e.prove no-deletions --seed $(SEED) --seconds $(BUDGET) --trials $(TRIALS)
+
+prove-storms: $(READY) ## 50,000 files come and go, folders made, removed, renamed and moved by several: right by the next scan
+	$(BIN)/python -m tests.e2e.prove storms --seconds $(BUDGET)
 
 prove-scale: FILES ?= 1000000
 prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait

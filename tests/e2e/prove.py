@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import bounds, daemon_kills, no_deletions
+from tests.e2e import bounds, daemon_kills, no_deletions, storms
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -319,6 +319,17 @@ def prove_no_deletions(options: argparse.Namespace, budget: Budget) -> Results:
     return {"seconds": budget.used, **{name: asdict(each) for name, each in found.items()}}
 
 
+# -- storms
+
+
+def prove_storms(options: argparse.Namespace, budget: Budget) -> Results:
+    """Bursts of 50,000 files that come and go, folders made and removed by several, renames, trees moved in and out."""
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
+        found = storms.weather(Path(folder), options.burst, budget.left, say)
+    said = {name: sorted(storm.said) for name, storm in found.items()}
+    return {"seconds": budget.used, **{name: asdict(storm) | {"said": said[name]} for name, storm in found.items()}}
+
+
 # -- scale
 
 
@@ -364,6 +375,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "oracle": prove_oracle,
     "scale": prove_scale,
     "no-deletions": prove_no_deletions,
+    "storms": prove_storms,
 }
 
 
@@ -410,6 +422,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=1000, help="power: how often it is cut")
     parser.add_argument("--clients", type=int, default=50, help="oracle: customers at the same time")
     parser.add_argument("--trials", type=int, default=600, help="no-deletions: how often files get out of sight")
+    parser.add_argument("--burst", type=int, default=50_000, help="storms: files that come and go")
     parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
