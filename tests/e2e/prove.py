@@ -324,8 +324,8 @@ def prove_no_deletions(options: argparse.Namespace, budget: Budget) -> Results:
 
 def prove_storms(options: argparse.Namespace, budget: Budget) -> Results:
     """Bursts of 50,000 files that come and go, folders made and removed by several, renames, trees moved in and out."""
-    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
-        found = storms.weather(Path(folder), options.burst, budget.left, say)
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder, scale.in_memory(Path(folder) / "memory") as memory:
+        found = storms.weather(memory, options.burst, budget.left, say)
     said = {name: sorted(storm.said) for name, storm in found.items()}
     return {"seconds": budget.used, **{name: asdict(storm) | {"said": said[name]} for name, storm in found.items()}}
 

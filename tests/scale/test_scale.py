@@ -11,6 +11,7 @@ from tests.scale.scale import measure
 @pytest.mark.skipif(sys.platform != "linux", reason="pipes, sockets and a file system in memory as Linux has them")
 def test_many_files_and_odd_things_on_a_small_scale() -> None:
     found = measure(files=600, one_folder=1200, burst=700, seconds=120, deep=200)
+    assert found["all_in_time"]
     assert found["stored"] == 600 + 700 + 200
     assert all(each["health_p99_ms"] >= 0 for each in found["phases"].values())
 
