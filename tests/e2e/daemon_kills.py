@@ -9,7 +9,6 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +63,7 @@ class Struck(Daemon):
 class Killed:
     """What was done, and what it cost."""
 
-    kills: Counter[str] = field(default_factory=Counter)
+    kills: dict[str, int] = field(default_factory=dict)
     checked: int = 0
     files_live: int = 0
     wasted_bytes: int = 0
@@ -127,11 +126,12 @@ def kill_again_and_again(
         while (done := sum(found.kills.values())) < kills and time.monotonic() < end:
             with tenant.at_work():
                 for _ in range(min(CHECK_EVERY, kills - done)):
-                    found.kills[_kill_once(daemon, rng)] += 1
+                    where = _kill_once(daemon, rng)
+                    found.kills[where] = found.kills.get(where, 0) + 1
             _start(daemon)
             _finish(made, max(60.0, end - time.monotonic()))
             found.checked += 1
-            say(f"{sum(found.kills.values())} kills: all is where it belongs; {dict(found.kills)}")
+            say(f"{sum(found.kills.values())} kills: all is where it belongs; {found.kills}")
         found.files_live = assert_server_equals_tree(made.server, made.tree)
         stats = made.server.stats()
         found.wasted_bytes = stats["bytes_received"] + stats["bytes_duplicate"] - stats["bytes_stored"]
