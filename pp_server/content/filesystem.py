@@ -300,10 +300,7 @@ class FilesystemContent:
 
 
 def _next(reading: Iterator[list[Content]]) -> list[Content] | None:
-    try:
-        return next(reading, None)
-    except OSError as error:
-        raise as_storage_error(error) from error
+    return next(reading, None)
 
 
 def _take(found: Iterator[Found], limit: int = 256) -> list[Found]:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 
 from pp_server import posix
 from pp_server.core.extents import Blob, Extent
+from pp_server.durable import raise_if_ours
 from pp_server.wire.digest import digest_of
 
 GAP_BYTES = 32 * 1024
@@ -65,7 +66,7 @@ def read_together(blobs: Sequence[Blob], path_of: Callable[[Extent], str]) -> It
     What lies in several places is not looked for: None.
 
     Raises:
-        OSError: a pack cannot be read; what was not yielded yet may well be good.
+        StorageFailed: nothing can be read just now; what was not yielded yet may well be good.
     """
     alone = [(blob, blob.location[0]) for blob in blobs if len(blob.location) == 1]
     alone.sort(key=lambda each: (each[1].container, each[1].name, each[1].offset))
@@ -99,12 +100,13 @@ def _read_span(span: Sequence[tuple[Blob, Extent]], path_of: Callable[[Extent], 
     end = max(extent.offset + extent.stored_bytes for _, extent in span)
     try:
         fd = os.open(path_of(span[0][1]), READ_FLAGS)
-    except FileNotFoundError:
+        try:
+            data = posix.read_at(fd, end - begin, begin)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise_if_ours(error)
         return [(blob, None) for blob, _ in span]
-    try:
-        data = posix.read_at(fd, end - begin, begin)
-    finally:
-        os.close(fd)
     found: list[Content] = []
     for blob, extent in span:
         piece = data[extent.offset - begin : extent.offset - begin + extent.stored_bytes]

@@ -1,6 +1,7 @@
 """Getting much back at once: the tree below a path, and many small contents in one answer."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from serving import Client, Server, client_put, content, sha
 
 from pp_server import restore
 from pp_server.content.base import SMALL_BYTES
+from pp_server.content.reading import read_together
+from pp_server.core.extents import Blob, whole_file
 
 
 async def tree(client: Client, **params: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -95,6 +98,15 @@ async def test_a_damaged_content_is_named_and_put_aside_and_the_others_come(clie
     assert await contents(client, sha(good), sha(bad)) == {sha(good): good, sha(bad): None}
     assert not await server.holds(sha(bad))
     assert await server.holds(sha(good))
+
+
+def test_a_place_that_cannot_be_read_says_nothing_about_the_others(tmp_path: Path) -> None:
+    """A bad sector must not keep back all that is asked for together with what lies on it."""
+    good, bad = (Blob(sha(data), len(data), whole_file(sha(data), len(data))) for data in (b"good", b"bad"))
+    (tmp_path / good.sha256).write_bytes(b"good")
+    (tmp_path / bad.sha256).mkdir()  # it can be opened, and not be read
+    found = read_together([bad, good], lambda extent: str(tmp_path / extent.name))
+    assert dict(each for some in found for each in some) == {good: b"good", bad: None}
 
 
 async def test_what_cannot_be_asked_is_refused(client: Client) -> None:
