@@ -124,6 +124,13 @@ def restrict_umask() -> None:
     os.umask(0o077)
 
 
+def is_ours_alone(result: os.stat_result) -> bool:
+    """Say whether it is a regular file with one name that belongs to us, and that nobody else may write to."""
+    if not stat_module.S_ISREG(result.st_mode) or result.st_nlink != 1:
+        return False
+    return sys.platform == "win32" or (result.st_uid == os.geteuid() and not result.st_mode & 0o022)
+
+
 def is_root_user() -> bool:
     """Say whether we run with all rights (and so may read more than we should)."""
     return sys.platform != "win32" and os.geteuid() == 0

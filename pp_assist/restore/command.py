@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace, command: Callable[[Source], Coroutine[Any, An
 
 
 def _complain(what: object, code: int) -> int:
-    print(f"pp_client: {what}", file=sys.stderr)
+    print(f"pp_client: {_harmless(str(what))}", file=sys.stderr)
     return code
 
 
@@ -94,10 +94,16 @@ async def _list(source: Source, args: argparse.Namespace) -> int:
 
 
 def _line(entry: TreeEntry) -> str:
-    when = "-" if entry.mtime_ns is None else f"{datetime.fromtimestamp(entry.mtime_ns // 10**9):%Y-%m-%d %H:%M}"
     mode = "----" if entry.mode is None else f"{entry.mode:04o}"
-    facts = f"{_LETTERS[entry.kind]}{mode} {entry.file_size:>12} {when:>16} {entry.hostname}"
+    facts = f"{_LETTERS[entry.kind]}{mode} {entry.file_size:>12} {_when(entry):>16} {_harmless(entry.hostname)}"
     return f"{facts} {_shown(from_json(entry.filepath, entry.filepath_b64))}"
+
+
+def _when(entry: TreeEntry) -> str:
+    try:
+        return "-" if entry.mtime_ns is None else f"{datetime.fromtimestamp(entry.mtime_ns // 10**9):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # no calendar goes that far
+        return "?"
 
 
 async def _get(source: Source, args: argparse.Namespace) -> int:
@@ -161,4 +167,8 @@ def _prefix(text: str | None) -> bytes | None:
 
 def _shown(path: bytes) -> str:
     """Return a path for a terminal, with nothing in it that could steer it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in display(path))
+    return _harmless(display(path))
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

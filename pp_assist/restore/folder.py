@@ -1,7 +1,7 @@
 """The folder that files are restored into: everything is reached from its descriptor, and no link is ever followed.
 
-Blocking: call it in threads. A small file that was begun and not finished has no permissions at all; that is how the
-next run knows it, and makes it again.
+Blocking: call it in threads. A small file that was begun and not finished has no permissions, and the sticky bit, which
+means nothing for a file and which nobody else gives one: that is how the next run knows it, and makes it again.
 """
 
 import hashlib
@@ -16,6 +16,9 @@ from pp_assist.restore.wanted import Outcome, Wanted
 BLOCK_BYTES = 1 << 20
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
 USUAL_MODE = 0o644
+BEGUN_MODE = stat.S_ISVTX
+FAILURES = (OSError, ValueError, OverflowError)
+"""What making a file ends with, where the system does not want it so; the last two: nobody can make such a file."""
 
 Done = tuple[Wanted, Outcome, str | None]
 """A path, what became of it, and why where that is not what was wanted."""
@@ -73,8 +76,8 @@ class Folder:
                 with self.opened(wanted.relative) as fd:
                     self.settle(fd, wanted)
                 done.append((wanted, Outcome.RESTORED, None))
-            except OSError as error:
-                done.append((wanted, Outcome.FAILED, error.strerror))
+            except FAILURES as error:
+                done.append((wanted, Outcome.FAILED, reason_of(error)))
         return done
 
     def settle(self, fd: int, wanted: Wanted) -> None:
@@ -102,8 +105,8 @@ class Folder:
                         directory = wanted.directory
                     outcome = act(fd, wanted)
                     results.append(None if outcome is None else (wanted, outcome, None))
-                except OSError as error:
-                    results.append((wanted, Outcome.FAILED, error.strerror or str(error)))
+                except FAILURES as error:
+                    results.append((wanted, Outcome.FAILED, reason_of(error)))
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -116,7 +119,7 @@ class Folder:
             return None
         if not stat.S_ISREG(found.st_mode):
             return Outcome.DIFFERS
-        if stat.S_IMODE(found.st_mode) == 0 and wanted.mode != 0:
+        if stat.S_IMODE(found.st_mode) == BEGUN_MODE and wanted.mode != BEGUN_MODE:
             os.unlink(wanted.name, dir_fd=directory)  # ours, and not finished
             return None
         if found.st_size == wanted.size_bytes and self._is_right(directory, wanted):
@@ -124,9 +127,13 @@ class Folder:
         return None if self.overwrite else Outcome.DIFFERS
 
     def _is_right(self, directory: int, wanted: Wanted) -> bool:
-        """Say whether the content is the one wanted; then see to the rest."""
+        """Say whether the content is the one wanted; then see to the rest. What we may not read is another one."""
         sha = hashlib.sha256()
-        with posix.opened(os.open(wanted.name, posix.OPEN_FILE, dir_fd=directory)) as fd:
+        try:
+            opened = os.open(wanted.name, posix.OPEN_FILE, dir_fd=directory)
+        except PermissionError:
+            return False
+        with posix.opened(opened) as fd:
             while block := os.read(fd, BLOCK_BYTES):
                 sha.update(block)
             if sha.hexdigest() != wanted.sha256:
@@ -137,21 +144,21 @@ class Folder:
     def _make(self, directory: int, wanted: Wanted, content: bytes) -> Outcome:
         name = wanted.name
         try:
-            fd = os.open(name, NEW, 0, dir_fd=directory)
+            fd = os.open(name, NEW, BEGUN_MODE, dir_fd=directory)
         except FileExistsError:
             if not self.overwrite:
                 return Outcome.DIFFERS  # made by somebody since we looked
             name = temporary_name(wanted)
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
-            fd = os.open(name, NEW, 0, dir_fd=directory)
+            fd = os.open(name, NEW, BEGUN_MODE, dir_fd=directory)
         try:
             with posix.opened(fd):
                 write_all(fd, content)
                 self.settle(fd, wanted)
             if name != wanted.name:
                 os.replace(name, wanted.name, src_dir_fd=directory, dst_dir_fd=directory)
-        except OSError:
+        except FAILURES:
             os.unlink(name, dir_fd=directory)
             raise
         return Outcome.RESTORED
@@ -184,6 +191,11 @@ def temporary_name(wanted: Wanted) -> bytes:
     """Return the name under which a file is made before it gets its own: the same one each time, to go on with it."""
     about = hashlib.sha256(b"\0".join([wanted.name, (wanted.sha256 or "").encode()])).hexdigest()
     return f".pp-get-{about[:24]}".encode()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something could not be made, for people."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_all(fd: int, content: bytes | memoryview) -> None:

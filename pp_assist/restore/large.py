@@ -6,10 +6,12 @@ from contextlib import suppress
 
 from pp_assist import posix
 from pp_assist.core.errors import ServerNonsense
-from pp_assist.restore.folder import BLOCK_BYTES, Folder, temporary_name, write_all
+from pp_assist.restore.folder import BLOCK_BYTES, NEW, Folder, temporary_name, write_all
 from pp_assist.restore.wanted import Outcome, Wanted
 
-_GO_ON = os.O_RDWR | os.O_CREAT | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
+_GO_ON = os.O_RDWR | posix.NO_FOLLOW | posix.NON_BLOCK | posix.CLOSE_ON_EXEC | posix.BINARY
+_BEGIN = (NEW & ~os.O_WRONLY) | os.O_RDWR
+_PRIVATE_MODE = 0o600
 
 
 class LargeFile:
@@ -25,7 +27,7 @@ class LargeFile:
         with folder.opened(wanted.directory) as directory:
             self._directory = os.dup(directory)
         try:
-            self._fd = os.open(self._temporary, _GO_ON, 0o600, dir_fd=self._directory)
+            self._fd = _opened(self._temporary, self._directory)
         except BaseException:
             os.close(self._directory)
             raise
@@ -68,3 +70,23 @@ class LargeFile:
         """Let go of it; what there is stays, to go on with."""
         os.close(self._fd)
         os.close(self._directory)
+
+
+def _opened(name: bytes, directory: int) -> int:
+    """Open what an earlier run began, or begin.
+
+    Only a file that is certainly ours is gone on with: others may be able to write to the folder, and have made a link
+    there to a file of ours that must not be touched, or a file of theirs that they could change later.
+    """
+    try:
+        fd = os.open(name, _GO_ON, dir_fd=directory)
+    except OSError:
+        fd = -1
+    if fd >= 0:
+        if posix.is_ours_alone(os.fstat(fd)):
+            posix.set_mode(fd, _PRIVATE_MODE)
+            return fd
+        os.close(fd)
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+    return os.open(name, _BEGIN, _PRIVATE_MODE, dir_fd=directory)

@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 from typing import TypeVar
 
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
-from pp_assist.restore.folder import Done, Folder
+from pp_assist.restore.folder import FAILURES, Done, Folder, reason_of
 from pp_assist.restore.large import LargeFile
 from pp_assist.restore.source import Source
 from pp_assist.restore.wanted import Outcome, Wanted
@@ -76,22 +76,34 @@ class _Restore:
             places[each.digest].append(each)
         left: list[Wanted] = []
         for asked in _requests(places):
-            writing: asyncio.Future[list[Done]] | None = None
-            ready: list[tuple[Wanted, bytes]] = []
-            ready_bytes = 0
+            lacking = dict.fromkeys(asked)
+            try:
+                await self._portion(asked, places, lacking)
+            except (NeedsLogin, ServerUnreachable):
+                raise
+            except AssistError:
+                pass  # asked for one by one, each says what is wrong with it
+            left += [each for digest in lacking for each in places[digest]]
+        return left
+
+    async def _portion(self, asked: list[str], places: dict[str, list[Wanted]], lacking: dict[str, None]) -> None:
+        """Make the files of one request; what has arrived is taken out of *lacking*."""
+        writing: asyncio.Future[list[Done]] | None = None
+        ready: list[tuple[Wanted, bytes]] = []
+        ready_bytes = 0
+        try:
             async with aclosing(self._source.contents(asked)) as arriving:
                 async for digest, content in arriving:
-                    if content is None:
-                        left += places[digest]
+                    if content is None or digest not in lacking:
                         continue
+                    del lacking[digest]
                     ready += [(each, content) for each in places[digest]]
                     ready_bytes += len(content)
                     if len(ready) >= WRITTEN_FILES or ready_bytes >= WRITTEN_BYTES:
                         writing = await self._write(ready, writing)
                         ready, ready_bytes = [], 0
-            writing = await self._write(ready, writing)
-            self._report(await writing)
-        return left
+        finally:
+            self._report(await (await self._write(ready, writing)))
 
     async def _write(
         self, ready: list[tuple[Wanted, bytes]], before: asyncio.Future[list[Done]] | None
@@ -114,8 +126,8 @@ class _Restore:
                 await asyncio.sleep(1 << number)
             except AssistError as error:
                 return wanted, Outcome.FAILED, str(error)
-            except OSError as error:
-                return wanted, Outcome.FAILED, error.strerror or str(error)
+            except FAILURES as error:
+                return wanted, Outcome.FAILED, reason_of(error)
         raise AssertionError("unreachable")
 
     async def _fetch(self, wanted: Wanted) -> Outcome:
@@ -124,6 +136,8 @@ class _Restore:
                 async with aclosing(self._source.content(wanted.digest, file.offset)) as pieces:
                     async for block in _blocks(pieces):
                         await self._in_thread(file.write, block)
+                        if file.offset > wanted.size_bytes:  # it would go on until our disk is full
+                            break
             return await self._in_thread(file.finish)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:

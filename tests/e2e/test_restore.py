@@ -108,11 +108,11 @@ def test_nothing_is_written_through_links(world: World, tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_is_gone_on_with(world: World, tmp_path: Path) -> None:
-    """A small file that was begun has no permissions; of a large one the beginning is there under another name."""
+    """A small file that was begun has the sticky bit and no permissions; the beginning of a large one, another name."""
     to = tmp_path / "back"
     assert client(world, "get", os.fsdecode(world.tree), "--to", str(to))[0] == 0
     (to / "a").write_bytes(b"")
-    (to / "a").chmod(0)
+    (to / "a").chmod(stat.S_ISVTX)
     from pp_assist.restore.folder import temporary_name
     from pp_assist.restore.wanted import Wanted
 

@@ -1,0 +1,117 @@
+"""Making files in a folder that is not only ours, of a server that says whatever it likes."""
+
+import hashlib
+import os
+import stat
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pp_assist.core.errors import Refused, ServerNonsense
+from pp_assist.restore import command
+from pp_assist.restore.folder import BEGUN_MODE, Done, Folder, temporary_name
+from pp_assist.restore.large import LargeFile
+from pp_assist.restore.restore import restore
+from pp_assist.restore.wanted import Outcome, Wanted
+from pp_server.wire.restore import TreeEntry
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    opened = Folder(os.fsencode(tmp_path), overwrite=False, owners=False)
+    yield opened
+    opened.close()
+
+
+def file(name: str, content: bytes, **facts: Any) -> Wanted:
+    usual = {"link_target": None, "mtime_ns": None, "mode": 0o640, "uid": None, "gid": None}
+    return Wanted(name.encode(), "file", len(content), hashlib.sha256(content).hexdigest(), **{**usual, **facts})
+
+
+class Answering:
+    """A server that has these contents, and answers to questions for many with others only."""
+
+    def __init__(self, one_by_one: Mapping[str, bytes], together: Sequence[tuple[str, bytes]], error: bool) -> None:
+        self.one_by_one, self.together, self.error = one_by_one, together, error
+
+    async def contents(self, digests: Sequence[str]) -> AsyncGenerator[tuple[str, bytes | None], None]:
+        for each in self.together:
+            yield each
+        if self.error:
+            raise ServerNonsense("what comes next makes no sense")
+
+    async def content(self, digest: str, offset: int) -> AsyncGenerator[bytes, None]:
+        if digest not in self.one_by_one:
+            raise Refused("there is no such content")
+        yield self.one_by_one[digest][offset:]
+
+
+@pytest.mark.parametrize("error", [False, True])
+async def test_what_a_server_leaves_out_is_asked_for_by_itself(folder: Folder, tmp_path: Path, error: bool) -> None:
+    files = [file(name, name.encode()) for name in ("a", "b", "c")]
+    a, b, _ = (each.digest for each in files)
+    server = Answering({b: b"b"}, [(a, b"a"), ("f" * 64, b"never asked for"), (a, b"a")], error)
+    done: list[Done] = []
+    await restore(server, folder, files, done.extend)  # type: ignore[arg-type]
+    outcomes = {each.name: outcome for each, outcome, _ in done}
+    assert outcomes == {b"a": Outcome.RESTORED, b"b": Outcome.RESTORED, b"c": Outcome.FAILED}
+    assert len(done) == 3
+    assert {name for name in os.listdir(tmp_path) if not name.startswith(".pp-get-")} == {"a", "b"}
+
+
+def test_a_file_without_permissions_is_somebodys(folder: Folder, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"newer")
+    for mode in (0, 0o200):
+        mine.chmod(mode)
+        ((_, outcome, _),) = filter(None, folder.sort_out([file("mine", b"older")]))
+        assert outcome is Outcome.DIFFERS
+    mine.chmod(0o600)
+    assert mine.read_bytes() == b"newer"
+    mine.chmod(BEGUN_MODE)
+    assert folder.sort_out([file("mine", b"older")]) == [None]
+    assert not mine.exists()
+
+
+def test_facts_that_no_file_can_have_spoil_one_file(folder: Folder, tmp_path: Path) -> None:
+    wanted = [file("a", b"x", mtime_ns=10**30), file("b", b"x", mode=2**40), file("c", b"x")]
+    assert [outcome for _, outcome, _ in folder.write([(each, b"x") for each in wanted])] == [
+        Outcome.FAILED,
+        Outcome.FAILED,
+        Outcome.RESTORED,
+    ]
+    assert os.listdir(tmp_path) == ["c"]
+
+
+@pytest.mark.parametrize("trap", ["link", "another_name", "fifo", "open_to_all"])
+def test_a_large_file_goes_on_only_with_what_is_certainly_ours(folder: Folder, tmp_path: Path, trap: str) -> None:
+    content, elsewhere = b"c" * 1000, tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"V" * 5000)
+    wanted = file("large", content)
+    begun = tmp_path / os.fsdecode(temporary_name(wanted))
+    match trap:
+        case "link":
+            begun.symlink_to(elsewhere)
+        case "another_name":
+            os.link(elsewhere, begun)
+        case "fifo":
+            os.mkfifo(begun)
+        case "open_to_all":
+            begun.write_bytes(content[:10])
+            begun.chmod(0o666)
+    made = LargeFile(folder, wanted)
+    assert made.offset == 0
+    made.write(content)
+    assert made.finish() is Outcome.RESTORED
+    made.close()
+    assert elsewhere.read_bytes() == b"V" * 5000
+    found = (tmp_path / "large").lstat()
+    assert (found.st_nlink, stat.S_IMODE(found.st_mode)) == (1, 0o640)
+    assert (tmp_path / "large").read_bytes() == content
+
+
+def test_what_a_server_says_does_not_steer_a_terminal() -> None:
+    entry = TreeEntry(filepath="/a", hostname="laptop\x1b[31m", host_id="h", kind="file", gen=1, mtime_ns=10**22)
+    assert command._line(entry).isprintable()
