@@ -8,6 +8,7 @@ import aiosqlite
 
 from pp_assist.core.guard import WINDOW_MS, why_hold
 from pp_assist.core.model import Claim, Kind
+from pp_assist.store import tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.observations import KEEP
 
@@ -189,6 +190,7 @@ class HeldDeletions:
                 return None
             root_id, held_count = held
             await tx.execute(_KEEP_FILES, (root_id,))
+            await tree_moves.keep_sources(tx, {row[0] for row in await tx.execute_fetchall(_HELD_FILES, (root_id,))})
             await tx.execute(_FORGET_FILES, (root_id,))
             await tx.execute(_END, (held_id,))
             return held_count

@@ -4,9 +4,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from pp_assist.clock import Clock
 from pp_assist.core.identity import Identity
 from pp_assist.core.model import Root
-from pp_assist.store import keepsake
+from pp_assist.store import keepsake, tree_moves
 from pp_assist.store.db import Database
 
 _COLUMNS = """id, path, shown, recursive, enabled, device, inode, created_at_ms, last_scanned_at_ms, status, reason,
@@ -72,6 +73,7 @@ class RootsTable:
         """Forget a root with everything known about its files; False if there is none."""
         async with self._db.transaction() as tx:
             await tx.execute(_REMEMBER, (root_id,))
+            await tree_moves.source_forgotten(tx, root_id, Clock().now_ms())
             removed = (await tx.execute(_REMOVE, (root_id,))).rowcount > 0
             await keepsake.changed(tx)
         await self._db.when_settings_change()

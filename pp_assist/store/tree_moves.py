@@ -7,7 +7,7 @@ belong to.
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from pp_assist.store import observations, versions
 from pp_assist.store.db import Database
 from pp_assist.store.observations import join
 from pp_server.wire.names import below
-from pp_server.wire.trees import Entry, is_beneath
+from pp_server.wire.trees import Entry, is_beneath, placed
 
 CHILDREN = 5
 PAUSE_S = 0.1
@@ -105,6 +105,9 @@ _ANEW = """
 UPDATE files SET stored_gen = NULL, offered_gen = NULL, gen = ?,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END WHERE id = ?"""
 _SEND = versions.SEND.format(which="id = ?2 AND ")
+_KEEP_SOURCE = """
+INSERT INTO kept_files (root_id, directory, name, gen) VALUES (?, ?, ?, ?)
+ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = MAX(gen, excluded.gen)"""
 
 
 class Place(NamedTuple):
@@ -285,13 +288,9 @@ async def expand(tx: aiosqlite.Connection, move: TreeMove, grace_ms: int, now_ms
 
     Return how many paths that were.
     """
-    here = (*move.target.range(), move.file_id)
-    rows = [
-        (row[0], join(row[1], row[2])[len(move.target.path) + 1 :])
-        for row in await tx.execute_fetchall(_OFFERED_IN_IT, here)
-    ]
+    rows = await _offered(tx, move)
     root_id = move.source.root_id
-    old = [(file_id, Place(root_id, join(move.source.path, r) if r else move.source.path)) for file_id, r in rows]
+    old = [(file_id, Place(root_id, placed(move.source.path, relative))) for file_id, relative in rows]
     folders = {place.parts[0] for _, place in old}
     above = sorted({d for folder in folders for d in (*_ancestors(folder), folder)}, key=lambda path: path.count(b"/"))
     await tx.executemany(_GONE_DIRECTORY, [(root_id, path.rpartition(b"/")[0], path) for path in above if path])
@@ -304,9 +303,45 @@ async def expand(tx: aiosqlite.Connection, move: TreeMove, grace_ms: int, now_ms
     await tx.executemany(
         _LOOK_FOR, [(now_ms, look_ms, root_id, directory, name, gen) for gen, _, directory, name in left]
     )
-    anew = [(next(gens), file_id) for file_id, _ in old]
-    await tx.executemany(_ANEW, anew)
-    await tx.executemany(_RENEW[1], anew)
-    await tx.executemany(_SEND, [(now_ms, file_id) for _, file_id in anew])
+    await _offer_anew(tx, [(next(gens), file_id) for file_id, _ in old], now_ms)
     await tx.execute(_DONE, (move.id,))
     return len(old)
+
+
+async def source_forgotten(tx: aiosqlite.Connection, root_id: int, now_ms: int) -> None:
+    """Have what came out of a root that is not watched any more stored where it is: the server keeps what it has where
+    that was, and is not told of the move.
+    """
+    for move in [_move(row) for row in await tx.execute_fetchall(_PENDING)]:
+        if move.source.root_id == root_id != move.target.root_id:
+            rows = await _offered(tx, move)
+            gens = await observations.take_gens(tx, len(rows))
+            await _offer_anew(tx, [(gen, row[0]) for gen, row in zip(gens, rows, strict=True)], now_ms)
+            await tx.execute(_DONE, (move.id,))
+
+
+async def keep_sources(tx: aiosqlite.Connection, file_ids: Collection[int]) -> None:
+    """Remember of files whose deletion was rejected that they stay where the server has them: it was not told yet that
+    they had moved, and will not be where their directory itself is one of them.
+    """
+    for move in [_move(row) for row in await tx.execute_fetchall(_PENDING)]:
+        source = move.source
+        kept = [
+            (source.root_id, *Place(source.root_id, placed(source.path, relative)).parts, move.gen)
+            for file_id, relative in await _offered(tx, move)
+            if file_id in file_ids or move.file_id in file_ids
+        ]
+        await tx.executemany(_KEEP_SOURCE, kept)
+
+
+async def _offered(tx: aiosqlite.Connection, move: TreeMove) -> list[tuple[int, bytes]]:
+    """Return what a server may have of a moved directory: ids, and where in the directory."""
+    rows = await tx.execute_fetchall(_OFFERED_IN_IT, (*move.target.range(), move.file_id))
+    return [(row[0], join(row[1], row[2])[len(move.target.path) + 1 :]) for row in rows]
+
+
+async def _offer_anew(tx: aiosqlite.Connection, rows: Sequence[tuple[int, int]], now_ms: int) -> None:
+    """Have files, each under a new generation, stored as if no server had heard of them: (generation, id)."""
+    await tx.executemany(_ANEW, rows)
+    await tx.executemany(_RENEW[1], rows)
+    await tx.executemany(_SEND, [(now_ms, file_id) for _, file_id in rows])

@@ -1,5 +1,6 @@
 """A directory that is renamed is moved on the server in one step: nothing is hashed, sent or lost for it."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from test_watching import heard, watching_pair
 
 from pp_assist import disk
 from pp_assist.core.model import Stage, WorkState
-from pp_assist.store import tree_moves
+from pp_assist.store import reconciling, tree_moves
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.report import Report
 from pp_server.wire.receipts import check
@@ -231,6 +232,50 @@ async def test_what_happens_before_the_server_is_told(pair: Pair, then: Callable
     else:
         await pair.start_server()
     await pair.assert_equal()
+
+
+async def test_out_of_a_folder_that_is_not_watched_any_more(pair: Pair) -> None:
+    """Nobody tells the server of the move then; what is believed to be stored must not be where it never was."""
+    await filled(pair)
+    assert pair.daemon
+    other = pair.folder / "other"
+    other.mkdir()
+    path, identity = disk.resolve(os.fsencode(other))
+    await pair.daemon.roots.add(path, path, True, identity, 0)
+    await pair.settle()
+    before = await pair.live()
+    await pair.stop_server()
+    os.rename(pair.tree / "a", other / "b")
+    await pair.scan()
+    assert len(await tree_moves.pending(pair.daemon.db)) == 1
+    await pair.daemon.roots.remove(1)
+    await pair.start_server()
+    await pair.settle()
+    live = await pair.live()
+    assert before.keys() <= live.keys(), "what was watched stays on the server"
+    assert sum(name.startswith(path + b"/b/") for name in live) == FILES + 1
+
+
+async def test_what_a_person_wants_kept_stays_where_the_server_has_it(pair: Pair) -> None:
+    await filled(pair)
+    assert pair.daemon
+    db = pair.daemon.db
+    before = await pair.live_entries()
+    await pair.stop_server()
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    shutil.rmtree(pair.tree / "b")
+    await pair.scan()
+    while not (held := await HeldDeletions(db).all()) or held[0].count < FILES + 1:
+        await asyncio.sleep(0.05)
+    await HeldDeletions(db).reject(held[0].id)
+    async with db.transaction() as tx:
+        await reconciling.doubt(tx)
+    await pair.start_server()
+    await pair.settle()
+    assert await db.value("SELECT COUNT(*) FROM reconciled") == 1, "and the server was read again"
+    assert (await pair.live_entries()).keys() == before.keys()
+    assert await HeldDeletions(db).all() == []
 
 
 @pytest.mark.parametrize("word", ["lost_request", "lost_response", "500", "503", "twice", "html"])
