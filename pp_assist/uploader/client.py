@@ -1,5 +1,6 @@
 """The upload protocol as methods, one per call. HTTP statuses become our errors here and nowhere else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from pp_assist.http import Answer, Http
 from pp_server.wire.batch import CONTENT_TYPE, BatchAnswer, HeldAnswer, ReceiptKeysAnswer
 from pp_server.wire.errors import ErrorCode
 from pp_server.wire.messages import (
+    MAX_INT,
     ChunkAnswer,
     CompleteAnswer,
     DeletionsAnswer,
@@ -122,6 +124,7 @@ class UploadClient:
         result = _parse(await self._call("POST", "/api/files/deletions", {"files": files}), DeletionsAnswer)
         if len(result.results) != len(files):
             raise ServerNonsense("another number of results than deletions")
+        _check_gens(each.gen for each in result.results)
         return result
 
     async def greet(self) -> Greeting:
@@ -143,7 +146,9 @@ class UploadClient:
         answer = await self._http.request("GET", f"/api/hosts/{host_id}?run={run}")
         if answer.status == 404:
             return HostAnswer(host_id=host_id, hostname="", highest_gen=0)
-        return _parse(accepted(answer), HostAnswer)
+        host = _parse(accepted(answer), HostAnswer)
+        _check_gens([host.highest_gen])
+        return host
 
     async def highest_gen(self, host_id: str) -> int:
         """Return the highest generation the server knows of this host; 0 where it knows none."""
@@ -178,6 +183,7 @@ def read_batch(answer: Answer, operations: int) -> BatchAnswer:
         raise ServerNonsense(f"not an answer of our protocol: {error.errors()[0]['msg']}") from error
     if len(results.results) != operations:
         raise ServerNonsense("another number of results than operations")
+    _check_gens(each.gen for each in results.results)
     return results
 
 
@@ -190,7 +196,18 @@ def read_inventory(answer: Answer, host_id: str) -> FileListing:
     listing = _parse(answer, FileListing)
     if any(file.host_id != host_id for file in listing.files):
         raise ServerNonsense("files of another host were listed than those asked for")
+    _check_gens(file.gen for file in listing.files)
     return listing
+
+
+def _check_gens(gens: Iterable[int | None]) -> None:
+    """Refuse generations that nobody can have given: ours would begin above them for ever, with whatever server.
+
+    Raises:
+        ServerNonsense: there is one.
+    """
+    if any(gen is not None and not 0 <= gen < MAX_INT for gen in gens):
+        raise ServerNonsense("the server names a generation that nobody can have given")
 
 
 def _parse(answer: Answer, model: type[A]) -> A:
@@ -222,6 +239,7 @@ def accepted(answer: Answer) -> Answer:
         raise ServerNonsense(text)
     match code:
         case ErrorCode.STALE if isinstance(problem.get("gen"), int):
+            _check_gens([problem["gen"]])
             raise Stale(problem["gen"])
         case ErrorCode.NOT_ALL_CHUNKS_UPLOADED:
             raise ChunksMissing(_ranges(problem.get("missing")))
