@@ -20,7 +20,7 @@ from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
-from pp_assist.store import observations, queue, versions
+from pp_assist.store import generations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues, WorkQueue
 from pp_server.wire.names import display
@@ -119,7 +119,7 @@ class ChecksumPool:
         plans = [(claim, read, racy, after_hash(claim, read)) for claim, read, racy in good]
         changed = [(claim, result) for claim, result in results if isinstance(result, LooksDifferent)]
         async with self._db.transaction() as tx:
-            gens = iter(await observations.take_gens(tx, sum(p.new_gen for *_, p in plans) + len(changed)))
+            gens = iter(await generations.take(tx, sum(p.new_gen for *_, p in plans) + len(changed)))
             await self._record_digests(tx, plans, gens, now_ms)
             for claim, error in changed:
                 eligible = self._rest.eligible_at_ms(error.now, now_ms)

@@ -16,6 +16,7 @@ from pp_assist.core.model import ALL_NAMES, FileState, Kind, KnownFile, Listing,
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
+from pp_assist.store import generations
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
 
@@ -68,16 +69,6 @@ SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c
 _KNOWN_DIRECTORY = "SELECT 1 FROM directories WHERE root_id = ? AND path = ? AND gone = 0"
 _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
-_TAKE_GENS = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen' RETURNING value"
-_FORGOTTEN = """
-SELECT value < ?1, EXISTS (SELECT 1 FROM work WHERE gen <= ?1) AND (
-    value < ?1 OR NOT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL))
-FROM daemon_state WHERE name = 'gen'"""
-_NEVER_TOLD = "(offered_gen IS NULL OR offered_gen < gen)"  # what was told keeps its generation: it may be told again
-_RENEW_WORK = f"UPDATE work SET gen = gen + ? WHERE file_id IN (SELECT id FROM files WHERE {_NEVER_TOLD})"  # noqa: S608
-_RENEW_FILES = f"UPDATE files SET gen = gen + ? WHERE id IN (SELECT file_id FROM work) AND {_NEVER_TOLD}"  # noqa: S608
-_RENEW_GEN = "UPDATE daemon_state SET value = value + ? WHERE name = 'gen'"
-_RAISE_GEN = "UPDATE daemon_state SET value = MAX(value, ?) WHERE name = 'gen'"
 
 _ADD_FILE = """
 INSERT INTO files (directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen, discovered_at_ms)
@@ -230,34 +221,6 @@ async def last_gen(db: Database) -> int:
     return int(await db.value(_LAST_GEN))
 
 
-async def take_gens(tx: aiosqlite.Connection, count: int) -> range:
-    """Return *count* generations never used before."""
-    if not count:
-        return range(0)
-    (row,) = await tx.execute_fetchall(_TAKE_GENS, (count,))
-    return range(row[0] - count + 1, row[0] + 1)
-
-
-async def raise_gen(tx: aiosqlite.Connection, at_least: int) -> None:
-    """Let every generation from now on be above *at_least*."""
-    await tx.execute(_RAISE_GEN, (at_least,))
-
-
-async def catch_up(tx: aiosqlite.Connection, highest: int) -> bool:
-    """Let every generation from now on be above *highest*, the last one a server knows of this host.
-
-    Return whether that is one we never gave: our memory is older than the server's, or was lost. Then what is still to
-    be done is raised as well, as it is where we have never told anybody anything: it would all come back as stale,
-    after its content has travelled.
-    """
-    ((is_behind, is_used),) = await tx.execute_fetchall(_FORGOTTEN, (highest,))
-    if is_used:
-        for sql in (_RENEW_WORK, _RENEW_FILES, _RENEW_GEN):
-            await tx.execute(sql, (highest,))
-    await raise_gen(tx, highest)
-    return bool(is_behind)
-
-
 async def record(
     tx: aiosqlite.Connection,
     root_id: int,
@@ -272,7 +235,7 @@ async def record(
     changed = [change for _, c in found for change in c.changed]
     vanished = [row for _, c in found for row in c.vanished]
     aside = [(known, *change) for known, c in found for change in c.set_aside]
-    gens = iter(await take_gens(tx, len(new) + len(changed) + len(vanished)))
+    gens = iter(await generations.take(tx, len(new) + len(changed) + len(vanished)))
     discovered = FileState.DISCOVERED.value
 
     await _many(

@@ -7,7 +7,7 @@ being compared stands in a scratch table of the writing connection: an interrupt
 import aiosqlite
 
 from pp_assist.core.reconcile import Believed, Compared, Listed, compare
-from pp_assist.store import observations, versions
+from pp_assist.store import generations, versions
 from pp_assist.store.db import Database
 
 NOT_RECONCILED = "not_reconciled"
@@ -137,7 +137,7 @@ async def adopt(tx: aiosqlite.Connection, root_id: int, unknown: list[Listed], n
     above = {b"/".join(parts[:n]) for parts in (path.split(b"/") for path in folders) for n in range(1, len(parts) + 1)}
     by_depth = sorted(above, key=lambda path: path.count(b"/"))
     await tx.executemany(_DIRECTORY, [(root_id, path.rpartition(b"/")[0], path) for path in by_depth])
-    rows = list(zip(unknown, await observations.take_gens(tx, len(unknown)), strict=True))
+    rows = list(zip(unknown, await generations.take(tx, len(unknown)), strict=True))
     await tx.executemany(
         _ADOPT,
         [(one.name, one.kind.value, gen, one.gen, one.sha256, now_ms, root_id, one.directory) for one, gen in rows],
@@ -151,7 +151,7 @@ async def offer_again(tx: aiosqlite.Connection, limit: int, now_ms: int) -> int:
     rows = [(row[0], row[1]) for row in await tx.execute_fetchall(_STILL_DOUBTFUL, (limit,))]
     await tx.executemany(_NO_RECEIPT, [(file_id,) for file_id, _ in rows])
     anew = [file_id for file_id, stage in rows if stage in (None, "checksum")]
-    gens = list(zip(await observations.take_gens(tx, len(anew)), anew, strict=True))
+    gens = list(zip(await generations.take(tx, len(anew)), anew, strict=True))
     await tx.executemany(_RENEW_FILE, gens)
     await tx.executemany(_RENEW_WORK, gens)  # whoever hashes it just now thinks that the receipt counts
     await tx.executemany(_SEND, [(now_ms, file_id) for file_id in anew])

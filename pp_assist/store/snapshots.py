@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import aiosqlite
 
 from pp_assist.core.model import Claim, Hashed, Stage
-from pp_assist.store import observations
+from pp_assist.store import generations
 from pp_assist.store.db import Database
 from pp_assist.store.queue import CLAIM, claim_of
 from pp_server.wire.receipts import Receipt
@@ -69,7 +69,7 @@ async def taken(tx: aiosqlite.Connection, claim: Claim, copied: Hashed, marked: 
     """
     if not list(await tx.execute_fetchall(_IS_CHANGING, (claim.file_id,))):
         return False
-    own, next_one = await observations.take_gens(tx, 2)
+    own, next_one = await generations.take(tx, 2)
     facts = (*copied.stat, copied.mode, copied.uid, copied.gid, copied.sha256)
     await tx.execute(_TAKEN, (claim.file_id, own, now_ms, marked, *facts))
     await tx.execute(_OFFERED, (next_one, own, claim.file_id))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import aiosqlite
 
-from pp_assist.store import observations, versions
+from pp_assist.store import generations, versions
 from pp_assist.store.db import Database
 from pp_assist.store.observations import join
 from pp_server.wire.names import below
@@ -183,11 +183,11 @@ async def rename(tx: aiosqlite.Connection, directory: KnownDirectory, target: Pl
     here = (*source.range(), directory.file_id)
     if await _one(tx, _UNSETTLED, here):
         return False
-    (gen,) = await observations.take_gens(tx, 1)
+    (gen,) = await generations.take(tx, 1)
     await tx.execute(_BACK, here)
     await tx.execute(_NOT_MISSING, here)
     busy = [row[0] for row in await tx.execute_fetchall(_BUSY, here)]
-    gens = list(zip(await observations.take_gens(tx, len(busy)), busy, strict=True))
+    gens = list(zip(await generations.take(tx, len(busy)), busy, strict=True))
     for sql in _RENEW:
         await tx.executemany(sql, gens)
     for above in (*_ancestors(to_directory), to_directory):
@@ -294,7 +294,7 @@ async def expand(tx: aiosqlite.Connection, move: TreeMove, grace_ms: int, now_ms
     folders = {place.parts[0] for _, place in old}
     above = sorted({d for folder in folders for d in (*_ancestors(folder), folder)}, key=lambda path: path.count(b"/"))
     await tx.executemany(_GONE_DIRECTORY, [(root_id, path.rpartition(b"/")[0], path) for path in above if path])
-    gens = iter(await observations.take_gens(tx, 2 * len(old)))
+    gens = iter(await generations.take(tx, 2 * len(old)))
     left = [(next(gens), file_id, *place.parts) for file_id, place in old]
     await tx.executemany(
         _LEFT_BEHIND, [(name, gen, file_id, root_id, directory) for gen, file_id, directory, name in left]

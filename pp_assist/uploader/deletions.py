@@ -13,7 +13,7 @@ from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, 
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import observations, queue, reconciling, tree_moves, versions
+from pp_assist.store import generations, queue, reconciling, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.uploader.client import read_batch
@@ -107,7 +107,7 @@ class Deletions:
                 elif isinstance(seen, AssistError):
                     await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
                 elif isinstance(seen, Snapshot):  # it is back
-                    (gen,) = await observations.take_gens(tx, 1)
+                    (gen,) = await generations.take(tx, 1)
                     eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None, seen.kind)
         if len(gone) < len(claims):
@@ -150,8 +150,8 @@ class Deletions:
         async with self._db.transaction() as tx:
             await versions.forget(tx, [claim for claim, result in results if result.status != "stale"])
             if stale:
-                await observations.raise_gen(tx, max(result.gen or 0 for _, result in stale))
-                gens = await observations.take_gens(tx, len(stale))
+                await generations.raise_to(tx, max(result.gen or 0 for _, result in stale))
+                gens = await generations.take(tx, len(stale))
                 await versions.renew(tx, [(claim, gen) for (claim, _), gen in zip(stale, gens, strict=True)])
                 moves = [(claim, Stage.VANISHED, gen) for (claim, _), gen in zip(stale, gens, strict=True)]
                 await queue.move(tx, moves, self._clock.now_ms())

@@ -16,7 +16,7 @@ from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogi
 from pp_assist.core.model import Server
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
-from pp_assist.store import observations, receipts, reconciling, versions
+from pp_assist.store import generations, receipts, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
@@ -172,7 +172,7 @@ class ServerLink:
             await self.failed(error)
             return
         async with self._db.transaction() as tx:
-            if await observations.catch_up(tx, highest):
+            if await generations.catch_up(tx, highest):
                 log.warning("the server knows of later changes of this host than we do: comparing before deletions")
                 await reconciling.doubt(tx)
             if capabilities.can("batch"):

@@ -212,7 +212,7 @@ class Reconciler:
         if total:
             log.warning("the server does not have %d files of %s as it once said", total, display(root.path))
             self._queues.wake_uploads()
-            self._queues.checksum.wake()
+            self._queues.wake_checksums()
         return total
 
     async def _finish(self, way: Way, root: Root, doubts: int) -> bool:

@@ -17,7 +17,7 @@ from pp_assist.core.model import Claim, Kind, Snapshot, Stage
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import observations, queue, receipts, versions
+from pp_assist.store import generations, queue, receipts, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.uploader.confirmed import Confirmed
@@ -166,12 +166,12 @@ class Settle:
     ) -> None:
         """Put the file in line to be hashed, as it looks now."""
         if isinstance(error, Stale):
-            await observations.raise_gen(tx, error.server_gen)
+            await generations.raise_to(tx, error.server_gen)
         if not isinstance(seen, Snapshot) or seen.kind is not claim.kind:
             why = seen if isinstance(seen, AssistError) else error
             await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, why.reason, str(why))
             return
-        (gen,) = await observations.take_gens(tx, 1)
+        (gen,) = await generations.take(tx, 1)
         eligible = self._eligible(claim, seen, now_ms, error)
         await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, error.reason)
 

@@ -16,7 +16,7 @@ from pp_assist import posix
 from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError, Remedy, Stale
 from pp_assist.core.model import Claim
-from pp_assist.store import observations, receipts, snapshots
+from pp_assist.store import generations, receipts, snapshots
 from pp_assist.store.db import Database
 from pp_assist.store.snapshots import Snapshot
 from pp_assist.uploader.copying import copy
@@ -98,7 +98,7 @@ class Snapshots:
             log.warning("the snapshot of %s is not stored: %s", _name(claim), error)
             async with self._db.transaction() as tx:
                 if isinstance(error, Stale):
-                    await observations.raise_gen(tx, error.server_gen)
+                    await generations.raise_to(tx, error.server_gen)
                 await snapshots.given_up(tx, claim, self._clock.now_ms())
             return
         await self._link.succeeded()

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError, Remedy, ServerNonsense
-from pp_assist.store import observations, receipts, tree_moves
+from pp_assist.store import generations, receipts, tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues
 from pp_assist.store.receipts import SignedTree
@@ -112,7 +112,7 @@ class TreeMoves:
 
     async def _expand(self, move: TreeMove, why: str, server_gen: int) -> None:
         async with self._db.transaction() as tx:
-            await observations.raise_gen(tx, server_gen)
+            await generations.raise_to(tx, server_gen)
             count = await tree_moves.expand(tx, move, self._grace_ms, self._clock.now_ms())
         self._failures = 0
         log.info("%d paths moved to %s are told one by one: %s", count, display(move.target_path), why)

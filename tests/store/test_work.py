@@ -10,7 +10,7 @@ from pp_assist.core.compare import Look, compare
 from pp_assist.core.model import Claim, FileState, Hashed, Kind, Lane, Listing, Snapshot, Stage, Stat, WorkState
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
-from pp_assist.store import observations, queue, versions
+from pp_assist.store import generations, observations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
 from pp_assist.store.report import Report
@@ -161,11 +161,11 @@ async def test_a_file_never_offered_is_forgotten_without_a_word(db: Database, ro
 
 async def test_generations_are_never_given_twice(db: Database) -> None:
     async with db.transaction() as tx:
-        first = await observations.take_gens(tx, 3)
-        await observations.raise_gen(tx, 100)
-        await observations.raise_gen(tx, 50)
-        second = await observations.take_gens(tx, 1)
-        assert list(await observations.take_gens(tx, 0)) == []
+        first = await generations.take(tx, 3)
+        await generations.raise_to(tx, 100)
+        await generations.raise_to(tx, 50)
+        second = await generations.take(tx, 1)
+        assert list(await generations.take(tx, 0)) == []
     assert (list(first), list(second)) == ([1, 2, 3], [101])
 
 
@@ -173,15 +173,15 @@ async def test_a_daemon_without_memory_begins_above_what_the_server_knows(db: Da
     await see(db, root_id, {b"a": OLD, b"b": OLD})
     for _ in range(2):  # asking again changes nothing more
         async with db.transaction() as tx:
-            await observations.catch_up(tx, 40)
+            await generations.catch_up(tx, 40)
         claims = await queue_of(db, Stage.CHECKSUM).claim(NOW_MS, 5)
         assert [claim.gen for claim in claims] == [41, 42]
     claims = await hash_all(db)
     async with db.transaction() as tx:
         await versions.offered(tx, claims[:1])
-        assert await observations.catch_up(tx, 1000), "the server knows what we do not"
-        assert not await observations.catch_up(tx, 1000)
-        assert list(await observations.take_gens(tx, 1)) == [1043]
+        assert await generations.catch_up(tx, 1000), "the server knows what we do not"
+        assert not await generations.catch_up(tx, 1000)
+        assert list(await generations.take(tx, 1)) == [1043]
     claims = await queue_of(db, Stage.UPLOAD).claim(NOW_MS, 5)
     assert [claim.gen for claim in claims] == [41, 1042], "what was told keeps its generation: it may be told again"
 
