@@ -315,7 +315,7 @@ async def source_forgotten(tx: aiosqlite.Connection, root_id: int, now_ms: int) 
     for move in [_move(row) for row in await tx.execute_fetchall(_PENDING)]:
         if move.source.root_id == root_id != move.target.root_id:
             rows = await _offered(tx, move)
-            gens = await observations.take_gens(tx, len(rows))
+            gens = await generations.take(tx, len(rows))
             await _offer_anew(tx, [(gen, row[0]) for gen, row in zip(gens, rows, strict=True)], now_ms)
             await tx.execute(_DONE, (move.id,))
 
