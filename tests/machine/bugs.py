@@ -3,6 +3,7 @@
 Each function replaces what one of our functions does, for the block that `present` opens.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -69,6 +70,7 @@ def dequeue_then_process(patches: contextlib.ExitStack) -> None:
     async def move(tx: Any, moves: Any, now_ms: int) -> None:
         await queue.done(tx, [claim for claim, *_ in moves])
         await tx.commit()
+        await asyncio.sleep(0.5)  # of a busy machine
         await tx.execute("BEGIN IMMEDIATE")
         sql = f"""
             INSERT OR IGNORE INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, lane)

@@ -29,6 +29,8 @@ from world import World, opened_world
 
 BATCH = 50
 MODEL_EXAMPLES = 20_000
+MODEL_BATCH = 1_000
+"""Hypothesis remembers all examples of a batch."""
 SHM = "/dev/shm"
 EVIDENCE = Path(__file__).parent.parent / "evidence" / "machine.jsonl"
 
@@ -91,7 +93,8 @@ def walk(options: argparse.Namespace) -> dict[str, Any]:
 def model(options: argparse.Namespace) -> dict[str, Any]:
     """Examples of the protocol's model."""
     began = time.monotonic()
-    protocol_model.walk(MODEL_EXAMPLES, options.seed)
+    for number in range(MODEL_EXAMPLES // MODEL_BATCH):
+        protocol_model.walk(MODEL_BATCH, options.seed + number)
     took_s = time.monotonic() - began
     return {"examples": MODEL_EXAMPLES, "first_seed": options.seed, "seconds": round(took_s), "failed": []}
 

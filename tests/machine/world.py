@@ -272,9 +272,12 @@ class World:
     async def expire_uploads(self) -> None:
         """Let all open uploads expire."""
         if self.stack is not None:
-            services = self.app.state.services
-            for upload_id in await services.uploads._context.metadata.open_upload_ids():
-                await services.uploads.expire(upload_id)
+            await asyncio.wait([self.ahead(self._expire_uploads())])
+
+    async def _expire_uploads(self) -> None:
+        uploads = self.app.state.services.uploads
+        for upload_id in await uploads._context.metadata.open_upload_ids():
+            await uploads.expire(upload_id)
 
     def ahead(self, work: Any) -> "asyncio.Task[Any]":
         """Let the server do something, whatever becomes of those who asked for it."""
