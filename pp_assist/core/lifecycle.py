@@ -22,7 +22,7 @@ def after_hash(claim: Claim, hashed: Hashed) -> AfterHash:
     The question is whether the *server* has this version, not whether the digest changed: a file that is touched while
     it waits for its first upload has the same digest and still has to be sent.
     """
-    if claim.stored is not None and says_the_same(claim.stored, hashed):
+    if claim.stored is not None and not _offered_since(claim, claim.stored) and says_the_same(claim.stored, hashed):
         return AfterHash(send=False, new_gen=False, state=stored_state(claim.stored.sent))
     used = claim.offered_gen is not None and claim.gen <= claim.offered_gen
     return AfterHash(send=True, new_gen=used, state=FileState.READY_FOR_UPLOAD)
@@ -37,6 +37,11 @@ def changed_silently(claim: Claim, hashed: Hashed) -> bool:
     if before is None or claim.racy:
         return False
     return before.stat == hashed.stat and before.sha256 != hashed.sha256
+
+
+def _offered_since(claim: Claim, stored: Stored) -> bool:
+    """Say whether the server may have a newer version by now: it was offered, and no receipt for it has come."""
+    return claim.offered_gen is not None and claim.offered_gen > stored.gen
 
 
 def says_the_same(stored: Stored, hashed: Hashed) -> bool:

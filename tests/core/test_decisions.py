@@ -93,6 +93,11 @@ def test_a_generation_is_never_used_for_two_contents() -> None:
     assert not after_hash(claim(changed, gen=4, offered=3), HASHED).new_gen
 
 
+def test_a_receipt_does_not_count_once_a_newer_version_was_offered() -> None:
+    assert after_hash(claim(STORED, gen=9, offered=STORED.gen + 1), HASHED).send
+    assert not after_hash(claim(STORED, gen=9, offered=STORED.gen), HASHED).send
+
+
 def test_completed_means_our_bytes_unchanged_means_none_were_needed() -> None:
     assert was_sent(claim(None), HASHED, bytes_sent=1)
     assert not was_sent(claim(None), HASHED, bytes_sent=0)

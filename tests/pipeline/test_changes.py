@@ -183,3 +183,20 @@ async def test_the_daemons_own_files_are_never_scanned(pair: Pair) -> None:
         await follow(pair.daemon.scanner._recorder, root, hints)
     rows, _ = await Report(pair.daemon.db).files(None, None, 1000, 0)
     assert {row.filepath.rpartition(b"/")[2] for row in rows if row.rule is None} == {b"f"}
+
+
+async def test_a_file_is_put_back_while_the_server_may_have_got_another_one(pair: Pair) -> None:
+    """The receipt for the old version is at hand, and the old one lies here again: the server has the new one."""
+    file = pair.tree / "a"
+    long_ago = (1_000_000_000 * 10**9,) * 2
+    write(file, "old")
+    os.utime(file, ns=long_ago)
+    await pair.assert_equal()
+    told = pair.asked("/api/batch")
+    pair.weather.forecast = ["ok", "lost_response"]  # asked what it holds, then sent
+    write(file, "new")
+    await pair.scan()
+    await pair.until(lambda counts: pair.asked("/api/batch") > told)
+    write(file, "old")
+    os.utime(file, ns=long_ago)
+    await pair.assert_equal()
