@@ -54,8 +54,8 @@ class Row:
     """hash | upload | look | tell | None"""
     stamp: int | None = None
     content: str | None = None
-    offered: bool = False
-    """Whether a server may have heard of it."""
+    offered: int = 0
+    """The last generation that a server may have heard of."""
     stored: int | None = None
     """The generation of the last receipt, and what it is for."""
     stored_content: str | None = None
@@ -195,10 +195,10 @@ class Protocol:
                 continue
             if row is None:
                 missing = path not in self.disk
-                found = Row(self.memory.next_gen(), "look" if missing else "hash", offered=True)
+                found = Row(self.memory.next_gen(), "look" if missing else "hash", offered=head.gen)
                 self.commit(path, found)
             else:
-                self.commit(path, replace(row, offered=True))
+                self.commit(path, replace(row, offered=max(row.offered, head.gen)))
         for path, row in list(self.memory.rows.items()):
             known = heads.get(path)
             if row.stored is not None and (known is None or known.content != row.stored_content):
@@ -218,7 +218,7 @@ class Protocol:
         file = (self.sees() or {}).get(path)
         if file is None:
             return
-        same = row.stored is not None and row.stored_content == file.content
+        same = row.stored is not None and row.offered <= row.stored and row.stored_content == file.content
         hashed = replace(row, stamp=file.stamp, content=file.content, todo=None if same else "upload")
         self.commit(path, hashed)
 
@@ -228,8 +228,8 @@ class Protocol:
             return  # the next scan sees to it
         assert row.content is not None
         content = row.content
-        if not row.offered:
-            self.commit(path, row := replace(row, offered=True))  # before anybody can hear of it
+        if row.offered < row.gen:
+            self.commit(path, row := replace(row, offered=row.gen))  # before anybody can hear of it
         needed = self.ask(lambda: self.offer(path, row.gen, content))
         assert isinstance(needed, set)
         for number in sorted(needed):

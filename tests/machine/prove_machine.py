@@ -47,8 +47,10 @@ def playground(bug: str | None = None) -> Iterator[World]:
             machine.use(None)
 
 
-def until_broken(bug: str | None, number: int, seconds: float, batch: int = BATCH) -> tuple[int, str | None]:
-    """Try batches of examples until a promise is broken or the time is over: (examples, what was broken)."""
+def until_broken(
+    bug: str | None, number: int, seconds: float = float("inf"), batch: int = BATCH, most: int = 1_000_000
+) -> tuple[int, str | None]:
+    """Try batches of examples until a promise is broken or it was tried enough: (examples, what was broken)."""
     began = time.monotonic()
     with playground(bug) as world:
         while True:
@@ -59,7 +61,7 @@ def until_broken(bug: str | None, number: int, seconds: float, batch: int = BATC
                 except Exception as error:
                     broken = f"{type(error).__name__}: {error}"
             number += 1
-            if broken is not None or time.monotonic() - began >= seconds:
+            if broken is not None or time.monotonic() - began >= seconds or world.examples >= most:
                 return world.examples, broken
 
 
