@@ -76,9 +76,10 @@ WHERE f.stored_gen IS NOT NULL AND d.root_id = ?1 AND (d.path = ?2 OR (d.path >=
 _ITSELF = "SELECT id, stored_kind, stored_sha256, stored_size FROM files WHERE id = ? AND stored_gen IS NOT NULL"
 _OWNER = "SELECT t.owner FROM files f JOIN receipt_trees t ON t.id = f.stored_tree WHERE f.id = ?"
 _TOLD = """
-UPDATE files SET stored_gen = ?1, offered_gen = ?1, stored_sequence = ?2, stored_at = ?3, stored_at_ms = ?4,
-    stored_tree = ?5, stored_leaf = ?6,
-    gen = CASE WHEN EXISTS (SELECT 1 FROM work WHERE file_id = files.id) THEN gen ELSE ?1 END WHERE id = ?7"""
+UPDATE files SET stored_gen = ?1, offered_gen = MAX(COALESCE(offered_gen, 0), ?1), stored_sequence = ?2,
+    stored_at = ?3, stored_at_ms = ?4, stored_tree = ?5, stored_leaf = ?6,
+    gen = CASE WHEN EXISTS (SELECT 1 FROM work WHERE file_id = files.id) THEN gen ELSE ?1 END
+WHERE id = ?7 AND COALESCE(stored_gen, 0) < ?1"""
 _DONE = "DELETE FROM tree_moves WHERE id = ?"
 
 _OFFERED_IN_IT = f"""

@@ -256,6 +256,26 @@ async def test_out_of_a_folder_that_is_not_watched_any_more(pair: Pair) -> None:
     assert sum(name.startswith(path + b"/b/") for name in live) == FILES + 1
 
 
+async def test_a_receipt_that_is_newer_than_the_move_stays(pair: Pair) -> None:
+    """A snapshot of a file that goes on changing may be stored while the server is told of the move."""
+    await filled(pair, 3)
+    assert pair.daemon
+    db = pair.daemon.db
+    await pair.stop_server()
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    (move,) = await tree_moves.pending(db)
+    found, _ = await tree_moves.entries(db, move)
+    ids = [file_id for file_id, _ in found]
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE files SET stored_gen = ?1, offered_gen = ?1 WHERE id = ?2", (move.gen + 5, ids[-1]))
+        await tree_moves.told(tx, move, ids, 1000, "now", None, 0)
+    rows = await db.rows("SELECT id, stored_gen, offered_gen FROM files WHERE stored_gen IS NOT NULL")
+    gens = {row[0]: (row[1], row[2]) for row in rows}
+    assert gens[ids[-1]] == (move.gen + 5, move.gen + 5)
+    assert {gens[file_id] for file_id in ids[:-1]} == {(move.gen, move.gen)}
+
+
 async def test_what_a_person_wants_kept_stays_where_the_server_has_it(pair: Pair) -> None:
     await filled(pair)
     assert pair.daemon
