@@ -18,7 +18,7 @@ PEERS ?= ours,ours-tls,restic,rsync,rclone,syncthing,copyparty
 RUNS ?= 5
 OPTIONS ?=
 
-.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions prove-storms bench profile clean
+.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions prove-storms bench bench-report profile clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ $(BENCH)/.ready: $(READY)
 bench: FILES ?= 50000
 bench: $(BENCH)/.ready ## ours and its peers, side by side (WORKLOADS, PEERS, RUNS, FILES, RESULTS, OPTIONS): docs/performance.md
 	$(BIN)/python -m tests.bench.run $(RESULTS) --workloads $(WORKLOADS) --contenders $(PEERS) --runs $(RUNS) --files $(FILES) $(OPTIONS)
+
+bench-report: $(READY) ## the tables and the plot in docs/performance.md, from RESULTS
+	$(BIN)/python -m tests.bench.report $(RESULTS)
 
 profile: FILES ?= 10000
 profile: $(BENCH)/.ready ## CPU time per file on both sides, by stage, function and statement (FILES=10000)
