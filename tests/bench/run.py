@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def main() -> int:
     if "w2" in options.workloads or "w12" in options.workloads:
         workloads.download(options.cache)  # while there still is a network
     be_alone()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
     wrong = 0
     sizes = sizes_of(options)
     with ground(options.folder, options.disk_gib) as place:
