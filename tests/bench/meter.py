@@ -3,12 +3,14 @@
 import contextlib
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+LOOK_S = 0.02
 PEAKS = "5"
 """What /proc/PID/clear_refs takes to begin a new VmHWM."""
 
@@ -40,13 +42,22 @@ class Spent:
             ) as process,
         ):
             assert process.stdout is not None
+            ended = threading.Event()
+            watcher = threading.Thread(target=self._watch_memory, args=(process.pid, ended))
+            watcher.start()
             said = process.stdout.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
+            ended.set()
+            watcher.join()
         self.cpu_s += usage.ru_utime + usage.ru_stime
-        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.ru_maxrss * 1024)
         if process.returncode not in ok:
             raise CommandFailed(f"{' '.join(command)}: {process.returncode}: {said[-500:].decode(errors='replace')}")
+
+    def _watch_memory(self, pid: int, ended: threading.Event) -> None:
+        """Look again and again: the kernel's own maximum for a child has that of its parent before the exec in it."""
+        while not ended.wait(LOOK_S):
+            self.peak_rss_bytes = max(self.peak_rss_bytes, memory(below([pid]), "VmHWM"))
 
 
 @dataclass(frozen=True)
