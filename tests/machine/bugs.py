@@ -11,7 +11,6 @@ from typing import Any
 from unittest import mock
 
 from pp_assist import disk, posix
-from pp_assist.checksum import checksum
 from pp_assist.core import compare
 from pp_assist.scanner import walk
 from pp_assist.store import queue, reconciling, versions
@@ -67,7 +66,7 @@ def dequeue_then_process(patches: contextlib.ExitStack) -> None:
     then, and not when the server is greeted.
     """
 
-    async def move(tx: Any, moves: Any, now_ms: int) -> None:
+    async def to_upload(tx: Any, moves: Any, now_ms: int) -> None:
         await queue.done(tx, [claim for claim, *_ in moves])
         await tx.commit()
         await asyncio.sleep(0.5)  # of a busy machine
@@ -75,9 +74,9 @@ def dequeue_then_process(patches: contextlib.ExitStack) -> None:
         sql = f"""
             INSERT OR IGNORE INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, lane)
             VALUES (?1, ?2, ?3, ?4, ?4, (SELECT {queue.LANE} FROM files WHERE id = ?1))"""
-        await tx.executemany(sql, [(claim.file_id, stage, gen, now_ms) for claim, stage, gen in moves])
+        await tx.executemany(sql, [(claim.file_id, "upload", gen, now_ms) for claim, _, gen in moves])
 
-    _put(patches, checksum.queue, "move", move)
+    _put(patches, queue, "to_upload", to_upload)
 
     _put(patches, compare, "_work_is_lost", lambda row: False)
     _put(patches, versions, "_SEND_AGAIN", "SELECT ?")

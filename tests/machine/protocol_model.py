@@ -259,13 +259,22 @@ class Protocol:
             self.commit(path, None)
 
     def restart(self, commits_lost: int) -> None:
-        """The daemon ends without a word; a power cut takes its last commits along."""
+        """The daemon ends without a word; a power cut takes its last commits along.
+
+        Whoever has forgotten what is on its way, and has compared, will not look again: it arrives before.
+        """
         if commits_lost:
+            self.all_arrives()
             self.commits = self.commits[: max(1, len(self.commits) - commits_lost)]
         self.memory = deepcopy(self.commits[-1])
         self.compared = False
 
+    def all_arrives(self) -> None:
+        while self.late:
+            self.late.pop(0)()
+
     def forget(self) -> None:
+        self.all_arrives()
         self.commits = [Memory()]
         self.restart(0)
 
@@ -329,8 +338,7 @@ class Model(RuleBasedStateMachine):
     def teardown(self) -> None:
         protocol = self.protocol
         protocol.mounted, protocol.weather = True, []
-        for request in protocol.late:
-            request()
+        protocol.all_arrives()
         self._settle()
         live = {path: head.content for path, head in protocol.heads.items() if head.content is not None}
         assert live == {path: file.content for path, file in protocol.disk.items()}

@@ -95,10 +95,10 @@ def walk(options: argparse.Namespace) -> dict[str, Any]:
 def model(options: argparse.Namespace) -> dict[str, Any]:
     """Examples of the protocol's model."""
     began = time.monotonic()
-    for number in range(MODEL_EXAMPLES // MODEL_BATCH):
+    for number in range(options.examples // MODEL_BATCH):
         protocol_model.walk(MODEL_BATCH, options.seed + number)
     took_s = time.monotonic() - began
-    return {"examples": MODEL_EXAMPLES, "first_seed": options.seed, "seconds": round(took_s), "failed": []}
+    return {"examples": options.examples, "first_seed": options.seed, "seconds": round(took_s), "failed": []}
 
 
 def seeded_bugs(options: argparse.Namespace) -> dict[str, Any]:
@@ -128,6 +128,7 @@ def main() -> int:
     parser.add_argument("what", choices=["walk", "model", "bugs"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--examples", type=int, default=MODEL_EXAMPLES, help="of the model")
     parser.add_argument("--bug", action="append", choices=sorted(bugs.BUGS))
     options = parser.parse_args()
     result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "what": options.what}
