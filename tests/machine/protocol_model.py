@@ -125,8 +125,8 @@ class Protocol:
         head = self.heads.get(path)
         if head is not None and head.gen >= gen and self.without != "generations":
             return "stale" if head.gen > gen else "deleted"
-        if head is None or head.content is None:
-            return "deleted"
+        if (head is None or head.content is None) and path not in self.uploads:
+            return "deleted"  # else what is under way must find itself outdated when it arrives
         self.heads[path] = Head(gen, None)
         return "deleted"
 
