@@ -29,7 +29,6 @@ def router(services: Services) -> APIRouter:
             raise Refusal(409, "count_changed", f"{error.count} files are missing now, not {body.count}") from error
         if count is None:
             raise Refusal(404, "not_found", "nothing is held under this id")
-        services.wake_deletions()
         return {"status": "approved", "count": count}
 
     @routes.post("/deletions/{held_id}/reject")

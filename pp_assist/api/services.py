@@ -95,7 +95,6 @@ class Services:
     roots: RootsTable
     servers: ServersTable
     held: HeldDeletions
-    wake_deletions: Callable[[], None]
     scanner: Scanner
     busy_after_ms: int
     """A file that has gone on changing for so long is shown as busy."""

@@ -29,37 +29,48 @@ class MovedTrees:
         self._queues = queues
         self._threads = threads
 
-    async def notice(self, root: Root, rules: Rules, listings: Sequence[Listing]) -> None:
-        """Rename what is known of directories that are among *listings* of *root*, and were somewhere else."""
+    async def notice(self, root: Root, rules: Rules, listings: Sequence[Listing]) -> list[tuple[bytes, bytes]]:
+        """Rename what is known of directories that are among *listings* of *root*, and were somewhere else.
+
+        Return where they are now: (directory, name).
+        """
+        followed: list[tuple[bytes, bytes]] = []
         if not rules.recursive:
-            return
+            return followed
         seen = [(listing, entry) for listing in listings for entry in listing.entries if entry.kind is Kind.DIR]
         if not seen:
-            return
+            return followed
         identities = [(entry.stat.inode, entry.stat.device) for _, entry in seen]
         found = sorted(await tree_moves.known(self._db, identities), key=lambda one: one[0])
         for number, same in groupby(found, key=lambda one: one[0]):
             listing, entry = seen[number]
             target = Place(root.id, listing.directory + b"/" + entry.name if listing.directory else entry.name)
             known = [directory for _, directory in same]
-            if len(known) == 1 and known[0].place != target and _is_stored(rules, listing, entry):
-                await self._follow(root, target, entry, known[0])
+            if (
+                len(known) == 1
+                and known[0].place != target
+                and _is_stored(rules, listing, entry)
+                and await self._follow(root, target, entry, known[0])
+            ):
+                followed.append((listing.directory, entry.name))
+        return followed
 
-    async def _follow(self, root: Root, target: Place, entry: Snapshot, known: KnownDirectory) -> None:
+    async def _follow(self, root: Root, target: Place, entry: Snapshot, known: KnownDirectory) -> bool:
         source_root = await self._roots.get(known.place.root_id)
         if source_root is None or not source_root.enabled or source_root.policy == "archive":
-            return  # an archive never tells that anything is gone
+            return False  # an archive never tells that anything is gone
         children = await tree_moves.children(self._db, known.place)
         is_it = asyncio.get_running_loop().run_in_executor(
             self._threads, _is_the_same, source_root, known, root, target, entry, children
         )
         if not await is_it:
-            return
+            return False
         async with self._db.transaction() as tx:
             renamed = await tree_moves.rename(tx, known, target)
         if renamed:
             log.info("a folder was moved: %s is %s now", display(known.place.path), display(target.path))
             self._queues.moved.set()
+        return renamed
 
 
 def _is_stored(rules: Rules, listing: Listing, entry: Snapshot) -> bool:

@@ -33,14 +33,15 @@ class Found:
     to_hash: int = 0
     vanished: int = 0
     changed: int = 0
-    """Files that are new, changed or missing."""
+    """Files that are new, changed or missing, and directories that were moved."""
     problems: int = 0
     fresh_directories: tuple[bytes, ...] = ()
     """Directories (relative paths) never listed before: a targeted look must go on below them."""
     directories: tuple[bytes, ...] = ()
     """All directories (relative paths) that were seen in those looked at."""
     changes: list[tuple[bytes, bytes, int]] = field(default_factory=list)
-    """(directory, name, files): what is new, changed or missing; a directory that is missing counts with its files."""
+    """(directory, name, files): what is new, changed, missing or moved; a directory that is missing counts with its
+    files, one that was moved as one."""
 
     def add(self, other: "Found") -> None:
         """Add the counts of another batch, and nothing that would grow with the tree."""
@@ -127,14 +128,13 @@ class Recorder:
         listings = seen.listings
         look = Look(self.clock.now_ms(), self._rest, force, seen.as_of)
         rules = self.rules(root)
-        if self.moved is not None:
-            await self.moved.notice(root, rules, listings)
+        moved = await self.moved.notice(root, rules, listings) if self.moved is not None else []
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []
             fresh: list[bytes] = []
             directories: list[bytes] = []
-            named: list[tuple[bytes, bytes, int]] = []
+            named = [(directory, name, 1) for directory, name in moved]
             for listing, row in zip(listings, known, strict=True):
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
@@ -145,6 +145,7 @@ class Recorder:
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
+        told.changed += len(moved)
         for listing, (_, changes) in zip(listings, found, strict=True):
             for name in changes.vanished_directories:
                 missing = await self._directory_missing(root, join(listing.directory, name), look)

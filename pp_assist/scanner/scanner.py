@@ -20,7 +20,7 @@ from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
 from pp_assist.scanner.watch import Watcher
-from pp_assist.store import astray, observations, queue
+from pp_assist.store import astray, held, observations, queue
 from pp_assist.store.roots import RootsTable
 from pp_server.wire.names import display
 
@@ -246,6 +246,7 @@ class Scanner:
                 counted.found(found.changes)
             await self._count(counted)
         await observations.sweep(self._recorder.db, root.id)
+        await held.end_empty(self._recorder.db, self._recorder.queues.deletion)
         if force:
             async with self._recorder.db.transaction() as tx:
                 await queue.ask_again(tx, root.id, self._clock.now_ms())

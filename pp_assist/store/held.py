@@ -11,6 +11,7 @@ from pp_assist.core.model import Claim, Kind
 from pp_assist.store import tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.observations import KEEP
+from pp_assist.store.queue import WorkQueue
 
 MINUTE_MS = 60_000
 SAMPLE = 20
@@ -142,18 +143,26 @@ async def _one(tx: aiosqlite.Connection, sql: str, parameters: tuple[object, ...
     return int(row[0])
 
 
+async def end_empty(db: Database, deletions: WorkQueue) -> None:
+    """End the sets whose files are all back: directories and links held with them need not wait any longer."""
+    if await db.value(_ANY_HELD) is None:
+        return
+    async with db.transaction() as tx:
+        await _end_empty(tx)
+    deletions.wake()
+
+
 class HeldDeletions:
     """What the API asks about held deletions, and what a person says to them."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, deletions: WorkQueue) -> None:
         self._db = db
+        self._deletions = deletions
+        """Woken where a set ends: what was held with it may be told by then."""
 
     async def all(self) -> list[HeldSet]:
         """Return every set, oldest first; one whose files are all back is gone."""
-        if await self._db.value(_ANY_HELD) is None:
-            return []
-        async with self._db.transaction() as tx:
-            await _end_empty(tx)
+        await end_empty(self._db, self._deletions)
         found = []
         for row in await self._db.rows(_LIST):
             sample = await self._db.rows(_SAMPLE, (row["root_id"], SAMPLE))
@@ -177,7 +186,8 @@ class HeldDeletions:
                 raise CountChanged(held_count)
             await tx.execute(_RELEASE, (now_ms, root_id))
             await tx.execute(_END, (held_id,))
-            return held_count
+        self._deletions.wake()
+        return held_count
 
     async def reject(self, held_id: int) -> int | None:
         """Leave the files live on the server, and ask no more; return how many, None where there is no such set.

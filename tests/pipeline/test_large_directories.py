@@ -134,8 +134,7 @@ async def test_a_whole_folder_that_is_gone_is_noted_in_steps(tmp_path: Path, mon
         assert found.queued(Stage.DELETION) == 370 + 10, "and the folders they were in"
         assert pair.daemon
         (held,) = await pair.daemon.db.rows("SELECT id FROM held_deletions")
-        await HeldDeletions(pair.daemon.db).approve(held["id"], 370, 0)
-        pair.daemon.queues.deletion.wake()
+        await HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion).approve(held["id"], 370, 0)
         await pair.assert_equal()
         await pair.scan()
         assert await pair.daemon.db.value("SELECT COUNT(*) FROM directories") == 2

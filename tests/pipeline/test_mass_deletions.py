@@ -27,7 +27,7 @@ async def forty(tmp_path: Path) -> AsyncIterator[Pair]:
 
 def held_by(pair: Pair) -> HeldDeletions:
     assert pair.daemon
-    return HeldDeletions(pair.daemon.db)
+    return HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion)
 
 
 async def the_held(pair: Pair, count: int) -> HeldSet:
@@ -49,7 +49,6 @@ def delete(pair: Pair, count: int) -> None:
 async def approve(pair: Pair, held: HeldSet) -> None:
     assert pair.daemon
     assert await held_by(pair).approve(held.id, held.count, pair.daemon.clock.now_ms()) == held.count
-    pair.daemon.queues.deletion.wake()
 
 
 async def test_sixty_percent_gone_is_held_and_told_when_approved(forty: Pair) -> None:

@@ -63,7 +63,7 @@ async def test_a_renamed_directory_is_one_operation(pair: Pair) -> None:
     assert (pair.bytes_sent, pair.asked("/api/files/deletions")) == (sent, 0)
     assert len({file["gen"] for file in await pair.listing("any")} - set(gens)) == 1
     assert pair.daemon
-    assert await HeldDeletions(pair.daemon.db).all() == []
+    assert await HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion).all() == []
     for name in (b"b", b"b/0/0", b"b/link", b"b/caf\xe9"):
         found = await Report(pair.daemon.db).signed_receipt(1, name)
         assert found is not None
@@ -180,7 +180,8 @@ async def test_where_that_cannot_be_it_is_told_file_by_file(
     assert sum(name.startswith(b"b/") for name in names) == FILES + 3 + 3
     assert pair.bytes_sent == sent
     assert pair.daemon
-    assert await HeldDeletions(pair.daemon.db).all() == [], "nothing is lost, so nobody is asked"
+    held = HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion)
+    assert await held.all() == [], "nothing is lost, so nobody is asked"
 
 
 async def moved_on(pair: Pair) -> None:
@@ -286,16 +287,17 @@ async def test_what_a_person_wants_kept_stays_where_the_server_has_it(pair: Pair
     await pair.scan()
     shutil.rmtree(pair.tree / "b")
     await pair.scan()
-    while not (held := await HeldDeletions(db).all()) or held[0].count < FILES + 1:
+    deletions = HeldDeletions(db, pair.daemon.queues.deletion)
+    while not (held := await deletions.all()) or held[0].count < FILES + 1:
         await asyncio.sleep(0.05)
-    await HeldDeletions(db).reject(held[0].id)
+    await deletions.reject(held[0].id)
     async with db.transaction() as tx:
         await reconciling.doubt(tx)
     await pair.start_server()
     await pair.settle()
     assert await db.value("SELECT COUNT(*) FROM reconciled") == 1, "and the server was read again"
     assert (await pair.live_entries()).keys() == before.keys()
-    assert await HeldDeletions(db).all() == []
+    assert await deletions.all() == []
 
 
 @pytest.mark.parametrize("word", ["lost_request", "lost_response", "500", "503", "twice", "html"])

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pair import Pair, running_pair, write
+from pair import Pair, entries_in, running_pair, write
 
 from pp_assist.core.model import TRACKED, FileState, Stage
 
@@ -48,18 +48,20 @@ async def test_another_empty_directory_in_the_roots_place(settled: Pair) -> None
 
 
 async def test_a_link_in_a_directorys_place(settled: Pair) -> None:
+    before = await settled.live_entries()
     os.rename(settled.tree / "sub", settled.folder / "moved")
     os.symlink(settled.folder / "moved", settled.tree / "sub")
-    await settled.scan()
-    await nothing_was_told(settled)
+    await settled.settle()
+    assert await settled.live_entries() == before | entries_in(settled.tree), "only the link is told of"
 
 
 async def test_a_link_in_a_files_place(settled: Pair) -> None:
     os.rename(settled.tree / "a", settled.folder / "moved")
     os.symlink(settled.folder / "moved", settled.tree / "a")
-    await settled.scan()
+    await settled.settle()
     assert (await settled.counts()).files[FileState.VANISHED] == 0
-    assert settled.weather.requests == []
+    assert settled.asked("/api/files/deletions") == 0
+    assert await settled.live_entries() == entries_in(settled.tree), "a newer version, and no deletion"
 
 
 async def test_a_directory_that_cannot_be_listed(settled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

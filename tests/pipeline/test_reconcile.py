@@ -84,8 +84,8 @@ async def test_what_was_rejected_is_not_asked_again(pair: Pair) -> None:
     await pair.scan()
     await pair.until(lambda counts: counts.in_state(WorkState.HELD, Stage.DELETION) == 14 + 2)
     assert pair.daemon
-    (held,) = await HeldDeletions(pair.daemon.db).all()
-    assert await HeldDeletions(pair.daemon.db).reject(held.id) == 14
+    (held,) = await HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion).all()
+    assert await HeldDeletions(pair.daemon.db, pair.daemon.queues.deletion).reject(held.id) == 14
     await pair.kill_daemon()
     await pair.start_daemon()
     await compared(pair)

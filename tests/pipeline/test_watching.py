@@ -229,7 +229,7 @@ async def test_more_events_than_the_kernel_keeps(watching: Pair) -> None:
     assert scans(watching) == before + 1
     await condition(watching, "healthy")
     await watching.assert_equal()
-    assert watching.daemon.scanner.stats.missed_changes == 21 + 4
+    assert watching.daemon.scanner.stats.missed_changes == 21 + 3, "the folder that was moved is one change"
     with reader_stopped(watching) as events:
         watched = {place.directory for place in events._by_watch.values() if place.root_id}
     tree = os.fsencode(watching.tree)

@@ -174,7 +174,7 @@ async def converged(daemon: Daemon, tree: Path, url: str, key: str) -> int:
 
 
 async def _settled(daemon: Daemon) -> None:
-    report, held = Report(daemon.db), HeldDeletions(daemon.db)
+    report, held = Report(daemon.db), HeldDeletions(daemon.db, daemon.queues.deletion)
     while True:
         counts = await report.counts()
         if counts.queued(*Stage) == 0 and await report.roots_to_compare() == 0:
@@ -183,7 +183,6 @@ async def _settled(daemon: Daemon) -> None:
             for one in await held.all():
                 with suppress(CountChanged):
                     await held.approve(one.id, one.count, daemon.clock.now_ms())
-            daemon.queues.deletion.wake()
         await asyncio.sleep(0.02)
 
 
