@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pair import Pair, noise, running_pair, write
 
 from pp_assist.core.model import FileState, Stage
@@ -84,6 +85,22 @@ async def test_a_busy_file_is_stored_as_marked_snapshots_and_whole_once_it_rests
         assert not (await row_of(pair, log)).snapshot
         assert pair.daemon
         assert await pair.daemon.db.value("SELECT COUNT(*) FROM work") == 0
+
+
+async def test_trouble_with_the_copies_is_nobody_elses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    busy, copies = tmp_path / "tree" / "busy", tmp_path / "state" / "snapshots"
+    write(copies, "a file, where a folder should be")
+    async with running_pair(tmp_path, busy_policy="snapshot", **BUSY) as pair:
+        write(busy, noise(3 * MIB, 1))
+        assert pair.daemon
+        async with written_on_and_on(pair, busy):
+            for number in range(5):
+                write(pair.tree / f"{number}", f"{number}")
+                await pair.until(lambda counts, stored=number + 1: counts.files[FileState.COMPLETED] == stored)
+                await asyncio.sleep(0.1)
+            assert "crashed" not in caplog.text, "nothing had to be started anew"
+            copies.unlink()
+            await until_snapshot(pair, busy)
 
 
 async def test_the_last_snapshot_is_confirmed_even_if_it_has_the_very_same_bytes(tmp_path: Path) -> None:
