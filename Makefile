@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= 3
 SEED ?= 1
 BUDGET ?= 600
 TREE ?=
@@ -34,8 +35,8 @@ install: $(READY) ## make .venv with pp_assist, pp_server and pp_client
 run: $(READY) ## server and daemon on ./data, watching ./inbox; Ctrl+C stops both
 	@$(BIN)/python -m pp_assist.demo
 
-test: $(READY) ## the tests
-	$(BIN)/python -m pytest
+test: $(READY) ## the tests, JOBS=3 at a time: most of them wait
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import pytest
 from prove_machine import playground, until_broken
 from world import Broken
 
-SECONDS = 30.0
+SECONDS = 20.0
 BATCH = 10
 
 
@@ -15,14 +15,14 @@ BATCH = 10
 def test_whatever_happens_in_whatever_order_the_promises_hold() -> None:
     with playground() as world:
         began, number = time.monotonic(), 1
-        while time.monotonic() - began < SECONDS:
+        while number <= 2 or time.monotonic() - began < SECONDS:
             machine.walk(BATCH, number)
             number += 1
         assert world.rules > world.examples > BATCH
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("bug", ["mtime_gt_only", "no_verify", "cleanup_before_metadata"])
+@pytest.mark.parametrize("bug", ["mtime_gt_only", "no_verify"])
 def test_a_bug_in_our_code_is_found(bug: str) -> None:
     examples, broken = until_broken(bug, number=1, most=100, batch=BATCH)
     assert broken is not None, f"{examples} examples, and {bug} is not found"

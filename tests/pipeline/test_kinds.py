@@ -181,7 +181,7 @@ async def test_only_files_are_too_many_to_be_deleted_unasked(pair: Pair) -> None
 @pytest.mark.parametrize("word", ["approve", "reject", "return"])
 async def test_directories_wait_with_the_files_that_are_held(tmp_path: Path, word: str) -> None:
     async with running_pair(
-        tmp_path, delete_grace_seconds=1.0
+        tmp_path, delete_grace_seconds=2.0
     ) as pair:  # so that all are missing at the first decision
         await held_together(pair, word)
 

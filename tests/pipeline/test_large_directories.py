@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
@@ -78,7 +79,9 @@ def test_after_an_error_no_part_says_that_anything_is_missing(tmp_path: Path, mo
 
 
 @asynccontextmanager
-async def counted_pair(folder: Path, counts: list[int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+async def counted_pair(
+    folder: Path, counts: list[int], monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> AsyncIterator[Pair]:
     """Note in *counts* how many rows each transaction of a scan changes, what triggers change included."""
     real = Database.transaction
 
@@ -91,7 +94,7 @@ async def counted_pair(folder: Path, counts: list[int], monkeypatch: pytest.Monk
                 counts.append(tx.total_changes - before)
 
     monkeypatch.setattr(Database, "transaction", counting)
-    async with running_pair(folder) as pair:
+    async with running_pair(folder, **settings) as pair:
         yield pair
 
 
@@ -120,7 +123,8 @@ async def test_what_is_deleted_in_any_part_is_told_and_no_transaction_is_large(
 
 async def test_a_whole_folder_that_is_gone_is_noted_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    async with counted_pair(tmp_path, counts, monkeypatch) as pair:
+    together = {"delete_grace_seconds": 3.0}  # all are missing when the first is decided
+    async with counted_pair(tmp_path, counts, monkeypatch, **together) as pair:
         for number in range(9):
             fill(pair.tree / "gone" / f"{number}", 130 if number == 4 else 30)
         fill(pair.tree / "stays", 20)

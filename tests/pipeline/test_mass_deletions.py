@@ -18,7 +18,7 @@ FILES = 40
 
 @pytest.fixture
 async def forty(tmp_path: Path) -> AsyncIterator[Pair]:
-    async with running_pair(tmp_path, delete_grace_seconds=0.5) as pair:  # all are missing when the first is decided
+    async with running_pair(tmp_path, delete_grace_seconds=2.0) as pair:  # all are missing when the first is decided
         for n in range(FILES):
             write(pair.tree / f"folder {n % 4}" / f"{n}", f"content {n}")
         await pair.assert_equal()

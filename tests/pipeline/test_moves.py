@@ -1,6 +1,5 @@
 """A directory that is renamed is moved on the server in one step: nothing is hashed, sent or lost for it."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -288,8 +287,9 @@ async def test_what_a_person_wants_kept_stays_where_the_server_has_it(pair: Pair
     shutil.rmtree(pair.tree / "b")
     await pair.scan()
     deletions = HeldDeletions(db, pair.daemon.queues.deletion)
-    while not (held := await deletions.all()) or held[0].count < FILES + 1:
-        await asyncio.sleep(0.05)
+    await pair.until(lambda counts: counts.queued(Stage.VANISHED) == 0)
+    held = await deletions.all()
+    assert held[0].count == FILES + 1
     await deletions.reject(held[0].id)
     async with db.transaction() as tx:
         await reconciling.doubt(tx)

@@ -76,7 +76,12 @@ async def test_a_mass_that_vanished_while_there_was_no_memory_is_held(pair: Pair
     assert pair.bytes_sent == 0
 
 
-async def test_what_was_rejected_is_not_asked_again(pair: Pair) -> None:
+async def test_what_was_rejected_is_not_asked_again(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, delete_grace_seconds=2.0) as pair:  # all are missing when the first is decided
+        await rejected_and_not_asked_again(pair)
+
+
+async def rejected_and_not_asked_again(pair: Pair) -> None:
     await filled(pair)
     before = await pair.live()
     for folder in ("d0", "d1"):
