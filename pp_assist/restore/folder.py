@@ -15,8 +15,10 @@ from pp_assist.restore.wanted import Outcome, Wanted
 
 BLOCK_BYTES = 1 << 20
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
-USUAL_MODE = 0o644
+USUAL_MODE, USUAL_FOLDER_MODE = 0o644, 0o755
 BEGUN_MODE = stat.S_ISVTX
+BEGUN_FOLDER_MODE = stat.S_ISVTX | 0o700
+"""Of the folder itself, where we made it, until it gets the mode it had."""
 FAILURES = (OSError, ValueError, OverflowError)
 """What making a file ends with, where the system does not want it so; the last two: nobody can make such a file."""
 
@@ -28,8 +30,10 @@ class Folder:
     """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had."""
 
     def __init__(self, path: bytes, overwrite: bool, owners: bool) -> None:
-        os.makedirs(path, exist_ok=True)
+        with suppress(FileExistsError):
+            os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
+        self._is_ours = stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
         self.overwrite = overwrite
         self._owners = owners
 
@@ -69,10 +73,18 @@ class Folder:
         return [done for done in self._each(links, self._link) if done]
 
     def settle_directories(self, directories: Sequence[Wanted]) -> list[Done]:
-        """Give directories their modes and times, the deepest first: making what is in them has changed those."""
+        """Give directories their modes and times, the deepest first: making what is in them has changed those.
+
+        The folder itself only where we made it: who restores into /tmp does not want it to become like the old one.
+        """
         done: list[Done] = []
+        if self._is_ours:
+            posix.set_mode(self._fd, USUAL_FOLDER_MODE)
         for wanted in sorted(directories, key=lambda each: each.relative.count(b"/"), reverse=True):
             try:
+                if not wanted.relative and not self._is_ours:
+                    done.append((wanted, Outcome.RIGHT, None))
+                    continue
                 with self.opened(wanted.relative) as fd:
                     self.settle(fd, wanted)
                 done.append((wanted, Outcome.RESTORED, None))

@@ -28,6 +28,8 @@ class Wanted:
     mode: int | None
     uid: int | None
     gid: int | None
+    inconsistent: bool = False
+    """A snapshot, read while the file went on changing: never whole, as far as anybody knows."""
 
     @property
     def digest(self) -> str:
@@ -74,6 +76,7 @@ def wanted(entry: TreeEntry, prefix: bytes) -> Wanted:
         mode=entry.mode,
         uid=entry.uid,
         gid=entry.gid,
+        inconsistent=entry.inconsistent,
     )
 
 

@@ -61,6 +61,25 @@ async def test_what_a_server_leaves_out_is_asked_for_by_itself(folder: Folder, t
     assert {name for name in os.listdir(tmp_path) if not name.startswith(".pp-get-")} == {"a", "b"}
 
 
+def settled(path: Path, *directories: Wanted) -> tuple[int, int]:
+    opened = Folder(os.fsencode(path), overwrite=False, owners=False)
+    opened.settle_directories(directories)
+    opened.close()
+    found = path.stat()
+    return stat.S_IMODE(found.st_mode), found.st_mtime_ns
+
+
+def test_only_a_folder_that_was_made_for_it_becomes_like_the_one_it_was(tmp_path: Path) -> None:
+    before = Wanted(b"", "dir", 0, None, None, 5_000_000_007, 0o750, None, None)
+    (tmp_path / "mine").mkdir(mode=0o711)
+    os.utime(tmp_path / "mine", ns=(3, 3))
+    assert settled(tmp_path / "mine", before) == (0o711, 3)
+    assert settled(tmp_path / "above" / "new", before) == (0o750, 5_000_000_007)
+    assert settled(tmp_path / "for one file")[0] == 0o755
+    Folder(os.fsencode(tmp_path / "cut"), overwrite=False, owners=False).close()  # before it was settled
+    assert settled(tmp_path / "cut", before) == (0o750, 5_000_000_007)
+
+
 def test_a_file_without_permissions_is_somebodys(folder: Folder, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_bytes(b"newer")
