@@ -26,9 +26,11 @@ class Arriving:
         try:
             yield
         finally:
-            self._places.subtract(places)
             for place in places:
-                if not self._places[place]:
+                left = self._places[place] - 1
+                if left:
+                    self._places[place] = left
+                else:
                     del self._places[place]
 
     def besides(self, owner_id: int, host_id: str, paths: Collection[bytes]) -> frozenset[bytes]:

@@ -20,7 +20,7 @@ from pp_server.core.model import (
 )
 from pp_server.core.presence import Presences
 from pp_server.core.ranges import Span
-from pp_server.core.versions import Recorded
+from pp_server.core.recorded import Recorded
 from pp_server.metadata.base import MetadataStore
 from pp_server.receipts.issuer import Issuer
 from pp_server.waiting import finish

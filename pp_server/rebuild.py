@@ -17,12 +17,13 @@ from pp_server.content.filesystem import FilesystemContent
 from pp_server.core.errors import StartRefused
 from pp_server.core.extents import Blob
 from pp_server.core.model import KeyRecord, Scope
-from pp_server.core.versions import Recorded
+from pp_server.core.recorded import Recorded
 from pp_server.datadir import DataDir
 from pp_server.metadata.store import SqliteMetadata
 from pp_server.receipts.log import LoggedBatch, ReceiptsLog
 from pp_server.wire.digest import EMPTY
-from pp_server.wire.receipts import NotProven, Proof, ReceiptKey, check_root, tree_of
+from pp_server.wire.merkle import Tree
+from pp_server.wire.receipts import NotProven, Proof, ReceiptKey, check_root
 
 _AT_A_TIME = 1000
 _PARTS = ("", "-wal", "-shm")
@@ -134,7 +135,7 @@ class Rebuild:
         return versions, lines, unreadable, unproven
 
     async def _restore(self, entries: list[Recorded]) -> int:
-        self._server_ids |= {entry.receipt.server_id for entry in entries}
+        self._server_ids |= {entry.whose.server_id for entry in entries}
         if len(self._server_ids) > 1:
             raise StartRefused("The receipts log is of several servers; it cannot be believed")
         return await self._metadata.restore(entries, self._now_ms)
@@ -143,7 +144,7 @@ class Rebuild:
 def _is_proven(logged: LoggedBatch, key: ReceiptKey) -> bool:
     proof = Proof(key_id=logged.key_id, leaves=len(logged.entries), index=0, path=[], signature=logged.signature)
     try:
-        check_root(tree_of([entry.receipt for entry in logged.entries]).root, proof, key)
+        check_root(Tree([entry.leaf for entry in logged.entries]).root, proof, key)
     except NotProven:
         return False
     return True

@@ -1,6 +1,5 @@
 """Batches over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -10,7 +9,7 @@ from starlette.responses import Response
 from pp_server.api import deps
 from pp_server.budget import Held
 from pp_server.core.errors import BodyTooLarge
-from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchAnswer, BatchRequest
+from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_HEAD_BYTES, BatchRequest
 
 MESSAGE_FACTOR = 4
 """Memory that a parsed line takes, as a multiple of its length."""
@@ -20,9 +19,6 @@ CONTENT_COPIES = 3
 
 MOVED_ENTRY_BYTES = 1000
 """Memory that each entry of a directory that is moved takes."""
-
-SLICE = 256
-"""Results that are turned into JSON at a time."""
 
 router = APIRouter(prefix="/api")
 
@@ -37,7 +33,7 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
         wanted = await services.batches.aside(deps.validate, BatchRequest, line)  # thousands take a while
         await held.grow(services.batches.moved(wanted) * MOVED_ENTRY_BYTES)
         answer = await services.batches.apply(caller, wanted, _after(rest, pieces, held))
-    return await _in_slices(answer)
+    return Response(answer, media_type="application/json")
 
 
 async def _head(pieces: AsyncIterator[bytes], held: Held) -> tuple[bytes, bytes]:
@@ -63,12 +59,3 @@ async def _after(first: bytes, pieces: AsyncIterator[bytes], held: Held) -> Asyn
     async for piece in pieces:
         await held.grow(len(piece) * CONTENT_COPIES)
         yield piece
-
-
-async def _in_slices(answer: BatchAnswer) -> Response:
-    """Return the answer as JSON, made piece by piece: thousands of results at once would keep everybody waiting."""
-    parts: list[str] = []
-    for start in range(0, len(answer.results), SLICE):
-        parts += [result.model_dump_json() for result in answer.results[start : start + SLICE]]
-        await asyncio.sleep(0)
-    return Response('{"results":[' + ",".join(parts) + "]}", media_type="application/json")

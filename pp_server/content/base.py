@@ -10,6 +10,8 @@ from pp_server.core.extents import Blob, Location
 from pp_server.wire.batch import MAX_INLINE_BYTES
 from pp_server.wire.digest import Digest
 
+Data = bytes | memoryview
+
 SMALL_BYTES = MAX_INLINE_BYTES
 """Blobs up to this size share packs; larger ones are a file each."""
 
@@ -61,7 +63,7 @@ class ContentStore(Protocol):
             StorageFull, StorageFailed: nothing was stored.
         """
 
-    async def put_many(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+    async def put_many(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
         """Store contents of up to `SMALL_BYTES` each, together with whatever others store at this moment.
 
         Raises:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from pp_server import posix
-from pp_server.content.base import SMALL_BYTES, BlobReader, Found, Placed
+from pp_server.content.base import SMALL_BYTES, BlobReader, Data, Found, Placed
 from pp_server.content.packs import SEAL_BYTES, Packs
 from pp_server.content.reading import READ_FLAGS, Content, ExtentsReader, read_together
 from pp_server.core.errors import StorageFailed
@@ -89,7 +89,7 @@ class FilesystemContent:
         """See `ContentStore`."""
         return await self._run(self._put_file, digest, size_bytes, path)
 
-    async def put_many(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+    async def put_many(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
         """See `ContentStore`."""
         return await self._run(self._packs.append, contents)
 

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from pp_server.appended import AppendedFile, TakesNoMore, read_past_damage
+from pp_server.content.base import Data
 from pp_server.core.extents import Container, Extent, Location
 from pp_server.durable import Durable
 from pp_server.wire.digest import Digest, digest_of
@@ -57,14 +58,14 @@ class Packs:
         self._choosing = threading.Lock()
         self._current: tuple[str, AppendedFile] | None = None
 
-    def append(self, contents: Sequence[tuple[Digest, bytes]]) -> list[Location]:
+    def append(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
         """Store all of *contents*; durable when this returns. Empty content has no extent.
 
         Raises:
             StorageFull, StorageFailed: nothing was stored.
             SyncFailed: nothing counts as stored, and the pack takes nothing more.
         """
-        pieces: list[bytes] = []
+        pieces: list[Data] = []
         for digest, data in contents:
             if data:
                 pieces += (entry_head(digest, len(data)), data)
@@ -81,7 +82,7 @@ class Packs:
             offset += len(data)
         return locations
 
-    def _append(self, pieces: Sequence[bytes]) -> tuple[str, int]:
+    def _append(self, pieces: Sequence[Data]) -> tuple[str, int]:
         while True:
             name, file = self._open_pack()
             with suppress(TakesNoMore):  # filled or broken by somebody else since we chose it

@@ -3,8 +3,8 @@
 Several extents make one blob where it shares parts with others; empty content has none at all.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pp_server.wire.digest import Digest
 
@@ -22,8 +22,7 @@ PLAIN = "plain"
 """The stored bytes are the content's bytes; the only encoding so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """*stored_bytes* at *offset* in a container, which stand for *size_bytes* of content with digest *sha256*."""
 
     container: Container
@@ -39,8 +38,7 @@ Location = tuple[Extent, ...]
 """In the order of the content's bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """Content that is stored, and where."""
 
     sha256: Digest

@@ -78,8 +78,7 @@ class VersionStatus(StrEnum):
     SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a restore needs besides the bytes."""
 
     kind: Kind = "file"

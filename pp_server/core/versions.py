@@ -6,19 +6,15 @@ one with equal content is a repeat, and gets what the first got.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from pp_server.core.model import Facts, VersionStatus
 from pp_server.core.trees import Moved
 from pp_server.wire.digest import Digest
-from pp_server.wire.names import to_json
-from pp_server.wire.receipts import Receipt
-from pp_server.wire.times import iso
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of one path of one host. *sequence* numbers all versions of the server."""
 
     sequence: int
@@ -43,8 +39,7 @@ class Version:
         return not self.is_live and self.facts.kind == "file" and self.sha256 is None
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """A new version of a path. *gen* None: newer than everything of its host."""
 
     path: bytes
@@ -54,8 +49,7 @@ class Put:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """A path that is gone. Without *gen* it must hold *sha256* now; without *sha256*, whatever it holds."""
 
     path: bytes
@@ -63,8 +57,7 @@ class Delete:
     sha256: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """*source* is at *path* now. Facts that are not None replace those of the source."""
 
     path: bytes
@@ -74,8 +67,7 @@ class Move:
     sha256: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """The content of *path* stays. Facts that are not None replace the old ones."""
 
     path: bytes
@@ -100,8 +92,7 @@ class Verdict(StrEnum):
     """A directory is not as its mover thinks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A verdict, the version it is about, and for a move the tombstone at its source; or the directory that moved."""
 
     verdict: Verdict
@@ -148,7 +139,7 @@ class Plan:
     def apply(self, operation: Operation) -> Outcome:
         """Apply one operation after those before it."""
         match operation:
-            case Put():
+            case Put():  # nearly all are
                 return self._put(operation)
             case Delete():
                 return self._delete(operation)
@@ -206,7 +197,7 @@ class Plan:
             repeat = target.gen == move.gen == source.gen and target.is_live and not source.is_live
             if not repeat or target.sha256 != source.sha256:
                 return Outcome(Verdict.STALE, gen=target.gen)
-            return replace(self._confirm(target), source=source)
+            return self._confirm(target)._replace(source=source)
         if source.gen >= move.gen:
             return Outcome(Verdict.STALE, gen=source.gen)
         if not source.is_live or move.sha256 not in (None, source.sha256):
@@ -235,8 +226,10 @@ class Plan:
 
     def _add_tombstone(self, known: Version, gen: int) -> Version:
         self.deletions += 1
-        gone = replace(known, gen=gen, status=VersionStatus.DELETED, deleted_ms=self._now_ms)
-        return self._become_head(gone)
+        facts, size_bytes = known.facts, known.size_bytes
+        return self._become_head(
+            known.path, gen, VersionStatus.DELETED, facts, known.sha256, size_bytes, known.stored_ms, self._now_ms
+        )
 
     def _add_tombstone_of_nothing(self, path: bytes, gen: int) -> None:
         """Let an upload of this path that is under way find its version outdated when it completes.
@@ -244,79 +237,42 @@ class Plan:
         It names no content, because a digest in a version is what says that the owner has that content.
         """
         now_ms = self._now_ms
-        self._become_head(Version(0, path, gen, VersionStatus.DELETED, True, Facts(), None, 0, now_ms, now_ms))
+        self._become_head(path, gen, VersionStatus.DELETED, Facts(), None, 0, now_ms, now_ms)
 
     def _add(self, path: bytes, gen: int, facts: Facts, sha256: Digest | None, size_bytes: int) -> Version:
-        return self._become_head(
-            Version(0, path, gen, VersionStatus.ACTIVE, True, facts, sha256, size_bytes, self._now_ms)
-        )
+        return self._become_head(path, gen, VersionStatus.ACTIVE, facts, sha256, size_bytes, self._now_ms, None)
 
-    def _become_head(self, version: Version) -> Version:
-        version = replace(version, sequence=self._next_sequence, is_head=True)
+    def _become_head(
+        self,
+        path: bytes,
+        gen: int,
+        status: VersionStatus,
+        facts: Facts,
+        sha256: Digest | None,
+        size_bytes: int,
+        stored_ms: int,
+        deleted_ms: int | None,
+    ) -> Version:
+        sequence = self._next_sequence
         self._next_sequence += 1
-        before = self._heads.get(version.path)
+        version = Version(sequence, path, gen, status, True, facts, sha256, size_bytes, stored_ms, deleted_ms)
+        before = self._heads.get(path)
         if before is not None:
-            status = VersionStatus.SUPERSEDED if before.is_live else before.status
+            becomes = VersionStatus.SUPERSEDED if before.is_live else before.status
             if before.sequence in self._added:
-                self._added[before.sequence] = replace(before, is_head=False, status=status)
+                self._added[before.sequence] = before._replace(is_head=False, status=becomes)
             else:
-                self.stepped_down[before.sequence] = status
-        self._heads[version.path] = self._added[version.sequence] = version
+                self.stepped_down[before.sequence] = becomes
+        self._heads[path] = self._added[sequence] = version
         self.recorded.append(version)
-        self.highest_gen = max(self.highest_gen, version.gen)
+        self.highest_gen = max(self.highest_gen, gen)
         return version
 
 
 def _merged(old: Facts, new: Facts) -> Facts:
     """Return *old* with what *new* says; neither kind nor target can change this way."""
     said = {name: value for name in CHANGEABLE if (value := getattr(new, name)) is not None}
-    return replace(old, **said)
+    return old._replace(**said)
 
 
 CHANGEABLE = ("mtime_ns", "mode", "uid", "gid", "user_name", "group_name")
-
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """What a receipt says besides the version."""
-
-    server_id: str
-    owner: str
-    host_id: str
-
-
-def receipt_of(version: Version, whose: Whose) -> Receipt:
-    """Return the receipt for a version as it was recorded; without a proof yet."""
-    plain, encoded = to_json(version.path)
-    when_ms = version.stored_ms if version.deleted_ms is None else version.deleted_ms
-    return Receipt.model_construct(
-        server_id=whose.server_id,
-        owner=whose.owner,
-        host_id=whose.host_id,
-        filepath=plain,
-        filepath_b64=encoded,
-        gen=version.gen,
-        kind=version.facts.kind,
-        status="deleted" if version.status is VersionStatus.DELETED else "active",
-        sha256=version.sha256,
-        size=version.size_bytes,
-        stored_at=iso(when_ms),
-        sequence=version.sequence,
-        proof=None,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A version that is recorded, as the receipts log keeps it: enough to make its row again."""
-
-    receipt: Receipt
-    facts: Facts
-    hostname: str
-    stored_ms: int
-    deleted_ms: int | None
-
-
-def recorded(version: Version, whose: Whose, hostname: str) -> Recorded:
-    """Return a version as the receipts log keeps it."""
-    return Recorded(receipt_of(version, whose), version.facts, hostname, version.stored_ms, version.deleted_ms)

@@ -20,8 +20,9 @@ from pp_server.core.model import (
     UploadRequest,
     UploadSession,
 )
+from pp_server.core.recorded import Recorded, Whose
 from pp_server.core.trees import MoveTree
-from pp_server.core.versions import Operation, Outcome, Recorded, Whose
+from pp_server.core.versions import Operation, Outcome
 from pp_server.wire.digest import Digest
 from pp_server.wire.receipts import Receipt
 

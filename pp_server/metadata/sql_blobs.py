@@ -1,12 +1,13 @@
 """Statements about blobs and where they lie. A constant number of statements, however many blobs."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from pp_server.core.extents import Blob, Container, Extent, Location
+from pp_server.metadata.bulk import Added, Listed
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.sql_state import upsert
 from pp_server.metadata.tables import (
@@ -23,75 +24,88 @@ b = blobs.c
 e = blob_extents.c
 IS_PRESENT = b.state == "present"
 _DIGESTS: sa.BindParameter[Any] = sa.bindparam("digests", expanding=True)
+_KNOWN = sa.select(b.id, b.sha256, b.state).where(b.sha256.in_(_DIGESTS))
 _PRESENT = sa.select(b.sha256, b.size_bytes).where(IS_PRESENT, b.sha256.in_(_DIGESTS))
-_OWNED = _PRESENT.where(
-    sa.exists().where(file_versions.c.owner_id == sa.bindparam("owner_id"), file_versions.c.sha256 == b.sha256)
+OWNED = sa.select(b.sha256, b.size_bytes).where(
+    IS_PRESENT,
+    sa.exists().where(file_versions.c.owner_id == sa.bindparam("owner_id"), file_versions.c.blob == b.id),
+    b.sha256.in_(_DIGESTS),
 )
-_PLACES = sa.select(blob_extents).where(e.blob.in_(_DIGESTS)).order_by(e.blob, e.position)
-_FORGET_PLACES = sa.delete(blob_extents).where(e.blob == sa.bindparam("digest"))
-_ADD_PLACE = sa.insert(blob_extents)
-_RECORD = upsert(
-    blobs,
-    lambda new: new.on_conflict_do_update(
-        index_elements=["sha256"], set_={"state": new.excluded.state, "size_bytes": new.excluded.size_bytes}
-    ),
+_PLACES = (
+    sa.select(b.sha256.label("whole"), b.size_bytes.label("whole_bytes"), blob_extents)
+    .join_from(blobs, blob_extents, e.blob == b.id, isouter=True)
+    .where(IS_PRESENT, b.sha256.in_(_DIGESTS))
+    .order_by(b.id, e.position)
 )
+_FIND_KNOWN = Listed(_KNOWN, "digests")
+_FIND_PRESENT = Listed(_PRESENT, "digests")
+_FIND_OWNED = Listed(OWNED, "digests")
+_FIND_PLACES = Listed(_PLACES, "digests")
+_LAST = sa.select(sa.func.coalesce(sa.func.max(b.id), 0))
+_FORGET_PLACES = sa.delete(blob_extents).where(e.blob == sa.bindparam("number"))
+_MEND = sa.update(blobs).where(b.id == sa.bindparam("number")).values(state="present", size_bytes=sa.bindparam("size"))
+_ADD = Added(sa.insert(blobs), blobs.c.keys())
+_ADD_PLACE = Added(sa.insert(blob_extents), blob_extents.c.keys())
 
 
 def sizes(conn: sa.Connection, digests: Collection[Digest], owner_id: int | None = None) -> dict[Digest, int]:
     """Return the sizes of those contents that are good; with *owner_id*, only those that some version of it has."""
-    if not digests:
-        return {}
-    asked: dict[str, Any] = {"digests": list(digests)}
     if owner_id is None:
-        return {row.sha256: row.size_bytes for row in conn.execute(_PRESENT, asked)}
-    return {row.sha256: row.size_bytes for row in conn.execute(_OWNED, asked | {"owner_id": owner_id})}
+        return dict(map(tuple, _FIND_PRESENT.rows(conn, digests)))
+    return dict(map(tuple, _FIND_OWNED.rows(conn, digests, owner_id=owner_id)))
 
 
 def find(conn: sa.Connection, digests: Collection[Digest]) -> dict[Digest, Blob]:
     """Return those blobs that are good."""
-    good = sizes(conn, digests)
-    places: dict[Digest, Location] = {}
-    if good:
-        rows = conn.execute(_PLACES, {"digests": list(good)})
-        places = {digest: _location(group) for digest, group in groupby(rows, lambda row: Digest(row.blob))}
-    return {digest: Blob(digest, size, places.get(digest, ())) for digest, size in good.items()}
+    rows = _FIND_PLACES.rows(conn, digests)
+    return {
+        Digest(digest): Blob(digest, size, _location(places))
+        for (digest, size), places in groupby(rows, lambda row: (row.whole, row.whole_bytes))
+    }
 
 
 def record(tx: Transaction, stored: Iterable[Blob], now_ms: int) -> None:
     """These blobs are durable in the content store. One that was good before stays where it was."""
     new = {blob.sha256: blob for blob in stored}
-    for digest in sizes(tx.conn, new):
-        del new[digest]
-    if not new:
-        return
-    tx.conn.execute(_FORGET_PLACES, [{"digest": digest} for digest in new])
-    rows = [
-        {"sha256": blob.sha256, "size_bytes": blob.size_bytes, "state": "present", "created_ms": now_ms}
-        for blob in new.values()
-    ]
-    tx.conn.execute(_RECORD(tx.conn), rows)
-    places = [_place(blob.sha256, number, extent) for blob in new.values() for number, extent in _numbered(blob)]
-    if places:
-        tx.conn.execute(_ADD_PLACE, places)
+    bad: dict[Digest, int] = {}
+    for number, digest, state in _FIND_KNOWN.rows(tx.conn, new):
+        if state == "present":
+            del new[digest]
+        else:
+            bad[digest] = number
+    if bad:
+        tx.conn.execute(_FORGET_PLACES, [{"number": number} for number in bad.values()])
+        mended = [{"number": number, "size": new[digest].size_bytes} for digest, number in bad.items()]
+        tx.conn.execute(_MEND, mended)
+    sizes = [(digest, blob.size_bytes) for digest, blob in new.items() if digest not in bad]
+    numbers = bad | _add(tx.conn, sizes, "present", now_ms)
+    _ADD_PLACE.rows(
+        tx.conn,
+        [
+            (numbers[digest], position, *_place(extent))
+            for digest, blob in new.items()
+            for position, extent in enumerate(blob.location)
+        ],
+    )
 
 
-def _numbered(blob: Blob) -> Iterator[tuple[int, Extent]]:
-    return enumerate(blob.location)
+def name(tx: Transaction, contents: Iterable[tuple[Digest, int]], now_ms: int) -> None:
+    """Give a number to contents (digest, size) that versions speak of, whether they are there or not."""
+    sizes = dict(contents)
+    known = {digest for _, digest, _ in _FIND_KNOWN.rows(tx.conn, sizes)}
+    _add(tx.conn, [each for each in sizes.items() if each[0] not in known], "bad", now_ms)
 
 
-def _place(blob: Digest, position: int, extent: Extent) -> dict[str, Any]:
-    return {
-        "blob": blob,
-        "position": position,
-        "container": extent.container,
-        "name": extent.name,
-        "byte_offset": extent.offset,
-        "stored_bytes": extent.stored_bytes,
-        "size_bytes": extent.size_bytes,
-        "sha256": extent.sha256,
-        "encoding": extent.encoding,
-    }
+def _add(conn: sa.Connection, contents: Sequence[tuple[Digest, int]], state: str, now_ms: int) -> dict[Digest, int]:
+    """Add blobs that have no number yet; return their numbers."""
+    first = int(conn.execute(_LAST).scalar_one()) + 1 if contents else 0
+    _ADD.rows(conn, [(n, digest, size, state, now_ms) for n, (digest, size) in enumerate(contents, first)])
+    return {digest: number for number, (digest, _) in enumerate(contents, first)}
+
+
+def _place(extent: Extent) -> tuple[str, str, int, int, int, str, str]:
+    container, at, size = extent.container.value, extent.offset, extent.size_bytes
+    return container, extent.name, at, extent.stored_bytes, size, extent.sha256, extent.encoding
 
 
 def _location(rows: Iterable[sa.Row[Any]]) -> Location:
@@ -106,6 +120,7 @@ def _location(rows: Iterable[sa.Row[Any]]) -> Location:
             row.encoding,
         )
         for row in rows
+        if row.blob is not None
     )
 
 
@@ -141,7 +156,7 @@ def live_bytes(conn: sa.Connection) -> dict[str, tuple[int, int]]:
     """Return, per pack, how many extents of good blobs lie in it and their stored bytes."""
     live = (
         sa.select(e.name, sa.func.count(), sa.func.sum(e.stored_bytes))
-        .join_from(blob_extents, blobs, b.sha256 == e.blob)
+        .join_from(blob_extents, blobs, b.id == e.blob)
         .where(e.container == Container.PACK, IS_PRESENT)
         .group_by(e.name)
     )
@@ -153,7 +168,7 @@ def in_pack(conn: sa.Connection, name: str, after: Digest | None, limit: int) ->
     wanted = (
         sa.select(b.sha256)
         .distinct()
-        .join_from(blob_extents, blobs, b.sha256 == e.blob)
+        .join_from(blob_extents, blobs, b.id == e.blob)
         .where(e.container == Container.PACK, e.name == name, IS_PRESENT)
         .order_by(b.sha256)
         .limit(limit)

@@ -17,8 +17,9 @@ from pp_server.core.model import (
     Position,
     VersionStatus,
 )
+from pp_server.core.recorded import Recorded
 from pp_server.core.trees import MoveTree
-from pp_server.core.versions import Delete, Operation, Outcome, Recorded
+from pp_server.core.versions import Delete, Operation, Outcome
 from pp_server.metadata import sql_blobs, sql_trees, sql_versions
 from pp_server.metadata.base import Applied, Batch
 from pp_server.metadata.engine import Transaction
@@ -60,6 +61,8 @@ def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> A
     """Record what is stored and apply the operations, in order: directories alone, the others between them together."""
     host = ensure_host(tx, batch.owner_id, batch.host_id, batch.hostname, None, now_ms)
     sql_blobs.record(tx, batch.stored, now_ms)
+    arrived = {blob.sha256: blob.size_bytes for blob in batch.stored}
+    arrived |= sql_blobs.sizes(tx.conn, [digest for digest in batch.arrived if digest not in arrived])
     who = sql_versions.whose(tx.conn, batch.owner_id, host, server_id)
     outcomes: list[Outcome] = []
     new: list[Recorded] = []
@@ -71,7 +74,7 @@ def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> A
             outcomes.append(became)
         else:
             several, added = sql_versions.apply(
-                tx, batch.owner_id, host, part, batch.arrived, now_ms, server_id, batch.arriving
+                tx, batch.owner_id, host, part, arrived, now_ms, server_id, batch.arriving
             )
             outcomes += several
         new += added
@@ -114,7 +117,7 @@ def apply_deletions(
         numbers = [n for n, target in enumerate(targets) if target is not None and target[0].id == host.id]
         asked = [Delete(targets[n][1], orders[n].gen, orders[n].sha256) for n in numbers]  # type: ignore[index]
         on_the_way = {path for host_id, path in arriving if host_id == host.host_id}
-        found, added = sql_versions.apply(tx, owner_id, host, asked, (), now_ms, server_id, on_the_way)
+        found, added = sql_versions.apply(tx, owner_id, host, asked, {}, now_ms, server_id, on_the_way)
         new += added
         for number, outcome in zip(numbers, found, strict=True):
             outcomes[number] = _outcome(outcome, host)
@@ -136,7 +139,7 @@ def _target(
 
 def _only_holder(conn: sa.Connection, owner_id: int, sha256: Digest) -> tuple[sa.Row[Any], bytes] | None:
     """Return the one live path with this content; where none is live, the one deleted last with it."""
-    mine = sa.select(file_versions).where(v.owner_id == owner_id, v.sha256 == sha256, v.is_head == 1)
+    mine = sa.select(file_versions).join(blobs).where(v.owner_id == owner_id, blobs.c.sha256 == sha256, v.is_head == 1)
     live = conn.execute(mine.where(v.status == VersionStatus.ACTIVE).limit(2)).all()
     if not live:
         live = conn.execute(mine.where(v.status == VersionStatus.DELETED).limit(2)).all()
@@ -217,8 +220,8 @@ def _total(conn: sa.Connection, query: ListingQuery, wanted: list[sa.ColumnEleme
 def find_content(conn: sa.Connection, owner_id: int, sha256: Digest) -> FileVersion | None:
     """Return some version of the owner with this content, kept in a good blob."""
     statement = (
-        _VERSIONS.join(blobs, blobs.c.sha256 == v.sha256)
-        .where(v.owner_id == owner_id, v.sha256 == sha256, blobs.c.state == "present")
+        _VERSIONS.join(blobs, blobs.c.id == v.blob)
+        .where(v.owner_id == owner_id, blobs.c.sha256 == sha256, blobs.c.state == "present")
         .order_by(v.id.desc())
         .limit(1)
     )

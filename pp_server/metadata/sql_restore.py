@@ -6,51 +6,52 @@ from typing import Any
 import sqlalchemy as sa
 
 from pp_server.core.model import KeyRecord
-from pp_server.core.versions import Recorded
-from pp_server.metadata import sql_files, sql_state, sql_versions
+from pp_server.core.recorded import Recorded, Whose
+from pp_server.core.versions import Version
+from pp_server.metadata import sql_blobs, sql_files, sql_state, sql_versions
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.sql_keys import ensure_owner
 from pp_server.metadata.sql_state import upsert
 from pp_server.metadata.tables import IS_LIVE, api_keys, blobs, file_versions, hosts, sequences
-from pp_server.wire.names import from_json
 
 v = file_versions.c
-_ADD = upsert(file_versions, lambda new: new.on_conflict_do_nothing())
+_ADD = upsert(file_versions, lambda new: new.values(blob=sql_versions.BLOB).on_conflict_do_nothing())
 _COUNT = sa.select(sa.func.count()).select_from(file_versions)
 
 
 def restore(tx: Transaction, entries: Sequence[Recorded], now_ms: int) -> int:
     """Add versions; the first record of each wins."""
-    sql_state.set_server_id(tx.conn, entries[0].receipt.server_id)
+    sql_state.set_server_id(tx.conn, entries[0].whose.server_id)
     before = tx.conn.execute(_COUNT).scalar_one()
-    known: dict[tuple[str, str], tuple[int, int]] = {}
+    contents = ((entry.version.sha256, entry.version.size_bytes) for entry in entries)
+    sql_blobs.name(tx, ((digest, size) for digest, size in contents if digest is not None), now_ms)
+    known: dict[Whose, tuple[int, int]] = {}
     rows = []
-    for entry in entries:
-        whose = (entry.receipt.owner, entry.receipt.host_id)
+    for version, whose, hostname, *_ in entries:
         if whose not in known:
-            owner = ensure_owner(tx, entry.receipt.owner, now_ms)
-            host = sql_files.ensure_host(tx, owner, entry.receipt.host_id, entry.hostname, None, now_ms)
+            owner = ensure_owner(tx, whose.owner, now_ms)
+            host = sql_files.ensure_host(tx, owner, whose.host_id, hostname, None, now_ms)
             known[whose] = owner, host.id
-        rows.append(_row(entry, *known[whose]))
+        rows.append(_row(version, *known[whose]))
     tx.conn.execute(_ADD(tx.conn), rows)
     return int(tx.conn.execute(_COUNT).scalar_one() - before)
 
 
-def _row(entry: Recorded, owner_id: int, host_key: int) -> dict[str, Any]:
-    receipt = entry.receipt
+def _row(version: Version, owner_id: int, host_key: int) -> dict[str, Any]:
     return {
-        "id": receipt.sequence,
+        "id": version.sequence,
         "owner_id": owner_id,
         "host_key": host_key,
-        "path": from_json(receipt.filepath, receipt.filepath_b64),
-        "gen": receipt.gen,
-        "status": receipt.status,
+        "path": version.path,
+        "gen": version.gen,
+        "status": version.status,
         "is_head": 0,
-        **sql_versions.fact_values(entry.facts),
-        "sha256": receipt.sha256,
-        "size_bytes": receipt.size,
-        "stored_ms": entry.stored_ms,
-        "deleted_ms": entry.deleted_ms,
+        **sql_versions.fact_values(version.facts),
+        "sha256": version.sha256,
+        "digest": version.sha256,
+        "size_bytes": version.size_bytes,
+        "stored_ms": version.stored_ms,
+        "deleted_ms": version.deleted_ms,
     }
 
 
@@ -76,6 +77,6 @@ def finish(tx: Transaction) -> int:
     last = tx.conn.execute(sa.select(sa.func.coalesce(sa.func.max(v.id), 0))).scalar_one()
     tx.conn.execute(sa.update(sequences).where(sequences.c.name == "version").values(last=last))
     sql_state.save_receipts_logged(tx.conn, last)
-    there = sa.exists().where(blobs.c.sha256 == v.sha256, blobs.c.state == "present")
-    lacking = _COUNT.where(IS_LIVE, v.sha256.is_not(None), ~there)
+    there = sa.exists().where(blobs.c.id == v.blob, blobs.c.state == "present")
+    lacking = _COUNT.where(IS_LIVE, v.blob.is_not(None), ~there)
     return int(tx.conn.execute(lacking).scalar_one())

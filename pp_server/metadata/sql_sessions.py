@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from pp_server.core.errors import RateLimited, StaleGeneration, UploadAborted, UploadExpired
 from pp_server.core.extents import Blob, Location
 from pp_server.core.model import Expired, Facts, RecordedChunk, SessionStatus, UploadRequest, UploadSession
-from pp_server.core.versions import Put, Verdict, Whose, receipt_of
+from pp_server.core.recorded import Whose, receipt_of
+from pp_server.core.versions import Put, Verdict
 from pp_server.metadata import sql_blobs, sql_files, sql_versions
 from pp_server.metadata.base import Committed, ContentGone, Opened, Outdated
 from pp_server.metadata.engine import Transaction
@@ -232,7 +233,7 @@ def complete_session(
     if location is not None:
         sql_blobs.record(tx, [Blob(sha256, row.size_bytes, location)], now_ms)
     put = Put(row.path, row.gen, _facts(row), sha256, row.size_bytes)
-    arrived = () if location is None else (sha256,)
+    arrived = {} if location is None else {sha256: int(row.size_bytes)}
     host = tx.conn.execute(_HOST, {"id": row.host_key}).one()
     [outcome], new = sql_versions.apply(tx, row.owner_id, host, [put], arrived, now_ms, server_id)
     if outcome.verdict is Verdict.MISSING:
@@ -248,7 +249,7 @@ def complete_session(
 
 
 def _facts(row: sa.Row[Any]) -> Facts:
-    return Facts(**{name: getattr(row, name) for name in Facts.__dataclass_fields__})
+    return Facts(**{name: getattr(row, name) for name in Facts._fields})
 
 
 def _close(tx: Transaction, session_id: int, to: SessionStatus, now_ms: int, receipt: Receipt | None = None) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from pp_server.core import trees
+from pp_server.core.recorded import Recorded
 from pp_server.core.trees import Head, Moved, MoveTree, Seen
-from pp_server.core.versions import CHANGEABLE, Delete, Outcome, Recorded, Verdict
+from pp_server.core.versions import CHANGEABLE, Delete, Outcome, Verdict
 from pp_server.metadata import sql_versions
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.tables import IS_HEAD, blobs, file_versions
@@ -36,8 +37,8 @@ NEWEST_GEN = sa.select(sa.func.max(v.gen)).where(_IS_HEAD)
 OF_GEN = sa.select(*_HEAD).where(_IS_HEAD, v.gen == sa.bindparam("at_gen"))
 ANY_LIVE = sa.select(v.id).where(_IS_LIVE).limit(1)
 ANY_HEAD = sa.select(v.id).where(_IS_HEAD).limit(1)
-_IS_GOOD = sa.exists().where(blobs.c.sha256 == v.sha256, blobs.c.state == "present")
-LACKS_CONTENT = sa.select(v.id).where(_IS_LIVE, v.sha256.is_not(None), ~_IS_GOOD).limit(1)
+_IS_GOOD = sa.exists().where(blobs.c.id == v.blob, blobs.c.state == "present")
+LACKS_CONTENT = sa.select(v.id).where(_IS_LIVE, v.blob.is_not(None), ~_IS_GOOD).limit(1)
 UPLOADING = {
     dialect: sa.text(
         f"SELECT DISTINCT path FROM upload_sessions {sql_versions.HINTS.get(dialect, '')}"  # noqa: S608 - constants
@@ -113,7 +114,7 @@ def apply(
     _write(tx, owner_id, host.id, moved)
     late = _late(tx.conn, host.id, moved, arriving)
     _, new = sql_versions.apply(
-        tx, owner_id, host, [Delete(path, order.gen, None) for path in late], (), now_ms, server_id, late
+        tx, owner_id, host, [Delete(path, order.gen, None) for path in late], {}, now_ms, server_id, late
     )
     return Outcome(Verdict.STORED, moved=moved), new
 

@@ -1,27 +1,19 @@
 """Statements around a `Plan`: what it needs to know, and the rows it comes to. A constant number of statements."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from pp_server.core.model import Facts, VersionStatus
-from pp_server.core.versions import (
-    Delete,
-    Move,
-    Operation,
-    Outcome,
-    Plan,
-    Put,
-    Recorded,
-    Version,
-    Whose,
-    recorded,
-)
+from pp_server.core.recorded import Recorded, Whose, recorded
+from pp_server.core.versions import Delete, Move, Operation, Outcome, Plan, Put, Version
 from pp_server.metadata import sql_blobs
+from pp_server.metadata.bulk import Added, Listed
 from pp_server.metadata.engine import Transaction
 from pp_server.metadata.tables import (
     IS_HEAD,
+    blobs,
     file_versions,
     hosts,
     owners,
@@ -30,11 +22,11 @@ from pp_server.metadata.tables import (
 from pp_server.wire.digest import Digest
 
 v = file_versions.c
-_FACT_NAMES = tuple(Facts.__dataclass_fields__)
 _PATHS: sa.BindParameter[Any] = sa.bindparam("paths", expanding=True)
-_HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path.in_(_PATHS))
+HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path.in_(_PATHS))
 HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
 """For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
+_FIND_HEADS = Listed(HEADS, "paths")
 _UPLOADING = {
     dialect: sa.text(
         f"SELECT path FROM upload_sessions {HINTS.get(dialect, '')}"  # noqa: S608 - constants
@@ -45,7 +37,9 @@ _UPLOADING = {
 _STEP_DOWN = (
     sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
 )
-_ADD = sa.insert(file_versions)
+BLOB = sa.select(blobs.c.id).where(blobs.c.sha256 == sa.bindparam("digest")).scalar_subquery()
+"""The number of the content that *digest* says."""
+_ADD = Added(sa.insert(file_versions).values(blob=BLOB), [*(c.key for c in v if c is not v.blob), "digest"])
 _RAISE_GEN = (
     sa.update(hosts)
     .where(hosts.c.id == sa.bindparam("host_key"), hosts.c.highest_gen < sa.bindparam("gen"))
@@ -58,12 +52,12 @@ _GIVE = sa.update(sequences).where(sequences.c.name == "version").values(last=sa
 
 def fact_values(facts: Facts) -> dict[str, Any]:
     """Return the facts by column."""
-    return {name: getattr(facts, name) for name in _FACT_NAMES}
+    return facts._asdict()
 
 
 def heads(conn: sa.Connection, host_key: int, paths: Collection[bytes]) -> dict[bytes, Version]:
     """Return the newest version of each path that has one, tombstones included."""
-    return {row.path: version(row) for row in conn.execute(_HEADS, {"host_key": host_key, "paths": list(paths)})}
+    return {row.path: version(row) for row in _FIND_HEADS.rows(conn, paths, host_key=host_key)}
 
 
 def apply(
@@ -71,15 +65,15 @@ def apply(
     owner_id: int,
     host: sa.Row[Any],
     operations: Sequence[Operation],
-    arrived: Iterable[Digest],
+    arrived: Mapping[Digest, int],
     now_ms: int,
     server_id: str,
     arriving: Collection[bytes] = (),
 ) -> tuple[list[Outcome], list[Recorded]]:
     """Apply operations on one host's paths, in order; return their outcomes, and the versions that are new.
 
-    *arrived*: digests whose bytes came with this very request. *arriving*: paths of which a version is under way that
-    is not recorded at all.
+    *arrived*: contents (and their sizes) that are good, and whose bytes came with this very request. *arriving*: paths
+    of which a version is under way that is not recorded at all.
     """
     known = heads(tx.conn, host.id, _paths(operations))
     deleted = [each.path for each in operations if isinstance(each, Delete) and each.path not in known]
@@ -87,8 +81,8 @@ def apply(
     uploading: set[bytes] = (
         set(tx.conn.execute(_UPLOADING[tx.conn.dialect.name], asked).scalars()) if deleted else set()
     )
-    contents = sql_blobs.sizes(tx.conn, _digests(operations, known), owner_id)
-    contents |= sql_blobs.sizes(tx.conn, set(arrived))
+    contents = sql_blobs.sizes(tx.conn, _digests(operations, known) - arrived.keys(), owner_id)
+    contents.update(arrived)
     last = int(tx.conn.execute(_LAST).scalar_one())
     uploading.update(arriving)
     plan = Plan(known, contents, uploading, host.highest_gen, last + 1, now_ms)
@@ -123,8 +117,7 @@ def _write(tx: Transaction, plan: Plan, owner_id: int, host_key: int, last: int)
         return
     if plan.stepped_down:
         tx.conn.execute(_STEP_DOWN, [{"version": each, "to": to} for each, to in plan.stepped_down.items()])
-    whose = {"owner_id": owner_id, "host_key": host_key}
-    tx.conn.execute(_ADD, [whose | _row(each) for each in added])
+    add(tx.conn, owner_id, host_key, added)
     give(tx, host_key, last + len(added), plan.highest_gen)
     tx.counts["deletions"] += plan.deletions
 
@@ -135,19 +128,18 @@ def give(tx: Transaction, host_key: int, last: int, highest_gen: int) -> None:
     tx.conn.execute(_RAISE_GEN, {"host_key": host_key, "gen": highest_gen})
 
 
-def _row(each: Version) -> dict[str, Any]:
-    return {
-        "id": each.sequence,
-        "path": each.path,
-        "gen": each.gen,
-        "status": each.status,
-        "is_head": int(each.is_head),
-        **fact_values(each.facts),
-        "sha256": each.sha256,
-        "size_bytes": each.size_bytes,
-        "stored_ms": each.stored_ms,
-        "deleted_ms": each.deleted_ms,
-    }
+def add(conn: sa.Connection, owner_id: int, host_key: int, versions: Iterable[Version]) -> None:
+    """Add versions of one host's paths. Their contents have numbers already."""
+    rows = []
+    for sequence, path, gen, status, is_head, facts, sha256, size_bytes, stored_ms, deleted_ms in versions:
+        kind, mtime, mode, uid, gid, user, group, target, inconsistent = facts
+        # fmt: off
+        rows.append((
+            sequence, owner_id, host_key, path, gen, status.value, int(is_head), kind, sha256, size_bytes, mtime, mode,
+            uid, gid, user, group, target, int(inconsistent), stored_ms, deleted_ms, sha256,
+        ))
+        # fmt: on
+    _ADD.rows(conn, rows)
 
 
 def version(row: sa.Row[Any]) -> Version:
@@ -158,7 +150,7 @@ def version(row: sa.Row[Any]) -> Version:
         row.gen,
         VersionStatus(row.status),
         bool(row.is_head),
-        Facts(**{name: getattr(row, name) for name in _FACT_NAMES}),
+        Facts(*(getattr(row, name) for name in Facts._fields)),
         row.sha256,
         row.size_bytes,
         row.stored_ms,

@@ -27,7 +27,7 @@ from pp_server.core.model import (
     UploadRequest,
     UploadSession,
 )
-from pp_server.core.versions import Recorded
+from pp_server.core.recorded import Recorded
 from pp_server.durable import Durable
 from pp_server.metadata import sql_blobs, sql_files, sql_keys, sql_restore, sql_sessions, sql_state, sql_versions
 from pp_server.metadata.base import Applied, Batch, Committed, ContentGone, Opened, Outdated
@@ -264,7 +264,7 @@ class SqliteMetadata:
 
         Return how many were new.
         """
-        self.server_id = entries[0].receipt.server_id
+        self.server_id = entries[0].whose.server_id
         return await self._writer.run(lambda tx: sql_restore.restore(tx, entries, now_ms))
 
     async def restore_keys(self, keys: Sequence[KeyRecord]) -> None:

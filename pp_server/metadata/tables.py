@@ -5,7 +5,7 @@ Times are milliseconds since 1970, sizes bytes, paths and link targets BLOBs (fi
 
 import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 metadata = sa.MetaData()
@@ -13,6 +13,7 @@ metadata = sa.MetaData()
 IS_HEAD = sa.text("is_head = 1")
 IS_LIVE = sa.text("is_head = 1 AND status = 'active'")
 IS_OPEN = sa.text("status = 'open'")
+IS_DELETED = sa.text("status = 'deleted'")
 
 server_state = sa.Table(
     "server_state",
@@ -72,18 +73,21 @@ hosts = sa.Table(
 blobs = sa.Table(
     "blobs",
     metadata,
-    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("sha256", name="uq_blobs_sha256"),
     sa.CheckConstraint("state IN ('present', 'bad')", name="ck_blobs_state"),
-    comment="content that is durable in the content store; bad: do not build on it, store it afresh",
+    comment="content that is durable in the content store; bad: do not build on it, store it afresh; or it never came;"
+    " other tables name its number: digests are in no order, so an index of them has a page to be written for each row",
 )
 
 blob_extents = sa.Table(
     "blob_extents",
     metadata,
-    sa.Column("blob", sa.ForeignKey("blobs.sha256"), primary_key=True),
+    sa.Column("blob", sa.ForeignKey("blobs.id"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("container", sa.Text, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
@@ -133,6 +137,11 @@ def _facts() -> list[sa.Column[object]]:
     return [*columns, sa.Column[object]("inconsistent", sa.Boolean(), nullable=False, server_default=sa.false())]
 
 
+def _one_of(column: str, *values: str) -> str:
+    """Return a condition; SQLite would make a table of each list of three in each row it checks."""
+    return " OR ".join(f"{column} = '{value}'" for value in values)
+
+
 file_versions = sa.Table(
     "file_versions",
     metadata,
@@ -146,17 +155,20 @@ file_versions = sa.Table(
     *_facts(),
     sa.Column("stored_ms", sa.BigInteger, nullable=False),
     sa.Column("deleted_ms", sa.BigInteger),
+    sa.Column("blob", sa.ForeignKey("blobs.id")),
     sa.UniqueConstraint("host_key", "path", "gen", name="uq_file_versions_gen"),
-    sa.CheckConstraint("status IN ('active', 'deleted', 'superseded')", name="ck_file_versions_status"),
-    sa.CheckConstraint("kind IN ('file', 'dir', 'symlink')", name="ck_file_versions_kind"),
+    sa.CheckConstraint(_one_of("status", "active", "deleted", "superseded"), name="ck_file_versions_status"),
+    sa.CheckConstraint(_one_of("kind", "file", "dir", "symlink"), name="ck_file_versions_kind"),
+    sa.CheckConstraint("(blob IS NULL) = (sha256 IS NULL)", name="ck_file_versions_blob"),
     sa.Index("uq_file_versions_head", "host_key", "path", unique=True, sqlite_where=IS_HEAD, postgresql_where=IS_HEAD),
     sa.Index(
         "ix_file_versions_live", "owner_id", "kind", "host_key", "path", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE
     ),
-    sa.Index("ix_file_versions_content", "owner_id", "sha256"),
-    sa.Index("ix_file_versions_status", "status", "deleted_ms"),
+    sa.Index("ix_file_versions_content", "owner_id", "blob"),
+    sa.Index("ix_file_versions_status", "status", "deleted_ms", sqlite_where=IS_DELETED, postgresql_where=IS_DELETED),
     sqlite_autoincrement=True,
-    comment="every version of every path; the id is the sequence; a tombstone is a version with status deleted",
+    comment="every version of every path; the id is the sequence; a tombstone is a version with status deleted; blob is"
+    " the number of what sha256 says, in whatever state it is",
 )
 
 upload_sessions = sa.Table(

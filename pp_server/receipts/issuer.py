@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from pp_server.core.errors import StartRefused
-from pp_server.core.versions import Recorded
+from pp_server.core.recorded import Recorded
 from pp_server.metadata.base import MetadataStore
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
@@ -59,7 +59,7 @@ class Issuer:
         self._through, caught = await self._metadata.receipts_logged(), 0
         while entries := await self._metadata.recorded_after(self._through, _AT_A_TIME):
             await self._run(self._log.append, entries, self._signer)
-            self._through = entries[-1].receipt.sequence
+            self._through = entries[-1].sequence
             await self._metadata.note_logged(self._through)
             caught += len(entries)
         return caught
@@ -73,10 +73,10 @@ class Issuer:
             StorageFull, StorageFailed, SyncFailed: they are recorded, but not in the log: acknowledge nothing.
         """
         with self._lock:
-            self._pending |= {entry.receipt.sequence: entry for entry in new}
+            self._pending |= {entry.sequence: entry for entry in new}
         await self._find_overlooked(asked)
         with self._lock:
-            wanted = self._failed.union(entry.receipt.sequence for entry in new)
+            wanted = self._failed.union(entry.sequence for entry in new)
             wanted |= self._pending.keys() & set(asked)
             entries = [self._pending[sequence] for sequence in sorted(wanted)]
         if entries:
@@ -89,9 +89,9 @@ class Issuer:
         after = max(first - 1, self._through)
         while after < last:
             page = await self._metadata.recorded_after(after, min(_AT_A_TIME, last - after))
-            after = page[-1].receipt.sequence
+            after = page[-1].sequence
             with self._lock:
-                new = [entry for entry in page if entry.receipt.sequence not in self._beyond]
+                new = [entry for entry in page if entry.sequence not in self._beyond]
             await self.log(new)
 
     async def issue(self, receipt: Receipt, new: Sequence[Recorded]) -> Receipt:
@@ -117,9 +117,9 @@ class Issuer:
             after = self._through
         last = max(overlooked, default=0)
         while after < last and (found := await self._metadata.recorded_after(after, _AT_A_TIME)):
-            after = found[-1].receipt.sequence
+            after = found[-1].sequence
             with self._lock:
-                more = {e.receipt.sequence: e for e in found if self._is_overlooked(e.receipt.sequence)}
+                more = {e.sequence: e for e in found if self._is_overlooked(e.sequence)}
                 self._pending |= more
                 self._failed |= more.keys()
 
@@ -128,7 +128,7 @@ class Issuer:
         return sequence > self._through and sequence not in self._beyond and sequence not in self._pending
 
     def _append(self, entries: Sequence[Recorded]) -> None:
-        sequences = {entry.receipt.sequence for entry in entries}
+        sequences = {entry.sequence for entry in entries}
         try:
             for start in range(0, len(entries), _AT_A_TIME):
                 self._log.append(entries[start : start + _AT_A_TIME], self._signer)

@@ -20,11 +20,15 @@ from typing import Any
 
 from pp_server.appended import AppendedFile, TakesNoMore, read_past_damage
 from pp_server.core.errors import ServerError
-from pp_server.core.model import Facts
-from pp_server.core.versions import Recorded
+from pp_server.core.model import Facts, VersionStatus
+from pp_server.core.recorded import Recorded, Whose
+from pp_server.core.versions import Version
 from pp_server.durable import Durable
 from pp_server.receipts.signer import Signer
-from pp_server.wire.receipts import Receipt, tree_of
+from pp_server.wire.digest import Digest
+from pp_server.wire.merkle import Tree, leaf_hash
+from pp_server.wire.names import from_json
+from pp_server.wire.receipts import Receipt, canonical, quoted
 
 FORMAT = b"putplace receipts log 1\n"
 FULL_BYTES = 64 * 1024 * 1024
@@ -94,11 +98,15 @@ class ReceiptsLog:
         return sorted(name for name in os.listdir(self._directory) if name.endswith(_SUFFIX))
 
     def highest(self) -> int:
-        """Return the highest sequence in the log, from the end of its newest file; 0 where there is none."""
+        """Return the highest sequence in the log, from the end of its newest file; 0 where there is none.
+
+        A line that has no end does not count: nothing of it was acknowledged.
+        """
         for name in reversed(self._names()):
             with open(os.path.join(self._directory, name), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-                found = [int(number) for number in _SEQUENCES.findall(file.read())]
+                lines, _, _ = file.read().rpartition(b"\n")
+                found = [int(number) for number in _SEQUENCES.findall(lines)]
             if found:
                 return max(found)
         return 0
@@ -127,14 +135,13 @@ def _lines(path: str) -> Iterator[bytes]:
 
 
 def _line(entries: Sequence[Recorded], signer: Signer) -> bytes:
-    signature = signer.sign(tree_of([entry.receipt for entry in entries]).root)
-    batch = {
-        "key_id": signer.public.key_id,
-        "signature": base64.b64encode(signature).decode("ascii"),
-        "entries": [_to_json(entry) for entry in entries],
-    }
-    text = json.dumps(batch, separators=(",", ":")).encode("ascii")
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    signature = signer.sign(Tree([entry.leaf for entry in entries]).root)
+    text = b'{"key_id":"%b","signature":"%b","entries":[%b]}' % (
+        signer.public.key_id.encode("ascii"),
+        base64.b64encode(signature),
+        b",".join(map(_to_json, entries)),
+    )
+    return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
 def _parsed(line: bytes) -> LoggedBatch | None:
@@ -149,17 +156,25 @@ def _parsed(line: bytes) -> LoggedBatch | None:
         return None
 
 
-def _to_json(entry: Recorded) -> dict[str, Any]:
-    facts = {name: getattr(entry.facts, name) for name in Facts.__dataclass_fields__}
-    if entry.facts.link_target is not None:
-        facts["link_target"] = base64.b64encode(entry.facts.link_target).decode("ascii")
-    return {
-        "receipt": entry.receipt.model_dump(exclude_none=True),
-        "facts": {name: value for name, value in facts.items() if value is not None and value is not False},
-        "hostname": entry.hostname,
-        "stored_ms": entry.stored_ms,
-        "deleted_ms": entry.deleted_ms,
-    }
+def _to_json(entry: Recorded) -> bytes:
+    """Return an entry: its receipt, the facts that are known, and what its row has besides."""
+    version, facts = entry.version, entry.version.facts
+    mtime = "" if facts.mtime_ns is None else f',"mtime_ns":{facts.mtime_ns}'
+    mode = "" if facts.mode is None else f',"mode":{facts.mode}'
+    uid = "" if facts.uid is None else f',"uid":{facts.uid}'
+    gid = "" if facts.gid is None else f',"gid":{facts.gid}'
+    user = "" if facts.user_name is None else f',"user_name":{quoted(facts.user_name)}'
+    group = "" if facts.group_name is None else f',"group_name":{quoted(facts.group_name)}'
+    link = (
+        "" if facts.link_target is None else f',"link_target":"{base64.b64encode(facts.link_target).decode("ascii")}"'
+    )
+    mixed = ',"inconsistent":true' if facts.inconsistent else ""
+    deleted = "null" if version.deleted_ms is None else version.deleted_ms
+    rest = (
+        f'"facts":{{"kind":"{facts.kind}"{mtime}{mode}{uid}{gid}{user}{group}{link}{mixed}}},'
+        f'"hostname":{quoted(entry.hostname)},"stored_ms":{version.stored_ms},"deleted_ms":{deleted}}}'
+    )
+    return b'{"receipt":%b,%b' % (entry.words, rest.encode())
 
 
 def _from_json(entry: dict[str, Any]) -> Recorded:
@@ -167,4 +182,18 @@ def _from_json(entry: dict[str, Any]) -> Recorded:
     if "link_target" in facts:
         facts["link_target"] = base64.b64decode(facts["link_target"])
     receipt = Receipt.model_validate(entry["receipt"])
-    return Recorded(receipt, Facts(**facts), entry["hostname"], entry["stored_ms"], entry["deleted_ms"])
+    version = Version(
+        sequence=receipt.sequence,
+        path=from_json(receipt.filepath, receipt.filepath_b64),
+        gen=receipt.gen,
+        status=VersionStatus(receipt.status),
+        is_head=False,
+        facts=Facts(**facts),
+        sha256=None if receipt.sha256 is None else Digest(receipt.sha256),
+        size_bytes=receipt.size,
+        stored_ms=entry["stored_ms"],
+        deleted_ms=entry["deleted_ms"],
+    )
+    whose = Whose(receipt.server_id, receipt.owner, receipt.host_id)
+    words = canonical(receipt)
+    return Recorded(version, whose, entry["hostname"], words, leaf_hash(words))

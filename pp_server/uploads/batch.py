@@ -1,25 +1,26 @@
 """Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pp_server.core.errors import BodyWrongLength, Forbidden, TooLarge
 from pp_server.core.extents import Blob
 from pp_server.core.model import Caller, Facts, Scope
-from pp_server.core.trees import MoveTree
-from pp_server.core.versions import Attributes, Delete, Move, Operation, Outcome, Put, Verdict, Whose, receipt_of
+from pp_server.core.recorded import Recorded, Whose, recorded
+from pp_server.core.trees import Moved, MoveTree
+from pp_server.core.versions import Attributes, Delete, Move, Operation, Outcome, Put, Verdict, Version
 from pp_server.metadata.base import Applied, Batch
 from pp_server.receipts.issuer import Issuer
 from pp_server.uploads.context import Context
 from pp_server.waiting import finish
 from pp_server.wire import batch as wire
-from pp_server.wire.batch import BatchAnswer, BatchRequest, OperationResult
+from pp_server.wire.batch import BatchRequest, OperationResult, confirmed
 from pp_server.wire.digest import Digest, digest_of
 from pp_server.wire.errors import ErrorCode
 from pp_server.wire.merkle import Tree
 from pp_server.wire.messages import Metadata
-from pp_server.wire.receipts import Receipt, Signed, Words
+from pp_server.wire.receipts import Signed, Words, listed
 from pp_server.wire.times import iso
 from pp_server.wire.trees import MAX_MOVE_TREE, Leaves, MovedTree, moved_words
 
@@ -32,7 +33,7 @@ class Accepted:
 
     operations: dict[int, Operation | MoveTree]
     refused: dict[int, OperationResult]
-    contents: dict[Digest, bytes]
+    contents: dict[Digest, memoryview]
 
 
 class Batches:
@@ -54,7 +55,8 @@ class Batches:
         """
         if caller.host_id is not None and request.host != caller.host_id:
             raise Forbidden("This key speaks for another host")
-        length = sum(map(_inline_bytes, request.operations))
+        puts = (each for each in request.operations if isinstance(each, wire.Put))
+        length = sum([put.file_size for put in puts if put.content == "inline"])
         if length > wire.MAX_BATCH_BYTES:
             raise TooLarge(f"The contents of a batch may have {wire.MAX_BATCH_BYTES} bytes together")
         return length
@@ -64,8 +66,8 @@ class Batches:
         counts = (each.count for each in request.operations if isinstance(each, wire.MoveTree))
         return min(sum(counts), MAX_MOVE_TREE)
 
-    async def apply(self, caller: Caller, request: BatchRequest, body: AsyncIterator[bytes]) -> BatchAnswer:
-        """Apply the operations in order; what has a receipt is durable when this returns.
+    async def apply(self, caller: Caller, request: BatchRequest, body: AsyncIterator[bytes]) -> bytes:
+        """Apply the operations in order and return a `BatchAnswer` as JSON; what has a receipt in it is durable.
 
         Raises:
             BodyWrongLength: more or fewer bytes follow than the operations name; nothing changed.
@@ -80,9 +82,7 @@ class Batches:
             accepted = await self._context.blocking(_accepted, caller, request, data)
             return await finish(self._apply(caller, request, accepted, puts))
 
-    async def _apply(
-        self, caller: Caller, request: BatchRequest, accepted: Accepted, puts: Sequence[bytes]
-    ) -> BatchAnswer:
+    async def _apply(self, caller: Caller, request: BatchRequest, accepted: Accepted, puts: Sequence[bytes]) -> bytes:
         await self._check_held(caller, accepted)
         stored, known = await self._store(accepted.contents)
         batch = Batch(
@@ -108,10 +108,8 @@ class Batches:
     async def _log(self, applied: Applied) -> None:
         """Return once everything that is about to be acknowledged is in the receipts log."""
         receipts = self._context.receipts
-        given = [outcome for outcome in applied.outcomes if outcome.verdict in _GIVEN]
-        versions = (version for outcome in given for version in (outcome.source, outcome.version))
-        await receipts.log(applied.new, {version.sequence for version in versions if version is not None})
-        for outcome in given:
+        await receipts.log(applied.new, {each.sequence for outcome in applied.outcomes for each in _versions(outcome)})
+        for outcome in applied.outcomes:
             if outcome.moved is not None:
                 await receipts.log_run(outcome.moved.first_sequence, outcome.moved.last_sequence)
 
@@ -127,7 +125,7 @@ class Batches:
             if not await content.holds(blob.location):
                 await self._context.put_aside(digest)
 
-    async def _store(self, contents: dict[Digest, bytes]) -> tuple[list[Blob], set[Digest]]:
+    async def _store(self, contents: dict[Digest, memoryview]) -> tuple[list[Blob], set[Digest]]:
         """Make contents durable; return those that were stored now, and the digests of those that were there.
 
         What is there already counts only once its bytes were read and are right: we hold the content in our hands, and
@@ -156,34 +154,32 @@ async def _whole(body: AsyncIterator[bytes], length: int) -> bytearray:
     return data
 
 
-def _inline_bytes(operation: wire.Operation) -> int:
-    return operation.file_size if isinstance(operation, wire.Put) and operation.content == "inline" else 0
-
-
 def _accepted(caller: Caller, request: BatchRequest, data: bytearray) -> Accepted:
     """Cut the body into contents, check each against its digest, and leave out what may not be applied."""
     operations: dict[int, Operation | MoveTree] = {}
     refused: dict[int, OperationResult] = {}
-    contents: dict[Digest, bytes] = {}
+    contents: dict[Digest, memoryview] = {}
     view, start, moved = memoryview(data), 0, 0
     for number, asked in enumerate(request.operations):
-        if isinstance(asked, wire.Put) and asked.content == "inline":
-            content = bytes(view[start : start + asked.file_size])
-            start += asked.file_size
-            digest = digest_of(content)
-            if digest != asked.sha256:
-                refused[number] = _refusal(ErrorCode.SHA256_MISMATCH, "The content is not what sha256 announces")
+        if isinstance(asked, wire.Put):
+            if asked.content == "inline":
+                content = view[start : start + asked.file_size]
+                start += asked.file_size
+                digest = digest_of(content)
+                if digest != asked.sha256:
+                    refused[number] = _refusal(ErrorCode.SHA256_MISMATCH, "The content is not what sha256 announces")
+                    continue
+                contents[digest] = content
+        else:
+            if isinstance(asked, wire.MoveTree):
+                moved += asked.count
+                if moved > MAX_MOVE_TREE:
+                    detail = f"The directories that one batch moves may have {MAX_MOVE_TREE} entries together"
+                    refused[number] = _refusal(ErrorCode.TOO_LARGE, detail)
+                    continue
+            if not isinstance(asked, wire.Attributes) and Scope.DELETE not in caller.scopes:
+                refused[number] = _refusal(ErrorCode.FORBIDDEN, "This key lacks the scope delete")
                 continue
-            contents[digest] = content
-        if isinstance(asked, wire.MoveTree):
-            moved += asked.count
-            if moved > MAX_MOVE_TREE:
-                detail = f"The directories that one batch moves may have {MAX_MOVE_TREE} entries together"
-                refused[number] = _refusal(ErrorCode.TOO_LARGE, detail)
-                continue
-        if isinstance(asked, wire.Delete | wire.Move | wire.MoveTree) and Scope.DELETE not in caller.scopes:
-            refused[number] = _refusal(ErrorCode.FORBIDDEN, "This key lacks the scope delete")
-            continue
         operations[number] = _operation(asked)
     return Accepted(operations, refused, contents)
 
@@ -199,8 +195,7 @@ def _operation(asked: wire.Operation) -> Operation | MoveTree:
     digest = None if asked.sha256 is None else Digest(asked.sha256)
     match asked:
         case wire.Put():
-            facts = replace(_facts(asked), link_target=asked.target, inconsistent=asked.inconsistent)
-            return Put(asked.path, asked.gen, facts, digest, asked.file_size)
+            return Put(asked.path, asked.gen, _facts(asked, asked.target, asked.inconsistent), digest, asked.file_size)
         case wire.Delete():
             return Delete(asked.path, asked.gen, digest)
         case wire.Move():
@@ -209,55 +204,57 @@ def _operation(asked: wire.Operation) -> Operation | MoveTree:
             return Attributes(asked.path, asked.gen, _facts(asked), digest)
 
 
-def _facts(asked: Metadata) -> Facts:
-    return Facts(asked.kind, asked.mtime_ns, asked.mode, asked.uid, asked.gid, asked.user, asked.group)
+def _facts(asked: Metadata, link_target: bytes | None = None, inconsistent: bool = False) -> Facts:
+    owner = (asked.uid, asked.gid, asked.user, asked.group)
+    return Facts(asked.kind, asked.mtime_ns, asked.mode, *owner, link_target, inconsistent)
 
 
-def _answer(request: BatchRequest, accepted: Accepted, applied: Applied, issuer: Issuer) -> BatchAnswer:
-    """Return the results, with the receipts and their proofs. CPU-bound for many."""
-    given = {number: _receipts(outcome, applied.whose) for number, outcome in enumerate(applied.outcomes)}
+def _answer(request: BatchRequest, accepted: Accepted, applied: Applied, issuer: Issuer) -> bytes:
+    """Return the answer as JSON, with the receipts and their proofs. CPU-bound for many."""
+    told = {each.sequence: each for each in applied.new}
     leaves = Leaves()
-    for outcome, receipts in zip(applied.outcomes, given.values(), strict=True):
-        for receipt in receipts or _moved_receipts(outcome, applied.whose):
-            leaves.add(receipt)
+    for outcome in applied.outcomes:
+        for version in _versions(outcome):
+            if version.sequence not in told:  # recorded before
+                told[version.sequence] = recorded(version, applied.whose, request.hostname)
+            leaves.add_leaf(version.sequence, told[version.sequence].leaf)
+        if outcome.moved is not None:
+            for words in _moved_words(outcome.moved, applied.whose):
+                leaves.add(words)
     signed = issuer.sign(Tree(leaves.hashes), request.paths) if leaves.hashes else None
-    results = dict(accepted.refused)
-    for place, (number, outcome) in enumerate(zip(accepted.operations, applied.outcomes, strict=True)):
-        results[number] = _result(outcome, given[place], leaves, signed)
-    return BatchAnswer(results=[results[number] for number in range(len(request.operations))])
+    results = {number: refused.model_dump_json().encode() for number, refused in accepted.refused.items()}
+    for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
+        results[number] = _result(outcome, told, leaves, signed)
+    return b'{"results":[%b]}' % b",".join([results[number] for number in range(len(request.operations))])
 
 
-_GIVEN = (Verdict.STORED, Verdict.DELETED)
-"""What comes with receipts."""
+def _versions(outcome: Outcome) -> tuple[Version, ...]:
+    """Return what comes with receipts: of a move its tombstone first."""
+    verdict, version, source = outcome.verdict, outcome.version, outcome.source
+    if version is None or (verdict is not Verdict.STORED and verdict is not Verdict.DELETED):
+        return ()
+    return (version,) if source is None else (source, version)
 
 
-def _receipts(outcome: Outcome, whose: Whose) -> list[Receipt]:
-    """Return the receipts that are listed in a result: of a move its tombstone first."""
-    if outcome.verdict not in _GIVEN:
-        return []
-    return [receipt_of(version, whose) for version in (outcome.source, outcome.version) if version is not None]
-
-
-def _moved_receipts(outcome: Outcome, whose: Whose) -> Iterator[Words]:
+def _moved_words(moved: Moved, whose: Whose) -> Iterator[Words]:
     """Yield what the receipts of a directory that moved say; they are not listed anywhere."""
-    if outcome.moved is not None:
-        order, moved = outcome.moved.order, outcome.moved
-        names = (whose.server_id, whose.owner, whose.host_id, order.source, order.path, order.gen)
-        yield from moved_words(MovedTree(*names, moved.first_sequence, iso(moved.stored_ms)), moved.entries)
+    names = (whose.server_id, whose.owner, whose.host_id, moved.order.source, moved.order.path, moved.order.gen)
+    return moved_words(MovedTree(*names, moved.first_sequence, iso(moved.stored_ms)), moved.entries)
 
 
-def _result(outcome: Outcome, receipts: Sequence[Receipt], leaves: Leaves, signed: Signed | None) -> OperationResult:
-    result: dict[str, object] = {"status": outcome.verdict.value}
-    if outcome.verdict not in _GIVEN or signed is None:
-        return OperationResult.model_validate(result | {"gen": outcome.gen})
-    if (moved := outcome.moved) is not None:
+def _result(outcome: Outcome, told: Mapping[int, Recorded], leaves: Leaves, signed: Signed | None) -> bytes:
+    """Return a result as JSON."""
+    versions = _versions(outcome)
+    if versions and signed is not None:
+        sequences = [version.sequence for version in versions]
+        proven = [listed(told[each].words, signed.proof_json(leaves.place(each))) for each in sequences]
+        return confirmed(outcome.verdict.value, proven[-1], *proven[:-1])
+    result: dict[str, object] = {"status": outcome.verdict.value, "gen": outcome.gen}
+    if signed is not None and (moved := outcome.moved) is not None:
         result |= {
             "count": len(moved.entries),
             "first_sequence": moved.first_sequence,
             "stored_at": iso(moved.stored_ms),
+            "proof": signed.proof(leaves.place(moved.first_sequence)),
         }
-        return OperationResult.model_validate(result | {"proof": signed.proof(leaves.place(moved.first_sequence))})
-    proven = [each.model_copy(update={"proof": signed.proof(leaves.place(each.sequence))}) for each in receipts]
-    if outcome.source is not None:
-        result["source_receipt"] = proven[0]
-    return OperationResult.model_validate(result | {"receipt": proven[-1]})
+    return OperationResult.model_validate(result).model_dump_json().encode()

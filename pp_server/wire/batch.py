@@ -41,9 +41,13 @@ class OnPath(Message):
     filepath_b64: str | None = None
 
     @model_validator(mode="after")
-    def _path_is_bytes(self) -> Self:
-        from_json(self.filepath, self.filepath_b64)
+    def _makes_sense(self) -> Self:
+        self._check()
         return self
+
+    def _check(self) -> None:
+        """Raise ValueError where the fields do not go together."""
+        from_json(self.filepath, self.filepath_b64)
 
     @property
     def path(self) -> bytes:
@@ -66,20 +70,19 @@ class Put(OnPath, Metadata):
     inconsistent: Annotated[bool, Field(strict=True)] = False
     """As in initiate."""
 
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        of_files = {self.sha256 is not None, self.content is not None}
-        if of_files != {self.kind == "file"}:
+    def _check(self) -> None:
+        from_json(self.filepath, self.filepath_b64)
+        is_file, is_link = self.kind == "file", self.kind == "symlink"
+        if (self.sha256 is not None) != is_file or (self.content is not None) != is_file:
             raise ValueError("a file needs sha256 and content, anything else has neither")
-        if self.kind != "file" and (self.file_size or self.inconsistent):
+        if not is_file and (self.file_size or self.inconsistent):
             raise ValueError("only files have a size, or are inconsistent")
-        if (self.kind == "symlink") != (self.link_target is not None or self.link_target_b64 is not None):
+        if is_link != (self.link_target is not None or self.link_target_b64 is not None):
             raise ValueError("a symlink needs link_target, anything else has none")
-        if self.kind == "symlink":
+        if is_link:
             from_json(self.link_target or "", self.link_target_b64)
         if self.content == "inline" and self.file_size > MAX_INLINE_BYTES:
             raise ValueError(f"inline content may have {MAX_INLINE_BYTES} bytes: upload it by chunks")
-        return self
 
     @property
     def target(self) -> bytes | None:
@@ -106,11 +109,9 @@ class Move(OnPath, Metadata):
     sha256: Sha256 | None = None
     """What `source` holds; where given and different, nothing is moved."""
 
-    @model_validator(mode="after")
-    def _source_is_bytes(self) -> Self:
+    def _check(self) -> None:
         if self.source_path == self.path:
             raise ValueError("source and filepath are the same")
-        return self
 
     @property
     def source_path(self) -> bytes:
@@ -134,14 +135,12 @@ class MoveTree(OnPath, Metadata):
     digest: Sha256
     """Which ones: `pp_server.wire.trees.tree_digest`."""
 
-    @model_validator(mode="after")
-    def _lie_apart(self) -> Self:
+    def _check(self) -> None:
         source, path = self.source_path, self.path
         if source.endswith(b"/") or path.endswith(b"/"):
             raise ValueError("source and filepath end without a slash")
         if is_beneath(path, source) or is_beneath(source, path):
             raise ValueError("source and filepath are the same, or one is beneath the other")
-        return self
 
     @property
     def source_path(self) -> bytes:
@@ -204,6 +203,16 @@ class BatchAnswer(Message):
     """200, only once everything named in a receipt is durable: one result per operation, in the same order."""
 
     results: list[OperationResult]
+
+
+def confirmed(status: str, receipt: bytes, source: bytes = b"null") -> bytes:
+    """Return the JSON of a result with its receipts, which are JSON themselves: a batch has thousands of them."""
+    return b'{"status":"%b","receipt":%b,"source_receipt":%b%b}' % (status.encode(), receipt, source, _NULLS)
+
+
+_NULLS = "".join(
+    f',"{name}":null' for name in OperationResult.model_fields if name not in ("status", "receipt", "source_receipt")
+).encode()
 
 
 class HeldRequest(Message):

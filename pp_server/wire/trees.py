@@ -91,9 +91,13 @@ class Leaves:
 
     def add(self, receipt: Receipt | Words) -> None:
         """Add a receipt, if it is not there."""
-        if receipt.sequence not in self._places:
-            self._places[receipt.sequence] = len(self.hashes)
-            self.hashes.append(leaf_hash(canonical(receipt)))
+        self.add_leaf(receipt.sequence, leaf_hash(canonical(receipt)))
+
+    def add_leaf(self, sequence: int, leaf: bytes) -> None:
+        """Add the hash of a receipt, if it is not there."""
+        if sequence not in self._places:
+            self._places[sequence] = len(self.hashes)
+            self.hashes.append(leaf)
 
     def place(self, sequence: int) -> int:
         """Return where the version of this sequence stands."""

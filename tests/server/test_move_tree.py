@@ -89,7 +89,7 @@ async def test_the_facts_given_are_those_of_the_directory_itself(client: Client,
     await applied(client, *puts(b"/old"))
     [result] = await applied(client, move(b"/old", b"/new", 7, mtime_ns=5, mode=0o700))
     versions = await server.app.state.services.receipts._metadata.recorded_after(result["first_sequence"] - 1, 100)
-    facts = {entry.receipt.filepath: entry.facts for entry in versions if entry.receipt.status == "active"}
+    facts = {entry.receipt.filepath: entry.version.facts for entry in versions if entry.receipt.status == "active"}
     assert (facts["/new"].kind, facts["/new"].mode, facts["/new"].mtime_ns) == ("dir", 0o700, 5)
     assert (facts["/new/b"].mode, facts["/new/to"].link_target) == (0o750, b"../x")
 

@@ -18,13 +18,13 @@ from pp_server.content.filesystem import FilesystemContent
 from pp_server.content.packs import HEAD_BYTES, MAGIC, Packs, entry_head
 from pp_server.core.errors import StorageFull
 from pp_server.core.extents import Location
-from pp_server.core.model import Facts
-from pp_server.core.versions import Recorded
+from pp_server.core.model import Facts, VersionStatus
+from pp_server.core.recorded import Whose, recorded
+from pp_server.core.versions import Version
 from pp_server.durable import Durable
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer
 from pp_server.wire.digest import Digest, digest_of
-from pp_server.wire.receipts import Receipt
 
 Running = Callable[..., AbstractAsyncContextManager[Server]]
 
@@ -191,11 +191,8 @@ def test_lines_of_the_log_on_both_sides_of_a_bad_sector_are_found(
     durable = Durable()
     signer, log = Signer.create(str(tmp_path / "key"), durable), ReceiptsLog(str(tmp_path), durable)
     for sequence in range(1, 401):
-        name = f"/{sequence}"
-        receipt = Receipt(
-            server_id="s", owner="o", host_id="h", filepath=name, gen=1, size=0, stored_at="", sequence=sequence
-        )
-        log.append([Recorded(receipt, Facts(), "h", 0, None)], signer)
+        version = Version(sequence, b"/%d" % sequence, 1, VersionStatus.ACTIVE, True, Facts(), None, 0, 0)
+        log.append([recorded(version, Whose("s", "o", "h"), "h")], signer)
     log.close()
     bad_sector(monkeypatch, 100_000)
     read = list(log.read())
