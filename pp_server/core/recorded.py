@@ -7,7 +7,7 @@ from pp_server.core.model import VersionStatus
 from pp_server.core.versions import Version
 from pp_server.wire.merkle import leaf_hash
 from pp_server.wire.names import to_json
-from pp_server.wire.receipts import Receipt, canonical_of, quoted
+from pp_server.wire.receipts import NO_DIGEST, NO_ENCODED_PATH, Receipt, canonical_of, quoted
 from pp_server.wire.times import iso
 
 
@@ -84,6 +84,13 @@ class Recorded(NamedTuple):
     def sequence(self) -> int:
         """Return the version's number."""
         return self.version.sequence
+
+    @property
+    def nulls(self) -> bytes:
+        """Return the JSON of the fields for which the receipt has no value."""
+        version = self.version
+        encoded = NO_ENCODED_PATH if version.path.isascii() or to_json(version.path)[1] is None else b""
+        return encoded + NO_DIGEST if version.sha256 is None else encoded
 
     @property
     def receipt(self) -> Receipt:

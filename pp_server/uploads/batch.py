@@ -1,6 +1,6 @@
 """Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -189,42 +189,48 @@ def _refusal(code: ErrorCode, detail: str) -> OperationResult:
 
 
 def _operation(asked: wire.Operation) -> Operation | MoveTree:
-    if isinstance(asked, wire.MoveTree):
-        facts = _facts(asked)
-        return MoveTree(asked.path, asked.source_path, asked.gen, facts, asked.count, Digest(asked.digest))
-    digest = None if asked.sha256 is None else Digest(asked.sha256)
     match asked:
-        case wire.Put():
-            return Put(asked.path, asked.gen, _facts(asked, asked.target, asked.inconsistent), digest, asked.file_size)
+        case wire.Put():  # first: most are, and asking for another class costs more than all of the rest
+            facts = _facts(asked, asked.target, asked.inconsistent)
+            return Put(asked.path, asked.gen, facts, _digest(asked.sha256), asked.file_size)
         case wire.Delete():
-            return Delete(asked.path, asked.gen, digest)
+            return Delete(asked.path, asked.gen, _digest(asked.sha256))
         case wire.Move():
-            return Move(asked.path, asked.source_path, asked.gen, _facts(asked), digest)
+            return Move(asked.path, asked.source_path, asked.gen, _facts(asked), _digest(asked.sha256))
+        case wire.MoveTree():
+            facts = _facts(asked)
+            return MoveTree(asked.path, asked.source_path, asked.gen, facts, asked.count, Digest(asked.digest))
         case wire.Attributes():
-            return Attributes(asked.path, asked.gen, _facts(asked), digest)
+            return Attributes(asked.path, asked.gen, _facts(asked), _digest(asked.sha256))
+
+
+def _digest(text: str | None) -> Digest | None:
+    return None if text is None else Digest(text)
 
 
 def _facts(asked: Metadata, link_target: bytes | None = None, inconsistent: bool = False) -> Facts:
-    owner = (asked.uid, asked.gid, asked.user, asked.group)
-    return Facts(asked.kind, asked.mtime_ns, asked.mode, *owner, link_target, inconsistent)
+    uid, gid, user, group = asked.uid, asked.gid, asked.user, asked.group
+    return Facts(asked.kind, asked.mtime_ns, asked.mode, uid, gid, user, group, link_target, inconsistent)
 
 
 def _answer(request: BatchRequest, accepted: Accepted, applied: Applied, issuer: Issuer) -> bytes:
     """Return the answer as JSON, with the receipts and their proofs. CPU-bound for many."""
-    told = {each.sequence: each for each in applied.new}
+    new = {each.version.sequence: each for each in applied.new}
+    told: list[list[Recorded]] = []
     leaves = Leaves()
     for outcome in applied.outcomes:
-        for version in _versions(outcome):
-            if version.sequence not in told:  # recorded before
-                told[version.sequence] = recorded(version, applied.whose, request.hostname)
-            leaves.add_leaf(version.sequence, told[version.sequence].leaf)
+        versions = _versions(outcome)
+        said = [new.get(each.sequence) or recorded(each, applied.whose, request.hostname) for each in versions]
+        told.append(said)
+        for each in said:
+            leaves.add_leaf(each.version.sequence, each.leaf)
         if outcome.moved is not None:
             for words in _moved_words(outcome.moved, applied.whose):
                 leaves.add(words)
     signed = issuer.sign(Tree(leaves.hashes), request.paths) if leaves.hashes else None
     results = {number: refused.model_dump_json().encode() for number, refused in accepted.refused.items()}
-    for number, outcome in zip(accepted.operations, applied.outcomes, strict=True):
-        results[number] = _result(outcome, told, leaves, signed)
+    for number, outcome, said in zip(accepted.operations, applied.outcomes, told, strict=True):
+        results[number] = _result(outcome, said, leaves, signed)
     return b'{"results":[%b]}' % b",".join([results[number] for number in range(len(request.operations))])
 
 
@@ -242,12 +248,12 @@ def _moved_words(moved: Moved, whose: Whose) -> Iterator[Words]:
     return moved_words(MovedTree(*names, moved.first_sequence, iso(moved.stored_ms)), moved.entries)
 
 
-def _result(outcome: Outcome, told: Mapping[int, Recorded], leaves: Leaves, signed: Signed | None) -> bytes:
-    """Return a result as JSON."""
-    versions = _versions(outcome)
-    if versions and signed is not None:
-        sequences = [version.sequence for version in versions]
-        proven = [listed(told[each].words, signed.proof_json(leaves.place(each))) for each in sequences]
+def _result(outcome: Outcome, said: Sequence[Recorded], leaves: Leaves, signed: Signed | None) -> bytes:
+    """Return a result as JSON, with the receipts of *said*."""
+    if said and signed is not None:
+        proven = [
+            listed(each.words, signed.proof_json(leaves.place(each.version.sequence)), each.nulls) for each in said
+        ]
         return confirmed(outcome.verdict.value, proven[-1], *proven[:-1])
     result: dict[str, object] = {"status": outcome.verdict.value, "gen": outcome.gen}
     if signed is not None and (moved := outcome.moved) is not None:

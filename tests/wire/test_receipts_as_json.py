@@ -41,7 +41,7 @@ def test_results_say_what_their_models_say(paths: bool) -> None:
         proof = signed.proof(index)
         assert json.loads(signed.proof_json(index)) == proof.model_dump()
         whole = receipt.model_copy(update={"proof": proof})
-        text = listed(entry.words, signed.proof_json(index))
+        text = listed(entry.words, signed.proof_json(index), entry.nulls)
         assert json.loads(text) == whole.model_dump()
         result = OperationResult(status="stored", receipt=whole, source_receipt=whole)
         assert json.loads(confirmed("stored", text, text)) == result.model_dump()
