@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -34,6 +35,9 @@ FORCE_SECONDS = 2.0
 
 OTHER_FILES = 400
 """Open files besides those of connections: the database, uploads kept in memory, what workers are reading."""
+
+CONTAINERS = 50_000
+"""So many new objects make the search for cycles worth it: a batch has tens of thousands, and none in a cycle."""
 
 FILES_PER_CONNECTION = 2
 """Itself, and what is downloaded over it."""
@@ -72,6 +76,8 @@ class Server(uvicorn.Server):
 def run(settings: Settings, durable: Durable | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartRefused where the server cannot begin."""
     posix.raise_open_files_limit()
+    gc.freeze()
+    gc.set_threshold(CONTAINERS)
     _configure_logs(settings.log_level)
     factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
     patience = _patience(settings.shutdown_seconds + FORCE_SECONDS)
