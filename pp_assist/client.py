@@ -92,7 +92,7 @@ def _found(path: bytes) -> Iterator[Claim]:
     root = Root(0, resolved, folder, True, True, device, inode, 0, None, "healthy", None)
     rules = Rules(frozenset(), device, len(folder))
     for batch in walk(root, rules):
-        for listing in batch:
+        for listing in batch.listings:
             if listing.problem:
                 print(f"pp_client: {display(listing.directory)}: {listing.problem}", file=sys.stderr)
             judge = rules.judge(listing)

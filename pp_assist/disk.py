@@ -5,6 +5,7 @@ All functions block: call them in worker threads.
 
 import errno
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from pp_assist.core.model import Kind, Location, Snapshot, Stat
 
 GONE = (errno.ENOENT, errno.ENOTDIR)
 """What the system answers for a name that certainly is not there (ENOTDIR: a parent is no directory any more)."""
+
+MOST_OPEN = 64
+"""Directories that one walk holds open."""
 
 _WRAP = 1 << 64
 _LARGEST = (1 << 63) - 1
@@ -141,6 +145,44 @@ def opened_directory(root_fd: int, directory: bytes) -> Iterator[int]:
         if parts and _mount(fd) != _mount(root_fd):
             raise OSError(errno.EXDEV, "another file system is mounted there")
         yield fd
+
+
+class Way:
+    """The directories on the way from a root to the one that was opened last, held open: the next one is not far.
+
+    However deep the tree, at most `MOST_OPEN` of them are.
+    """
+
+    def __init__(self, root_fd: int) -> None:
+        self.root_fd = root_fd
+        self._mount = _mount(root_fd)
+        self._open: deque[tuple[bytes, int]] = deque()
+
+    def open(self, directory: bytes) -> int:
+        """Return a descriptor of *directory* below the root, ours to close. Components are opened beneath each other.
+
+        Raises:
+            OSError: see `opened_directory`.
+        """
+        if not directory:
+            return self.root_fd
+        while self._open and not directory.startswith(self._open[-1][0] + b"/"):
+            os.close(self._open.pop()[1])
+        path, fd = self._open[-1] if self._open else (b"", self.root_fd)
+        for name in directory[len(path) :].lstrip(b"/").split(b"/"):
+            fd = posix.open_beneath(fd, (name,), posix.OPEN_DIRECTORY)
+            path = path + b"/" + name if path else name
+            self._open.append((path, fd))
+            if len(self._open) > MOST_OPEN:
+                os.close(self._open.popleft()[1])
+        if _mount(fd) != self._mount:
+            raise OSError(errno.EXDEV, "another file system is mounted there")
+        return fd
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._open:
+            os.close(self._open.pop()[1])
 
 
 def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import stat as stat_module
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -56,7 +57,9 @@ def file_system_id(fd: int) -> int | None:
 _statx = getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
 _AT_EMPTY_PATH, _AT_NO_AUTOMOUNT, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x800, 0x100
 _STATX_MNT_ID = 0x1000
-_STATX_BYTES, _MNT_ID_AT = 256, 0x90
+_Statx = ctypes.c_char * 256
+_MASK, _MNT_ID_AT = struct.Struct("=I"), 0x90
+_MNT_ID = struct.Struct("=Q")
 
 
 def mount_id(fd: int, name: bytes = b"") -> int | None:
@@ -67,12 +70,12 @@ def mount_id(fd: int, name: bytes = b"") -> int | None:
     """
     if _statx is None:
         return None
-    found = ctypes.create_string_buffer(_STATX_BYTES)
+    found = _Statx()
     flags = _AT_EMPTY_PATH | _AT_NO_AUTOMOUNT | _AT_SYMLINK_NOFOLLOW
     if _statx(fd, name, flags, _STATX_MNT_ID, found) != 0:
         return None
-    told = int.from_bytes(found.raw[0:4], sys.byteorder)
-    return int.from_bytes(found.raw[_MNT_ID_AT : _MNT_ID_AT + 8], sys.byteorder) if told & _STATX_MNT_ID else None
+    (told,) = _MASK.unpack_from(found, 0)
+    return int(_MNT_ID.unpack_from(found, _MNT_ID_AT)[0]) if told & _STATX_MNT_ID else None
 
 
 def pread(fd: int, length: int, offset: int) -> bytes:
@@ -196,18 +199,16 @@ def opened(fd: int) -> Iterator[int]:
 
 def file_type(mode: int) -> str:
     """Return our word for the type bits of a stat mode."""
-    for test, word in _TYPES:
-        if test(mode):
-            return word
-    return "other"
+    return FILE_TYPES.get(mode & TYPE_BITS, "other")
 
 
-_TYPES = (
-    (stat_module.S_ISREG, "file"),
-    (stat_module.S_ISDIR, "dir"),
-    (stat_module.S_ISLNK, "symlink"),
-    (stat_module.S_ISFIFO, "fifo"),
-    (stat_module.S_ISSOCK, "socket"),
-    (stat_module.S_ISCHR, "character_device"),
-    (stat_module.S_ISBLK, "block_device"),
-)
+TYPE_BITS = 0o170000
+FILE_TYPES = {
+    stat_module.S_IFREG: "file",
+    stat_module.S_IFDIR: "dir",
+    stat_module.S_IFLNK: "symlink",
+    stat_module.S_IFIFO: "fifo",
+    stat_module.S_IFSOCK: "socket",
+    stat_module.S_IFCHR: "character_device",
+    stat_module.S_IFBLK: "block_device",
+}

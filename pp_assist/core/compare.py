@@ -56,6 +56,12 @@ class Changes:
     """Directories known before that a pattern leaves out now, with all below them. Nothing is deleted by that."""
     unchanged: int = 0
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to write down."""
+        files = self.new, self.changed, self.recheck, self.sooner, self.set_aside, self.vanished, self.forgotten
+        return not (any(files) or self.vanished_directories or self.excluded_directories)
+
     def names(self) -> list[bytes]:
         """Return the names of the files and links that are new, changed or missing.
 

@@ -73,9 +73,12 @@ class Rules:
         """Return the rule that leaves out everything in the directory of *listing*, or None."""
         return SERVER_DATA if listing.is_server_data or marks_server_data(listing.entries) else None
 
+    def room(self, directory: bytes) -> int:
+        """Return how many bytes a name in *directory* may have."""
+        return MAX_PATH_BYTES - self.root_length - 1 - (len(directory) + 1 if directory else 0)
+
     def unsupported(self, directory: bytes, entry: Snapshot) -> str | None:
         """Return why we cannot store *entry*, or None."""
-        length = self.root_length + 1 + (len(directory) + 1 if directory else 0) + len(entry.name)
-        if length > MAX_PATH_BYTES:
+        if len(entry.name) > self.room(directory):
             return "path too long"
         return None if entry.kind in STORABLE else entry.kind.value

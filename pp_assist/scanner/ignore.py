@@ -93,6 +93,10 @@ class RuleProblems:
             if not listing.rule_problems:
                 del self._of[key]
 
+    def are_in(self, root_id: int, directory: bytes) -> bool:
+        """Say whether there are any in a directory."""
+        return (root_id, directory) in self._of
+
     def of(self, root_id: int) -> list[Problem]:
         """Return those of one root, by source and line."""
         found = [problem for (root, _), problems in self._of.items() if root == root_id for problem in problems]

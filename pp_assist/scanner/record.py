@@ -16,9 +16,11 @@ from pp_assist.core.rules import Rules
 from pp_assist.scanner.ignore import RuleProblems
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
-from pp_assist.scanner.walk import look_at_places, walk
+from pp_assist.scanner.unfamiliar import Unfamiliar
+from pp_assist.scanner.walk import Batch, look_at_places, walk
 from pp_assist.store import excluded, observations
 from pp_assist.store.db import Database
+from pp_assist.store.known_tree import known_tree
 from pp_assist.store.observations import Known, join
 from pp_assist.store.queue import Queues
 
@@ -56,8 +58,12 @@ class Seen(NamedTuple):
     """A batch of listings."""
 
     listings: Sequence[Listing]
+    looked_at: int
+    """Names, those included that are in no listing: they are as known."""
     as_of: int
     """The last generation there was before the first look of all."""
+    force: bool = False
+    """Hash again what looks untouched."""
 
 
 class Recorder:
@@ -88,13 +94,28 @@ class Recorder:
         self.rule_problems = RuleProblems()
         self.moved: MovedTrees | None = None
 
-    def batches(self, root: Root, start: bytes) -> AsyncIterator[Seen]:
-        """Walk *start* and all below it: see `walk.walk`.
+    def batches(self, root: Root, start: bytes, force: bool = False) -> AsyncIterator[Seen]:
+        """Walk *start* and all below it: see `walk.walk`. What is exactly as known is left out, unless forced.
 
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        return self._ahead(walk(root, self.rules(root), start, partial(self.before_listing, root)))
+        return self._ahead(partial(self._walk, root, start, force), force)
+
+    def _walk(self, root: Root, start: bytes, force: bool, as_of: int) -> Generator[Batch, None, None]:
+        rules, before = self.rules(root), partial(self.before_listing, root)
+        if force:
+            yield from walk(root, rules, start, before)
+            return
+
+        def look() -> Look:
+            return Look(self.clock.now_ms(), self._rest, as_of=as_of)
+
+        with known_tree(self.db, root.id) as tree:
+            unfamiliar = Unfamiliar(tree, rules, look, partial(self.rule_problems.are_in, root.id))
+            for batch in walk(root, rules, start, before, unfamiliar):
+                tree.let_go()
+                yield batch
 
     def looks(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> AsyncIterator[Seen]:
         """Look at some names in some directories: see `walk.look_at_places`.
@@ -102,21 +123,28 @@ class Recorder:
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        return self._ahead(look_at_places(root, self.rules(root), places))
+        return self._ahead(lambda as_of: look_at_places(root, self.rules(root), places))
 
-    async def _ahead(self, looking: Generator[list[Listing], None, None]) -> AsyncIterator[Seen]:
+    async def _ahead(
+        self, begin: Callable[[int], Generator[Batch, None, None]], force: bool = False
+    ) -> AsyncIterator[Seen]:
         """Look in a thread, one batch ahead of whoever takes them."""
         as_of = await observations.last_gen(self.db)
+        looking = begin(as_of)
         ahead = asyncio.ensure_future(self.in_thread(next, looking, None))
         try:
-            while (batch := await asyncio.shield(ahead)) is not None:
+            while (batch := await self._next(ahead)) is not None:
                 ahead = asyncio.ensure_future(self.in_thread(next, looking, None))
-                yield Seen(batch, as_of)
+                yield Seen(*batch, as_of, force)
         finally:
             await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
             await self.in_thread(looking.close)
 
-    async def record(self, root: Root, seen: Seen, force: bool = False) -> Found:
+    async def _next(self, ahead: asyncio.Future[Batch | None]) -> Batch | None:
+        with self.db.damage_noted():
+            return await asyncio.shield(ahead)
+
+    async def record(self, root: Root, seen: Seen) -> Found:
         """Compare what was *seen* with what is known and write down the difference, all or nothing.
 
         What was below directories that are missing follows in transactions of its own, before they count as missing:
@@ -126,7 +154,9 @@ class Recorder:
             RootForgotten: nobody wants to know any more.
         """
         listings = seen.listings
-        look = Look(self.clock.now_ms(), self._rest, force, seen.as_of)
+        if not listings:
+            return Found(looked_at=seen.looked_at)
+        look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of)
         rules = self.rules(root)
         moved = await self.moved.notice(root, rules, listings) if self.moved is not None else []
         async with self.db.transaction() as tx:
@@ -145,6 +175,7 @@ class Recorder:
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
+        told.looked_at = seen.looked_at
         told.changed += len(moved)
         for listing, (_, changes) in zip(listings, found, strict=True):
             for name in changes.vanished_directories:
@@ -173,7 +204,6 @@ class Recorder:
     def _told(self, listings: Sequence[Listing], changes: Sequence[Changes]) -> Found:
         """Wake whoever has new work, and say what it amounted to."""
         found = Found(
-            looked_at=sum(len(listing.entries) for listing in listings),
             to_hash=sum(len(c.new) + len(c.changed) + len(c.recheck) + len(c.sooner) for c in changes),
             vanished=sum(len(c.vanished) for c in changes),
             changed=sum(len(c.names()) for c in changes),

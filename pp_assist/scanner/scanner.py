@@ -240,8 +240,8 @@ class Scanner:
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
         total = Found()
         with self._announced.scanning(root.id, start) as counted:
-            async for seen in self._recorder.batches(root, start):
-                found = await self._recorder.record(root, seen, force)
+            async for seen in self._recorder.batches(root, start, force):
+                found = await self._recorder.record(root, seen)
                 total.add(found)
                 counted.found(found.changes)
             await self._count(counted)

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from typing import Any
 
@@ -45,9 +45,12 @@ class DatabaseDamaged(DatabaseUnusable):
 class Database:
     """The connections to one state directory's database. Open with `open_database`."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(self, path: str, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
+        self._idle_readers: list[sqlite3.Connection] = []
+        self._is_closed = False
         self._writing = asyncio.Lock()
         self.damaged = asyncio.Event()
         """Set when damage comes to light while it is used; `damage` says what."""
@@ -74,16 +77,34 @@ class Database:
 
     async def rows(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """Return all rows of a query, as of the last commit."""
-        try:
+        with self.damage_noted():
             return list(await self._reader.execute_fetchall(sql, params))
-        except sqlite3.DatabaseError as error:
-            self._note(error)
-            raise
 
     async def value(self, sql: str, params: Params = ()) -> Any:
         """Return the first column of the only row of a query, or None without a row."""
         rows = await self.rows(sql, params)
         return rows[0][0] if rows else None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the block a connection that only reads, for one thread at a time, and blocks that thread."""
+        conn = self._idle_readers.pop() if self._idle_readers else _reading(self._path)
+        try:
+            yield conn
+        finally:
+            if self._is_closed:
+                conn.close()
+            else:
+                self._idle_readers.append(conn)
+
+    @contextmanager
+    def damage_noted(self) -> Iterator[None]:
+        """Note damage that comes to light in the block."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            self._note(error)
+            raise
 
     def _note(self, error: BaseException) -> None:
         if is_damage(error):
@@ -91,7 +112,10 @@ class Database:
             self.damaged.set()
 
     async def close(self) -> None:
-        """Close both connections: an open one would keep the process alive."""
+        """Close all connections: an open one would keep the process alive."""
+        self._is_closed = True
+        while self._idle_readers:
+            self._idle_readers.pop().close()
         await self._reader.close()
         await self._writer.close()
 
@@ -117,9 +141,9 @@ async def open_database(path: str) -> AsyncIterator[Database]:
             kind = DatabaseDamaged if is_damage(error) else DatabaseUnusable
             raise kind(f"{path} cannot be used: {error}") from error
         writer.row_factory = sqlite3.Row
-        reader = await aiosqlite.connect(f"file:{uri_of(path)}?mode=ro", uri=True, isolation_level=None)
+        reader = await aiosqlite.connect(_read_only(path), uri=True, isolation_level=None)
         reader.row_factory = sqlite3.Row
-        database = Database(writer, reader)
+        database = Database(path, writer, reader)
     except BaseException:
         await writer.close()
         raise
@@ -141,6 +165,14 @@ def is_damage(error: BaseException) -> bool:
 
 async def _nothing() -> None:
     pass
+
+
+def _reading(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(_read_only(path), uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _read_only(path: str) -> str:
+    return f"file:{uri_of(path)}?mode=ro"
 
 
 def uri_of(path: str) -> str:

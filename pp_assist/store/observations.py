@@ -4,9 +4,10 @@ All functions take the transaction they belong to. The scanner never writes the 
 waits in `work` until the hasher has read the file.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 import aiosqlite
 
@@ -34,25 +35,25 @@ ON CONFLICT (root_id, path) DO UPDATE SET
 _THERE_AGAIN = "UPDATE directories SET gone = 0 WHERE root_id = ? AND path = ? AND gone = 1"
 _DIRECTORY_IDS = "SELECT l.position, d.id FROM looked l JOIN directories d ON d.root_id = ? AND d.path = l.path"
 
-_KNOWN = """
+KNOWN = """
 f.id, f.name, f.state, f.gen, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.racy, f.hashed_at_ms,
 f.offered_gen, f.reason, f.kind, f.rule_pattern, f.rule_source, f.rule_line,
 w.stage, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
 w.eligible_at_ms"""
 _KNOWN_WHOLE = f"""
-SELECT l.position, {_KNOWN} FROM looked l
+SELECT l.position, {KNOWN} FROM looked l
 JOIN directories d ON d.root_id = ? AND d.path = l.path
 JOIN files f ON f.directory_id = d.id AND f.name >= l.first AND f.name < l.end
 LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 1"""  # noqa: S608 - constants
 _KNOWN_ASKED = f"""
-SELECT l.position, {_KNOWN} FROM asked a JOIN looked l ON l.position = a.position
+SELECT l.position, {KNOWN} FROM asked a JOIN looked l ON l.position = a.position
 JOIN directories d ON d.root_id = ? AND d.path = l.path JOIN files f ON f.directory_id = d.id AND f.name = a.name
 LEFT JOIN work w ON w.file_id = f.id WHERE l.whole = 0"""  # noqa: S608 - constants
 _KNOWN_IN = f"""
-SELECT d.path, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
+SELECT d.path, {KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
 WHERE d.root_id = ? AND d.path = ? AND f.name > ? ORDER BY f.name LIMIT ?"""  # noqa: S608 - constants
 _KNOWN_BELOW = f"""
-SELECT d.path, {_KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
+SELECT d.path, {KNOWN} FROM directories d JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
 WHERE d.root_id = ? AND d.path > ? AND d.path >= ? AND d.path < ?
 ORDER BY d.path, f.name LIMIT ?"""  # noqa: S608 - constants
 
@@ -165,14 +166,17 @@ async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[List
     if asked:
         await tx.executemany(_ASKED, asked)
     await tx.executemany(_DIRECTORY, [_directory_row(root_id, lst, now_ms) for lst in listings])
-    there = {above for lst in listings if lst.entries for above in _above(lst.directory)}
+    there: set[bytes] = set()
+    for lst in listings:
+        if lst.entries:
+            there.update(takewhile(lambda above: above not in there, _above(lst.directory)))
     await tx.executemany(_THERE_AGAIN, [(root_id, directory) for directory in there])
     known = [Known(0, {}, []) for _ in listings]
     for position, directory_id in await tx.execute_fetchall(_DIRECTORY_IDS, (root_id,)):
         known[position].directory_id = directory_id
     for sql in (_KNOWN_WHOLE, _KNOWN_ASKED) if asked else (_KNOWN_WHOLE,):
         for row in await tx.execute_fetchall(sql, (root_id,)):
-            file = _known_file(row)
+            file = known_file(row)
             known[row[0]].files[file.name] = file
     for sql in (_CHILDREN_WHOLE, _CHILDREN_PART, *((_CHILDREN_ASKED,) if asked else ())):
         for position, path in await tx.execute_fetchall(sql, (root_id,)):
@@ -213,7 +217,7 @@ async def known_below(
     rows = list(await tx.execute_fetchall(_KNOWN_IN, (root_id, path, name, limit)))
     if len(rows) < limit:
         rows += await tx.execute_fetchall(_KNOWN_BELOW, (root_id, path, *below(directory), limit - len(rows)))
-    return [(row[0], _known_file(row)) for row in rows]
+    return [(row[0], known_file(row)) for row in rows]
 
 
 async def last_gen(db: Database) -> int:
@@ -309,7 +313,8 @@ async def _many(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[obje
         await tx.executemany(sql, rows)
 
 
-def _known_file(row: sqlite3.Row) -> KnownFile:
+def known_file(row: Sequence[Any]) -> KnownFile:
+    """Return a row of some column and `KNOWN` as a value."""
     (_, file_id, name, state, gen, *stat, racy, hashed_at, offered, reason, kind) = row[:15]
     (pattern, source, line, stage, s1, s2, s3, s4, s5, eligible) = row[15:]
     return KnownFile(

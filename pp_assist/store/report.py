@@ -28,14 +28,22 @@ AND (?8 IS NULL OR f.kind = ?8 OR (?8 = 'file' AND f.state IN ('excluded', 'unsu
 AND (?2 IS NULL OR (r.id IN (SELECT value FROM json_each(?2)) AND (
     ?3 = x'' OR d.path = ?3 OR (d.path >= ?4 AND d.path < ?5) OR (d.path = ?6 AND f.name = ?7))))"""
 _COUNT = f"SELECT COUNT(*) {_PAGE}"
-_COLUMNS = """
+_UNREAD = """
+SELECT 1 FROM unread u WHERE u.root_id = d.root_id
+AND (u.path IN (x'', d.path) OR substr(d.path, 1, length(u.path) + 1) = CAST(u.path || '/' AS BLOB))"""
+_CHECKED = f"""MAX(f.discovered_at_ms, COALESCE(d.listed_at_ms, 0), CASE
+    WHEN f.state = 'excluded' OR d.gone = 1 OR EXISTS ({_UNREAD}) THEN 0 ELSE COALESCE(r.last_scanned_at_ms, 0) END)"""
+"""What a scan finds as it is known is not written down, but for the scan itself: it came wherever it could read."""
+
+_COLUMNS = f"""
+WITH unread AS MATERIALIZED (SELECT root_id, path FROM directories WHERE problem IS NOT NULL)
 SELECT r.shown, d.path AS directory, f.name, f.kind, f.link_target, f.state, f.reason AS rule, f.rule_pattern,
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
-       f.discovered_at_ms, COALESCE(d.listed_at_ms, f.discovered_at_ms) AS checked_at_ms,
+       f.discovered_at_ms, {_CHECKED} AS checked_at_ms,
        f.stored_at_ms, f.stored_snapshot AS snapshot,
        w.stage, w.queued_at_ms, w.state AS work_state,
-       w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""
+       w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""  # noqa: S608 - constants
 _FILES = f"""
 {_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?9 OFFSET ?10"""
 _SOME_FILES = f"""

@@ -37,7 +37,7 @@ def root_of(tree: Path) -> Root:
 
 def batches_of(tree: Path) -> list[list[Listing]]:
     root = root_of(tree)
-    return list(walk.walk(root, Rules(frozenset(), root.device, len(root.path))))
+    return [batch.listings for batch in walk.walk(root, Rules(frozenset(), root.device, len(root.path)))]
 
 
 def fill(tree: Path, count: int, folders: int = 0) -> None:
@@ -179,7 +179,7 @@ async def test_what_came_after_the_look_is_not_missed_by_it(tmp_path: Path) -> N
         assert pair.daemon
         recorder = pair.daemon.scanner._recorder
         (root,) = await pair.daemon.roots.all()
-        (late,) = [seen async for seen in recorder.batches(root, b"")]
+        (late,) = [seen async for seen in recorder.batches(root, b"", force=True)]
         write(pair.tree / "d" / "b", "y")
         write(pair.tree / "e" / "c", "z")
         async for seen in recorder.batches(root, b""):
