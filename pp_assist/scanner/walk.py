@@ -30,8 +30,8 @@ BATCH_LOOKS = 10_000
 PART_ENTRIES = 500
 """A directory with more names is several listings."""
 
-SORTED_AT_A_TIME = 5000
-"""Sorting is one step for all other threads, the event loop's too: never of many names."""
+AT_A_TIME = 5000
+"""What is done to a list at once is one step for all other threads, the event loop's too: never to many names."""
 
 _NAME = attrgetter("name")
 
@@ -176,7 +176,8 @@ def _names(fd: int) -> tuple[list[bytes], str | None]:
             names.extend(map(_NAME, found))  # those before an error stay
     except OSError as error:
         problem = f"cannot list it: {error.strerror}"
-    return os.fsencode("/".join(names)).split(b"/") if names else [], problem  # all at once: no name has a slash
+    some = (names[n : n + AT_A_TIME] for n in range(0, len(names), AT_A_TIME))
+    return [name for each in some for name in os.fsencode("/".join(each)).split(b"/")], problem  # none has a slash
 
 
 def _parts(names: list[bytes]) -> Iterator[tuple[Part, list[bytes]]]:
@@ -184,7 +185,7 @@ def _parts(names: list[bytes]) -> Iterator[tuple[Part, list[bytes]]]:
     if len(names) <= PART_ENTRIES:
         yield ALL_NAMES, names
         return
-    runs = [sorted(names[n : n + SORTED_AT_A_TIME]) for n in range(0, len(names), SORTED_AT_A_TIME)]
+    runs = [sorted(names[n : n + AT_A_TIME]) for n in range(0, len(names), AT_A_TIME)]
     in_order = merge(*runs)
     first, some = b"", list(islice(in_order, PART_ENTRIES))
     while some:

@@ -25,7 +25,7 @@ from pp_assist.store.held import HeldDeletions
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "PART_ENTRIES", 40)
-    monkeypatch.setattr(walk, "SORTED_AT_A_TIME", 70)
+    monkeypatch.setattr(walk, "AT_A_TIME", 70)
     monkeypatch.setattr(walk, "BATCH_ENTRIES", 100)
     monkeypatch.setattr(observations, "AT_A_TIME", 100)
 
