@@ -20,7 +20,7 @@ from pp_assist.checksum.hashing import hash_file
 from pp_assist.cli import Version
 from pp_assist.client_connection import Connection, add_options, connection
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable, Untrusted
-from pp_assist.core.model import Claim, Hashed, Kind, Location, Root, Stage
+from pp_assist.core.model import Claim, Folder, Hashed, Kind, Location, Root, Stage
 from pp_assist.core.rules import Rules
 from pp_assist.disk import look, resolve
 from pp_assist.restore.command import get, ls
@@ -87,7 +87,7 @@ def _found(path: bytes) -> Iterator[Claim]:
         folder, only = os.path.split(shown)
     resolved, (device, inode, _) = resolve(folder)
     if only is not None:
-        yield _claim(Location(0, resolved, device, inode, b"", only, folder))
+        yield _claim(Location(Folder(0, resolved, device, inode, b"", folder), only))
         return
     root = Root(0, resolved, folder, True, True, device, inode, 0, None, "healthy", None)
     rules = Rules(frozenset(), device, len(folder))
@@ -96,9 +96,10 @@ def _found(path: bytes) -> Iterator[Claim]:
             if listing.problem:
                 print(f"pp_client: {display(listing.directory)}: {listing.problem}", file=sys.stderr)
             judge = rules.judge(listing)
+            where = Folder(0, resolved, device, inode, listing.directory, folder)
             for entry in listing.entries:
                 if entry.kind is Kind.FILE and not rules.excluded(entry, judge):
-                    yield _claim(Location(0, resolved, device, inode, listing.directory, entry.name, folder))
+                    yield _claim(Location(where, entry.name))
 
 
 def _claim(location: Location) -> Claim:

@@ -6,13 +6,14 @@ All functions block: call them in worker threads.
 import errno
 import os
 from collections import deque
+import stat as stat_module
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, FileUnreadable, RootRenumbered, RootUnhealthy
 from pp_assist.core.identity import Identity, Standing, standing
-from pp_assist.core.model import Kind, Location, Snapshot, Stat
+from pp_assist.core.model import Folder, Kind, Location, Snapshot, Stat
 
 GONE = (errno.ENOENT, errno.ENOTDIR)
 """What the system answers for a name that certainly is not there (ENOTDIR: a parent is no directory any more)."""
@@ -205,24 +206,19 @@ def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None
     return None
 
 
-def read_entry(location: Location) -> tuple[Snapshot, bytes | None]:
-    """Return what is at *location* now and, for a symbolic link, what it points to.
+def read_entry(parent: int, name: bytes) -> tuple[Snapshot, bytes | None]:
+    """Return what *name* in the open directory *parent* is now and, for a symbolic link, what it points to.
 
     Raises:
-        RootUnhealthy: the root is not there.
         FileNotFoundError: nothing certainly is there.
         OSError: it cannot be said.
     """
-    with (
-        opened_root(location.root_path, location.root_identity) as root_fd,
-        opened_directory(root_fd, location.directory) as parent,
-    ):
-        target = None
-        found = snapshot_of(location.name, os.stat(location.name, dir_fd=parent, follow_symlinks=False))
-        if found.kind is Kind.SYMLINK:
-            target = os.readlink(location.name, dir_fd=parent)
-            found = snapshot_of(location.name, os.stat(location.name, dir_fd=parent, follow_symlinks=False))
-        return mounts_marked(parent, [found])[0], target
+    target = None
+    found = snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+    if found.kind is Kind.SYMLINK:
+        target = os.readlink(name, dir_fd=parent)
+        found = snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+    return mounts_marked(parent, [found])[0], target
 
 
 def _check_the_way(root_fd: int, parts: list[bytes]) -> None:
@@ -251,9 +247,10 @@ def look(location: Location) -> Snapshot | None:
         RootUnhealthy: nothing can be said, the root is not there.
         FileUnreadable: nothing can be said, the way there cannot be read.
     """
-    with opened_root(location.root_path, location.root_identity) as root_fd:
+    folder = location.folder
+    with opened_root(folder.root_path, folder.root_identity) as root_fd:
         try:
-            return look_beneath(root_fd, location.directory, location.name)
+            return look_beneath(root_fd, folder.directory, location.name)
         except OSError as error:
             raise FileUnreadable(f"cannot look at it: {error.strerror}") from error
 
@@ -269,23 +266,67 @@ def look_at_all(locations: Iterable[Location]) -> list[Snapshot | AssistError | 
     return looks
 
 
-@contextmanager
-def opened_file(location: Location) -> Iterator[int]:
-    """Open the file at *location* for the block, without following any link, and yield its descriptor.
+class Directories:
+    """Opens directories one after the other and keeps the last one open: what is next mostly lies in it, too.
 
-    Opening never blocks: a FIFO that took the file's place is opened and then seen to be one by its fstat.
-
-    Raises:
-        RootUnhealthy: the root is not there.
-        FileNotFoundError: the file certainly is not there.
-        FileUnreadable: it cannot be opened.
+    So the root is opened and proven, and the way to a directory gone, once for all files of a batch that lie there. A
+    context manager, for one thread.
     """
-    with opened_root(location.root_path, location.root_identity) as root_fd:
+
+    def __init__(self) -> None:
+        self._folder: Folder | None = None
+        self._fd = -1
+        self._opened = ExitStack()
+
+    def __enter__(self) -> "Directories":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def open(self, folder: Folder) -> int:
+        """Return a descriptor of *folder*, to be used before the next call.
+
+        Raises:
+            RootUnhealthy: the root is not there.
+            OSError: it cannot be opened; EXDEV as for `opened_directory`.
+        """
+        if folder is not self._folder:
+            self._folder = None
+            self._opened.close()
+            root_fd = self._opened.enter_context(opened_root(folder.root_path, folder.root_identity))
+            self._fd = self._opened.enter_context(opened_directory(root_fd, folder.directory))
+            self._folder = folder
+        return self._fd
+
+    def open_file(self, location: Location) -> int:
+        """Return a descriptor of the file at *location*, without following any link; the caller closes it.
+
+        Opening never blocks: a FIFO that took the file's place is opened and then seen to be one by its fstat.
+
+        Raises:
+            RootUnhealthy: the root is not there.
+            FileNotFoundError: the file certainly is not there.
+            FileUnreadable: it cannot be opened.
+        """
         try:
-            fd = posix.open_beneath(root_fd, location.parts, posix.OPEN_FILE)
+            return posix.open_beneath(self.open(location.folder), [location.name], posix.OPEN_FILE)
         except OSError as error:
             if error.errno in GONE:
                 raise FileNotFoundError(error.errno, error.strerror) from error
             raise FileUnreadable(f"cannot open it: {error.strerror}") from error
+
+
+@contextmanager
+def opened_file(location: Location) -> Iterator[int]:
+    """Open the file at *location* for the block and yield its descriptor: see `Directories.open_file`."""
+    with Directories() as directories:
+        fd = directories.open_file(location)
     with posix.opened(fd):
         yield fd
+
+
+def looks_as(result: os.stat_result, stat: Stat) -> bool:
+    """Say whether *result* is of a regular file that looks exactly like *stat*."""
+    fields = (result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino, result.st_dev)
+    return (fields == stat or stat_of(result) == stat) and stat_module.S_ISREG(result.st_mode)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from pp_assist.core.blocks import BlockDigester
 from pp_assist.core.errors import AssistError, FileChanged, FileUnreadable
-from pp_assist.core.model import Hashed, Kind, Location, Snapshot, Stat
+from pp_assist.core.model import Hashed, Kind, Location, Stat
 from pp_assist.core.rest import is_racy
-from pp_assist.disk import opened_file, snapshot_of
+from pp_assist.disk import Directories, looks_as, snapshot_of
+from pp_assist.posix import pread
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
 BLOCK_BYTES = 1 << 20
@@ -36,6 +37,14 @@ class Stopped(AssistError):
 
 
 def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lambda: False) -> tuple[Hashed, bool]:
+    """`hash_in`, of one file alone."""
+    with Directories() as directories:
+        return hash_in(directories, location, seen, stopped)
+
+
+def hash_in(
+    directories: Directories, location: Location, seen: Stat, stopped: Callable[[], bool]
+) -> tuple[Hashed, bool]:
     """Return what a file that held still contains, and whether it was touched too recently to be sure (racy).
 
     A digest of bytes that never existed together would poison the store, so the stat tuple must be *seen* before the
@@ -50,42 +59,52 @@ def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lamb
     """
     began_ns = time.time_ns()
     try:
-        with opened_file(location) as fd:
-            before = _snapshot(fd, seen)
+        fd = directories.open_file(location)
+        try:
+            before = _as_seen(fd, seen)
             sha256, blocks = digests(fd, seen.size_bytes, stopped)
-            _snapshot(fd, seen)
+            _as_seen(fd, seen)
+        finally:
+            os.close(fd)
     except FileNotFoundError as error:
         raise NotThere("not found") from error
     except OSError as error:
         raise FileUnreadable(f"cannot read it: {error.strerror}") from error
-    return Hashed(seen, before.mode, before.uid, before.gid, sha256, blocks), is_racy(seen, began_ns)
+    return Hashed(seen, before.st_mode & 0o7777, before.st_uid, before.st_gid, sha256, blocks), is_racy(seen, began_ns)
 
 
-def _snapshot(fd: int, seen: Stat) -> Snapshot:
-    now = snapshot_of(b"", os.fstat(fd))
-    if now.kind is not Kind.FILE:
-        raise NotThere(f"it is a {now.kind}")
-    if now.stat != seen:
+def _as_seen(fd: int, seen: Stat) -> os.stat_result:
+    result = os.fstat(fd)
+    if not looks_as(result, seen):
+        now = snapshot_of(b"", result)
+        if now.kind is not Kind.FILE:
+            raise NotThere(f"it is a {now.kind}")
         raise LooksDifferent(now.stat)
-    return now
+    return result
 
 
 def digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str, bytes | None]:
-    """Return the SHA-256 of everything from here on, and the digests of the blocks of a large file.
+    """Return the SHA-256 of *size_bytes* of a file, and the digests of the blocks of a large one.
 
     A small file is read in one call of just its size, and hashed again as a whole when it is sent.
+
+    Raises:
+        FileUnreadable: there are not as many.
     """
-    sha = hashlib.sha256()
-    blocks = BlockDigester(size_bytes) if size_bytes > MAX_INLINE_BYTES else None
-    block = bytearray(min(BLOCK_BYTES, size_bytes + 1))
+    if size_bytes <= MAX_INLINE_BYTES:
+        content = pread(fd, size_bytes, 0)
+        if len(content) != size_bytes:
+            raise FileUnreadable("it is shorter than it says")
+        return hashlib.sha256(content).hexdigest(), None
+    sha, blocks = hashlib.sha256(), BlockDigester(size_bytes)
+    block = bytearray(BLOCK_BYTES)
     view = memoryview(block)
     while count := os.readv(fd, [block]) if hasattr(os, "readv") else _read_into(fd, block):
         sha.update(view[:count])
-        if blocks is not None:
-            blocks.feed(view[:count])
+        blocks.feed(view[:count])
         if stopped():
             raise Stopped
-    return sha.hexdigest(), None if blocks is None else blocks.digests()
+    return sha.hexdigest(), blocks.digests()
 
 
 def _read_into(fd: int, block: bytearray) -> int:

@@ -206,15 +206,15 @@ class KnownFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
-    """Where a file lies: its root (with the identity it must have), its directory and its name."""
+class Folder:
+    """A directory: its root, with the identity it must have, and its path below that. What lies in it shares it."""
 
     root_id: int
     root_path: bytes
     root_device: int
     root_inode: int
     directory: bytes
-    name: bytes
+    """Relative to the root; empty for the root itself."""
     shown_root: bytes
     recursive: bool = True
     """Whether directories of the root are watched."""
@@ -226,20 +226,34 @@ class Location:
         return Identity(self.root_device, self.root_inode, self.root_file_system)
 
     @property
+    def shown(self) -> bytes:
+        """The absolute path as people and the server know it, below the root as it was typed; a slash behind it."""
+        root = self.shown_root.rstrip(b"/")
+        return b"%b/%b/" % (root, self.directory) if self.directory else root + b"/"
+
+
+class Location(NamedTuple):
+    """Where a file lies."""
+
+    folder: Folder
+    name: bytes
+
+    @property
     def parts(self) -> list[bytes]:
         """Components below the root."""
-        return [*self.directory.split(b"/"), self.name] if self.directory else [self.name]
+        directory = self.folder.directory
+        return [*directory.split(b"/"), self.name] if directory else [self.name]
 
     @property
     def filepath(self) -> bytes:
         """The absolute path as people and the server know it: below the root as it was typed."""
-        return b"/".join([self.shown_root.rstrip(b"/"), *self.parts])
+        return self.folder.shown + self.name
 
 
 def is_gone(seen: object, location: Location) -> bool:
     """Say whether *seen*, what a look at *location* has found, means that what was there is gone for certain."""
     if isinstance(seen, Snapshot):
-        return seen.kind is Kind.DIR and not location.recursive
+        return seen.kind is Kind.DIR and not location.folder.recursive
     return seen is None
 
 
@@ -281,8 +295,7 @@ class Stored(NamedTuple):
     target: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One row of work in somebody's hands, with what is known about its file."""
 
     file_id: int

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 from pp_assist.core.errors import AssistError
-from pp_assist.core.model import Kind, Listing, Location, Root, Snapshot
+from pp_assist.core.model import Folder, Kind, Listing, Location, Root, Snapshot
 from pp_assist.core.rules import Rules
 from pp_assist.disk import look
 from pp_assist.store import tree_moves
@@ -111,5 +111,5 @@ def _is_the_same(
 
 def _location(root: Root, path: bytes) -> Location:
     directory, _, name = path.rpartition(b"/")
-    place = root.path, root.device, root.inode, directory, name, root.shown
-    return Location(root.id, *place, root_file_system=root.file_system)
+    proven = root.path, root.device, root.inode
+    return Location(Folder(root.id, *proven, directory, root.shown, root_file_system=root.file_system), name)

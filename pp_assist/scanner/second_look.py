@@ -82,7 +82,7 @@ class SecondLooks:
             return
         places: dict[bytes, dict[bytes, bool]] = {}
         for claim in claims:
-            places.setdefault(claim.location.directory, {})[claim.location.name] = False
+            places.setdefault(claim.location.folder.directory, {})[claim.location.name] = False
         with contextlib.suppress(RootUnhealthy, RootForgotten):  # it is found again by the next look
             async for seen in self._recorder.looks(root, places.items()):
                 await self._recorder.record(root, seen)
@@ -91,5 +91,5 @@ class SecondLooks:
 def _by_root(claims: Iterable[Claim]) -> dict[int, list[Claim]]:
     grouped: dict[int, list[Claim]] = {}
     for claim in claims:
-        grouped.setdefault(claim.location.root_id, []).append(claim)
+        grouped.setdefault(claim.location.folder.root_id, []).append(claim)
     return grouped

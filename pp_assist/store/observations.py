@@ -72,12 +72,14 @@ _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 
 _ADD_FILE = """
-INSERT INTO files (directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen, discovered_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO files (id, directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen,
+                   discovered_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_LAST_FILE = "SELECT COALESCE(MAX(id), 0) FROM files"
 _ADD_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-SELECT id, 'checksum', gen, ?, ?, ?, ?, ?, ?, ?, ? FROM files WHERE directory_id = ? AND name = ?"""
+VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 _CHANGE_FILE = """
 UPDATE files SET state = 'discovered', kind = ?, reason = NULL, rule_pattern = NULL, rule_source = NULL,
@@ -240,21 +242,28 @@ async def record(
     vanished = [row for _, c in found for row in c.vanished]
     aside = [(known, *change) for known, c in found for change in c.set_aside]
     gens = iter(await generations.take(tx, len(new) + len(changed) + len(vanished)))
+    fresh_aside = [(known, e, state, out) for known, row, e, state, out in aside if not row]
     discovered = FileState.DISCOVERED.value
-
-    await _many(
-        tx,
-        _ADD_FILE,
-        [(known.directory_id, e.name, e.kind.value, discovered, *_NO_RULE, next(gens), now_ms) for known, e, _ in new]
-        + [
-            (known.directory_id, e.name, e.kind.value, state, *_rule(out), 0, now_ms)
-            for known, row, e, state, out in aside
-            if not row
-        ],
-    )
-    await _many(
-        tx, _ADD_WORK, [(now_ms, at, rest.why(at, now_ms), *e.stat, known.directory_id, e.name) for known, e, at in new]
-    )
+    if new or fresh_aside:
+        ((last,),) = await tx.execute_fetchall(_LAST_FILE)
+        added: list[tuple[Any, ...]] = [
+            (file_id, known.directory_id, e.name, e.kind.value, discovered, *_NO_RULE, next(gens), now_ms)
+            for file_id, (known, e, _) in enumerate(new, last + 1)
+        ]
+        added += [
+            (file_id, known.directory_id, e.name, e.kind.value, state.value, *_rule(out), 0, now_ms)
+            for file_id, (known, e, state, out) in enumerate(fresh_aside, last + 1 + len(new))
+        ]
+        await tx.executemany(_ADD_FILE, added)
+        first_gen = 0 if not new else added[0][-2]
+        await _many(
+            tx,
+            _ADD_WORK,
+            [
+                (last + 1 + n, first_gen + n, now_ms, at, rest.why(at, now_ms), *e.stat)
+                for n, (_, e, at) in enumerate(new)
+            ],
+        )
     await _change(tx, [(row, entry, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms)
     rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
     await _many(tx, _RECHECK, rechecks)

@@ -6,24 +6,23 @@ its generation is still the one that was worked on: late finishers change nothin
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import aiosqlite
 
 from pp_assist.clock import Clock
-from pp_assist.core.model import HUGE_BYTES, Claim, Hashed, Kind, Lane, Location, Stage, Stat, Stored
+from pp_assist.core.model import HUGE_BYTES, Claim, Folder, Hashed, Kind, Lane, Location, Stage, Stat, Stored
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
 CLAIM = """
-SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode,
-       w.seen_device, f.name, f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256,
-       f.offered_gen, f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid,
-       f.stored_sent, f.stored_kind, f.stored_target, f.stored_snapshot, f.racy, f.kind, f.link_target, w.blocks,
-       COALESCE(f.sha256, f.stored_sha256) AS last_sha256,
-       d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown, r.recursive,
-       r.device AS root_device, r.inode AS root_inode, r.file_system AS root_file_system
+SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, f.name, f.kind, f.offered_gen, f.racy,
+       w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
+       f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256, w.blocks, f.link_target,
+       f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid, f.stored_sent,
+       f.stored_snapshot, f.stored_kind, f.stored_target,
+       d.id, r.id, r.path, r.device, r.inode, d.path, r.shown, r.recursive, r.file_system
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id"""
 _READY = f"""{CLAIM}
@@ -32,14 +31,15 @@ AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms,
 _NEXT = "SELECT MIN(eligible_at_ms) FROM work w WHERE {which} AND eligible_at_ms > ?"
 _HUGE = f"w.seen_size >= {HUGE_BYTES}"
 _NOT_HUGE = f"(w.seen_size IS NULL OR w.seen_size < {HUGE_BYTES})"
+_NOT_UPLOAD = "w.stage <> 'upload'"
 _WHICH = {  # literals all of them, so that the partial indexes serve
-    (Stage.CHECKSUM, None): f"w.stage = 'checksum' AND {_NOT_HUGE}",
+    (Stage.CHECKSUM, None): f"w.stage = 'checksum' AND {_NOT_UPLOAD} AND {_NOT_HUGE}",
     (Stage.CHECKSUM, Lane.HUGE): f"w.stage = 'checksum' AND {_HUGE}",
     (Stage.UPLOAD, Lane.SMALL): "w.stage = 'upload' AND w.lane = 'small'",
     (Stage.UPLOAD, Lane.LARGE): f"w.stage = 'upload' AND w.lane = 'large' AND {_NOT_HUGE}",
     (Stage.UPLOAD, Lane.HUGE): f"w.stage = 'upload' AND {_HUGE}",
-    (Stage.VANISHED, None): "w.stage = 'vanished'",
-    (Stage.DELETION, None): "w.stage = 'deletion'",
+    (Stage.VANISHED, None): f"w.stage = 'vanished' AND {_NOT_UPLOAD}",
+    (Stage.DELETION, None): f"w.stage = 'deletion' AND {_NOT_UPLOAD}",
 }
 LONGEST_SLEEP_S = 30.0
 IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
@@ -69,6 +69,10 @@ _MOVE = f"""
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
     reason = NULL, last_error = NULL, blocks = ?, lane = (SELECT {LANE} FROM files WHERE id = work.file_id)
 WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
+_TO_UPLOAD = """
+UPDATE work SET stage = 'upload', gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
+    reason = NULL, last_error = NULL, blocks = ?, lane = ?
+WHERE file_id = ? AND gen = ? AND stage = 'checksum'"""
 
 
 class WorkQueue:
@@ -117,9 +121,9 @@ class WorkQueue:
         times = (now_ms, now_ms + IMPOSSIBLE_WAIT_MS)
         rows = await self._db.rows(self._ready, (*times, json.dumps(list(held)), limit))
         held |= self._claimed
-        free = [row for row in rows if row["file_id"] not in held][:limit]
-        self._claimed |= {row["file_id"] for row in free}
-        return [claim_of(self._stage, row) for row in free]
+        claims = claims_of(self._stage, [row for row in rows if row[0] not in held])
+        self._claimed.update(claim.file_id for claim in claims)
+        return claims
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give claims back, whatever became of them; their rows may be there again under a newer generation."""
@@ -174,6 +178,11 @@ class Queues:
         return any(queue.holds(claim) for queue in self.uploads.values())
 
 
+def lane_of(read: Hashed) -> Lane:
+    """Return the lane in which what was *read* is sent: the same that `LANE` says of its row."""
+    return Lane.SMALL if read.content_bytes <= MAX_INLINE_BYTES else Lane.LARGE
+
+
 async def current(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
     """Return the file ids of those *claims* whose work is still to be done, as it was when it was claimed."""
     rows = await tx.execute_fetchall(_CURRENT, (json.dumps([claim.file_id for claim in claims]),))
@@ -224,58 +233,48 @@ async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int
 
 async def to_upload(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Hashed, int]], now_ms: int) -> None:
     """Hand hashed files on to be uploaded: (claim, what was read, generation from now on)."""
-    rows = [(Stage.UPLOAD, gen, now_ms, now_ms, read.blocks, c.file_id, c.gen, c.stage) for c, read, gen in moves]
-    await tx.executemany(_MOVE, rows)
+    rows = [(gen, now_ms, now_ms, read.blocks, lane_of(read).value, c.file_id, c.gen) for c, read, gen in moves]
+    await tx.executemany(_TO_UPLOAD, rows)
 
 
-def claim_of(stage: Stage, row: sqlite3.Row) -> Claim:
-    """Return a row of `CLAIM` as a claim."""
-    location = Location(
-        row["root_id"],
-        row["root_path"],
-        row["root_device"],
-        row["root_inode"],
-        row["directory"],
-        row["name"],
-        row["shown"],
-        bool(row["recursive"]),
-        row["root_file_system"],
-    )
-    return Claim(
-        file_id=row["file_id"],
-        gen=row["gen"],
-        stage=stage,
-        attempts=row["attempts"],
-        queued_at_ms=row["queued_at_ms"],
-        location=location,
-        offered_gen=row["offered_gen"],
-        seen=_stat(row, "seen_size", "seen_"),
-        hashed=_hashed(row),
-        stored=_stored(row),
-        racy=bool(row["racy"]),
-        last_sha256=row["last_sha256"],
-        kind=Kind(row["kind"]),
-    )
+_KINDS = {kind.value: kind for kind in Kind}
 
 
-def _stat(row: sqlite3.Row, size: str, prefix: str) -> Stat | None:
-    if row[size] is None:
-        return None
-    return Stat(row[size], *(row[prefix + column] for column in ("mtime_ns", "ctime_ns", "inode", "device")))
+def claims_of(stage: Stage, rows: Iterable[Sequence[Any]]) -> list[Claim]:
+    """Return rows of `CLAIM` as claims; those of one directory share their folder."""
+    folders: dict[int, Folder] = {}
+    claims = []
+    for row in rows:
+        file_id, gen, attempts, queued_at_ms, name, kind, offered_gen, racy = row[:8]
+        directory_id, root_id, root_path, device, inode, directory, shown, recursive, file_system = row[34:43]
+        if (folder := folders.get(directory_id)) is None:
+            folder = Folder(root_id, root_path, device, inode, directory, shown, bool(recursive), file_system)
+            folders[directory_id] = folder
+        claims.append(
+            Claim(
+                file_id,
+                gen,
+                stage,
+                attempts,
+                queued_at_ms,
+                Location(folder, name),
+                offered_gen,
+                None if row[8] is None else Stat._make(row[8:13]),
+                None if row[13] is None else _hashed(row[13:24], _KINDS[kind]),
+                None if row[24] is None else _stored(row[24:34]),
+                bool(racy),
+                row[21] or row[25],
+                _KINDS[kind],
+            )
+        )
+    return claims
 
 
-def _hashed(row: sqlite3.Row) -> Hashed | None:
-    stat = _stat(row, "size_bytes", "")
-    if stat is None:
-        return None
-    mode, uid, gid, sha256, blocks, target = (row[c] for c in ("mode", "uid", "gid", "sha256", "blocks", "link_target"))
-    return Hashed(stat, mode, uid, gid, sha256 or "", blocks, Kind(row["kind"]), target)
+def _hashed(values: Sequence[Any], kind: Kind) -> Hashed:
+    mode, uid, gid, sha256, blocks, target = values[5:]
+    return Hashed(Stat._make(values[:5]), mode, uid, gid, sha256 or "", blocks, kind, target)
 
 
-def _stored(row: sqlite3.Row) -> Stored | None:
-    if row["stored_gen"] is None:
-        return None
-    fields = ("gen", "sha256", "mtime_ns", "mode", "uid", "gid", "kind", "target")
-    gen, sha256, mtime_ns, mode, uid, gid, kind, target = (row[f"stored_{field}"] for field in fields)
-    sent, snapshot = bool(row["stored_sent"]), bool(row["stored_snapshot"])
-    return Stored(gen, sha256 or "", mtime_ns, mode, uid, gid, sent, snapshot, Kind(kind), target)
+def _stored(values: Sequence[Any]) -> Stored:
+    gen, sha256, mtime_ns, mode, uid, gid, sent, snapshot, kind, target = values
+    return Stored(gen, sha256 or "", mtime_ns, mode, uid, gid, bool(sent), bool(snapshot), _KINDS[kind], target)

@@ -8,7 +8,7 @@ import base64
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiosqlite
 
@@ -47,7 +47,19 @@ class SignedTree:
     leaves: bytes
 
 
-async def keep(tx: aiosqlite.Connection, tree: SignedTree, receipt: Receipt) -> int:
+class Kept(NamedTuple):
+    """What is kept of a receipt: what it says beyond what was sent."""
+
+    server_id: str
+    owner: str
+    host_id: str
+    stored_at: str
+    sequence: int
+    leaf: int | None
+    """Its place in the tree that is signed; None where it is not signed."""
+
+
+async def keep(tx: aiosqlite.Connection, tree: SignedTree, receipt: Kept | Receipt) -> int:
     """Keep *tree*, of which *receipt* is one leaf; return its number, to be named with each leaf that is stored."""
     signature = base64.b64decode(tree.signature)
     values = (receipt.owner, receipt.host_id, tree.key_id, signature, tree.leaves)

@@ -12,7 +12,9 @@ from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
 from pp_server.wire.trees import is_beneath
 
-_COUNTERS = "SELECT name, value FROM counters"
+_COUNTERS = """
+SELECT place, SUM(times) FROM (
+    SELECT target AS place, times FROM steps UNION ALL SELECT origin, -times FROM steps) GROUP BY place"""
 _OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
 _ALIVE = "SELECT 1"
 _TO_COMPARE = """
@@ -52,7 +54,6 @@ _SOME_FILES = f"""
     AND (kind = 'file' OR state IN ('excluded', 'unsupported')) ORDER BY id LIMIT ?2 OFFSET ?3)
 CROSS JOIN files f ON f.id = some JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id ORDER BY f.id"""  # noqa: S608 - constants
-_TOTAL = "SELECT SUM(value) FROM counters WHERE name LIKE 'files.%' AND (?1 IS NULL OR name = 'files.' || ?1)"
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
@@ -128,8 +129,8 @@ class Report:
         """Return all counts."""
         values = {row[0]: row[1] for row in await self._db.rows(_COUNTERS)}
         return Counts(
-            files={state: values[f"files.{state}"] for state in FileState},
-            work={(stage, state): values[f"work.{stage}.{state}"] for stage in Stage for state in WorkState},
+            files={state: values[state] for state in FileState},
+            work={(stage, state): values[f"{stage}.{state}"] for stage in Stage for state in WorkState},
             oldest_ms={stage: await self._db.value(_OLDEST, (stage,)) for stage in Stage},
         )
 
@@ -147,7 +148,8 @@ class Report:
         """
         if below_roots is None and kind == Kind.FILE:  # nothing is counted, and nothing joined that is not shown
             rows = await self._db.rows(_SOME_FILES, (state, limit, offset))
-            return [_file(row) for row in rows], int(await self._db.value(_TOTAL, (state,)))
+            files = (await self.counts()).files
+            return [_file(row) for row in rows], sum(files.values()) if state is None else files[state]
         roots, prefix = below_roots if below_roots else (None, b"")
         directory, _, name = prefix.rpartition(b"/")
         where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)

@@ -25,9 +25,7 @@ _REMOVE = "DELETE FROM roots WHERE id = ?"
 _SCANNED = """
 UPDATE roots SET last_scanned_at_ms = COALESCE(?, last_scanned_at_ms), status = 'healthy', reason = NULL WHERE id = ?"""
 _UNHEALTHY = "UPDATE roots SET status = 'unhealthy', reason = ? WHERE id = ?"
-_FILE_COUNTS = """
-SELECT d.root_id, COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id
-WHERE f.kind = 'file' AND f.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged') GROUP BY d.root_id"""
+_FILE_COUNTS = "SELECT id, file_count FROM roots"
 
 
 class RootsTable:

@@ -7,8 +7,8 @@ import aiosqlite
 from pp_assist.core.model import Claim, Hashed, Stage
 from pp_assist.store import generations
 from pp_assist.store.db import Database
-from pp_assist.store.queue import CLAIM, claim_of
-from pp_server.wire.receipts import Receipt
+from pp_assist.store.queue import CLAIM, claims_of
+from pp_assist.store.receipts import Kept
 
 _GONE_ON_LONGEST = f"""{CLAIM} LEFT JOIN snapshots s ON s.file_id = f.id
 WHERE w.stage = 'checksum' AND w.state = 'waiting' AND w.reason = 'changing' AND w.queued_at_ms <= ?1
@@ -23,12 +23,11 @@ VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _OFFERED = "UPDATE files SET gen = ?, offered_gen = ? WHERE id = ?"
 _RENEW = "UPDATE work SET gen = ? WHERE file_id = ?"
 _WAITING = """
-SELECT s.file_id, s.gen, 0 AS attempts, s.taken_at_ms AS queued_at_ms, NULL AS seen_size, f.name,
-       s.size_bytes, s.mtime_ns, s.ctime_ns, s.inode, s.device, s.mode, s.uid, s.gid, s.sha256, NULL AS blocks,
-       f.offered_gen, NULL AS stored_gen, NULL AS last_sha256, 0 AS racy,
-       'file' AS kind, NULL AS link_target, r.recursive,
-       d.path AS directory, r.id AS root_id, r.path AS root_path, r.shown,
-       r.device AS root_device, r.inode AS root_inode, r.file_system AS root_file_system, s.marked
+SELECT s.file_id, s.gen, 0, s.taken_at_ms, f.name, 'file', f.offered_gen, 0,
+       NULL, NULL, NULL, NULL, NULL,
+       s.size_bytes, s.mtime_ns, s.ctime_ns, s.inode, s.device, s.mode, s.uid, s.gid, s.sha256, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       d.id, r.id, r.path, r.device, r.inode, d.path, r.shown, r.recursive, r.file_system, s.marked
 FROM snapshots s JOIN files f ON f.id = s.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id WHERE s.waiting = 1 ORDER BY s.taken_at_ms"""
 _STORED = """
@@ -59,7 +58,7 @@ async def gone_on_longest(db: Database, since_ms: int) -> Claim | None:
     Nobody holds it by that.
     """
     rows = await db.rows(_GONE_ON_LONGEST, (since_ms,))
-    return claim_of(Stage.CHECKSUM, rows[0]) if rows else None
+    return claims_of(Stage.CHECKSUM, rows)[0] if rows else None
 
 
 async def taken(tx: aiosqlite.Connection, claim: Claim, copied: Hashed, marked: bool, now_ms: int) -> bool:
@@ -79,16 +78,19 @@ async def taken(tx: aiosqlite.Connection, claim: Claim, copied: Hashed, marked: 
 
 async def waiting(db: Database) -> list[Snapshot]:
     """Return the snapshots that are still to be sent, oldest first."""
-    return [Snapshot(claim_of(Stage.UPLOAD, row), bool(row["marked"])) for row in await db.rows(_WAITING)]
+    rows = await db.rows(_WAITING)
+    return [
+        Snapshot(claim, bool(row["marked"])) for claim, row in zip(claims_of(Stage.UPLOAD, rows), rows, strict=True)
+    ]
 
 
 async def stored(
-    tx: aiosqlite.Connection, snapshot: Snapshot, receipt: Receipt, sent: bool, tree: int | None, now_ms: int
+    tx: aiosqlite.Connection, snapshot: Snapshot, receipt: Kept, sent: bool, tree: int | None, now_ms: int
 ) -> None:
     """Record the receipt for a snapshot. The file itself goes on waiting to be at rest."""
     claim, copied = snapshot.claim, snapshot.claim.hashed
     assert copied is not None
-    leaf = None if tree is None or receipt.proof is None else receipt.proof.index
+    leaf = None if tree is None else receipt.leaf
     about = (claim.gen, copied.sha256, copied.stat.mtime_ns, copied.mode, copied.uid, copied.gid, now_ms)
     said = (receipt.sequence, receipt.server_id, sent, copied.stat.size_bytes, receipt.stored_at, tree, leaf)
     await tx.execute(_STORED, (*about, *said, snapshot.marked, claim.file_id, claim.gen))

@@ -10,14 +10,14 @@ import aiosqlite
 
 from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stat
 from pp_assist.store import queue
-from pp_server.wire.receipts import Receipt
+from pp_assist.store.receipts import Kept
 
 _CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND stage = ?)"
 
-_HASHED = f"""
+_HASHED = """
 UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
     sha256 = ?, link_target = ?, racy = ?, hashed_at_ms = ?, state = ?, gen = ?
-WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+WHERE id = ?"""
 _LOOK_AGAIN_FILE = f"""
 UPDATE files SET state = 'discovered', kind = COALESCE(?, kind), gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
@@ -31,12 +31,12 @@ _OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), ?) WHER
 _STILL_TO_SEND = """
 SELECT f.id, f.gen FROM files f JOIN work w ON w.file_id = f.id AND w.gen = f.gen AND w.stage = 'upload'
 WHERE f.id IN (SELECT value FROM json_each(?))"""
-_STORED = f"""
+_STORED = """
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
     stored_kind = kind, stored_target = link_target, stored_size = CASE kind WHEN 'file' THEN size_bytes ELSE 0 END,
     stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = 0
-WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
+WHERE id = ?"""
 _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
@@ -64,11 +64,13 @@ async def hashed(
     tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Hashed, bool, FileState, int]], now_ms: int
 ) -> None:
     """Record digests: (claim, what was read, racy, new state, generation)."""
+    current = await queue.current(tx, [claim for claim, *_ in rows])
     await tx.executemany(
         _HASHED,
         [
-            (*read.stat, *read[1:4], read.sha256 or None, read.target, racy, now_ms, state, gen, *_key(claim))
+            (*read.stat, *read[1:4], read.sha256 or None, read.target, racy, now_ms, state.value, gen, claim.file_id)
             for claim, read, racy, state, gen in rows
+            if claim.file_id in current
         ],
     )
 
@@ -102,17 +104,19 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> list[Cla
 
 
 async def stored(
-    tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Receipt, FileState, bool, int | None]], now_ms: int
+    tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, Kept, FileState, bool, int | None]], now_ms: int
 ) -> None:
     """Record receipts and remove the work they finish, together: (claim, receipt, state, bytes were sent, tree).
 
     The receipt is a leaf of that tree (see `receipts.keep`); None where it is not signed.
     """
+    current = await queue.current(tx, [claim for claim, *_ in rows])
     values = []
     for claim, receipt, state, sent, tree in rows:
-        place = (tree, None if tree is None or receipt.proof is None else receipt.proof.index)
-        facts = (state, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
-        values.append((*facts, *place, *_key(claim)))
+        if claim.file_id not in current:
+            continue
+        facts = (state.value, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
+        values.append((*facts, tree, None if tree is None else receipt.leaf, claim.file_id))
     await tx.executemany(_STORED, values)
     await queue.done(tx, [claim for claim, *_ in rows])
 

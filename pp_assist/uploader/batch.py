@@ -10,22 +10,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
 from pp_assist.core.model import Claim, Kind
 from pp_assist.http import Answer
-from pp_assist.uploader.client import read_batch
+from pp_assist.uploader.client import read_results
 from pp_assist.uploader.confirmed import Confirmed, believed
 from pp_assist.uploader.link import ServerLink
 from pp_assist.uploader.packing import Packed, pack
 from pp_assist.uploader.settle import Settle
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.way import Way
-from pp_server.wire.batch import MAX_HASHES, MAX_INLINE_BYTES, MAX_OPERATIONS, OperationResult
+from pp_server.wire.batch import MAX_HASHES, MAX_INLINE_BYTES, MAX_OPERATIONS
 from pp_server.wire.errors import ErrorCode
-from pp_server.wire.receipts import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -190,22 +189,23 @@ def _judge(answer: Answer, packed: Packed, way: Way) -> Judged:
     Raises:
         ServerNonsense: the answer as a whole is not to be believed.
     """
-    receipts: list[tuple[Claim, Receipt, int]] = []
+    receipts: list[tuple[Claim, dict[str, Any], int]] = []
     failures: list[tuple[Claim, AssistError]] = []
     missing: list[Claim] = []
-    results = read_batch(answer, len(packed.claims)).results
+    results = read_results(answer, len(packed.claims))
     for claim, result, sent, inline in zip(packed.claims, results, packed.sent, packed.inline, strict=True):
         match result:
-            case OperationResult(status="stored", receipt=Receipt() as receipt):
+            case {"status": "stored", "receipt": dict() as receipt}:
                 receipts.append((claim, receipt, sent))
-            case OperationResult(status="missing") if not inline and _is_file(claim):
+            case {"status": "missing"} if not inline and _is_file(claim):
                 missing.append(claim)
-            case OperationResult(status="stale", gen=int() as gen):
+            case {"status": "stale", "gen": int() as gen}:
                 failures.append((claim, Stale(gen)))
-            case OperationResult(status="refused", code=ErrorCode.SHA256_MISMATCH):
+            case {"status": "refused", "code": ErrorCode.SHA256_MISMATCH}:
                 failures.append((claim, FileChanged("the server received other bytes than were announced")))
-            case OperationResult(status="refused"):
-                failures.append((claim, Refused(f"the server refuses it ({result.code}): {result.detail}")))
+            case {"status": "refused"}:
+                why = f"({result.get('code')}): {result.get('detail')}"
+                failures.append((claim, Refused(f"the server refuses it {why}")))
             case _:
-                raise ServerNonsense(f"a file was sent, and the result is {result.status}")
+                raise ServerNonsense(f"a file was sent, and the result is {result['status']}")
     return Judged(believed(receipts, way.host, way.key), failures, missing)

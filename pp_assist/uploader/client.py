@@ -187,6 +187,24 @@ def read_batch(answer: Answer, operations: int) -> BatchAnswer:
     return results
 
 
+def read_results(answer: Answer, operations: int) -> list[dict[str, Any]]:
+    """`read_batch`, as the JSON it is: for whoever compares all that counts with what was sent.
+
+    Raises:
+        ServerNonsense: it is no such answer.
+    """
+    told = answer.json()
+    results = told.get("results") if isinstance(told, dict) else None
+    if not isinstance(results, list) or not all(isinstance(each, dict) and "status" in each for each in results):
+        raise ServerNonsense("not an answer of our protocol: no results")
+    if len(results) != operations:
+        raise ServerNonsense("another number of results than operations")
+    if not all(each.get("gen") is None or type(each["gen"]) is int for each in results):
+        raise ServerNonsense("not an answer of our protocol: a generation is no number")
+    _check_gens(each.get("gen") for each in results)
+    return results
+
+
 def read_inventory(answer: Answer, host_id: str) -> FileListing:
     """Return a page of live paths. CPU-bound.
 

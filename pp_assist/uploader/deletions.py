@@ -80,13 +80,13 @@ class Deletions:
     async def _of_compared_roots(self, way: Way, claims: list[Claim]) -> list[Claim]:
         """Return the claims of roots that were compared with what the server has; the others wait for that."""
         compared = await reconciling.reconciled(self._db, *way.whose)
-        waiting = [claim for claim in claims if claim.location.root_id not in compared]
+        waiting = [claim for claim in claims if claim.location.folder.root_id not in compared]
         if waiting:
             at_ms = self._clock.now_ms() + COMPARED_MS
             why = "what the server has must be compared with what is known here first"
             async with self._db.transaction() as tx:
                 await queue.later_all(tx, waiting, at_ms, reconciling.NOT_RECONCILED, why)
-        return [claim for claim in claims if claim.location.root_id in compared]
+        return [claim for claim in claims if claim.location.folder.root_id in compared]
 
     async def _still_gone(self, way: Way, claims: list[Claim]) -> list[Claim]:
         """Look a third time; return the claims whose files certainly are not there, and put the others right."""

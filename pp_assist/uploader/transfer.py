@@ -17,7 +17,7 @@ from pp_assist.core.blocks import agrees
 from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.upload_rate import proposal
-from pp_assist.disk import opened_file, stat_of
+from pp_assist.disk import Directories, looks_as, stat_of
 from pp_assist.uploader.client import ChunksMissing
 from pp_assist.uploader.confirmed import Confirmed, believed
 from pp_assist.uploader.way import Way, offer_of
@@ -72,7 +72,8 @@ class Transfer:
                     await way.client.abort(offer.upload_id)
                 raise
             else:
-                (confirmed,) = await self._in_thread(believed, [(claim, answer.receipt, sent)], way.host, way.key)
+                told = [(claim, answer.receipt.model_dump(), sent)]
+                (confirmed,) = await self._in_thread(believed, told, way.host, way.key)
                 return confirmed
         raise SessionLost("the server goes on losing chunks of this upload")
 
@@ -128,7 +129,8 @@ def _opened(stack: ExitStack, claim: Claim, copy: str | None) -> tuple[int, Hash
     hashed = claim.hashed
     assert hashed is not None
     if copy is None:
-        return open_unchanged(stack, claim, hashed), hashed
+        with Directories() as directories:
+            return stack.enter_context(posix.opened(open_unchanged(directories, claim, hashed))), hashed
     try:
         fd = stack.enter_context(posix.opened(os.open(copy, os.O_RDONLY)))
     except FileNotFoundError as error:
@@ -136,17 +138,21 @@ def _opened(stack: ExitStack, claim: Claim, copy: str | None) -> tuple[int, Hash
     return fd, hashed._replace(stat=stat_of(os.fstat(fd)))
 
 
-def open_unchanged(stack: ExitStack, claim: Claim, hashed: Hashed) -> int:
-    """Open the file until *stack* ends, and return its descriptor.
+def open_unchanged(directories: Directories, claim: Claim, hashed: Hashed) -> int:
+    """Open the file and return its descriptor; the caller closes it.
 
     Raises:
         FileChanged: it is not the one that was hashed.
     """
     try:
-        fd = stack.enter_context(opened_file(claim.location))
+        fd = directories.open_file(claim.location)
     except FileNotFoundError as error:
         raise FileChanged("it is not there any more") from error
-    _check_unchanged(fd, hashed)
+    try:
+        _check_unchanged(fd, hashed)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -169,7 +175,7 @@ def read_unchanged(fd: int, hashed: Hashed, offset: int, length: int) -> bytes:
 
 
 def _check_unchanged(fd: int, hashed: Hashed) -> None:
-    if stat_of(os.fstat(fd)) != hashed.stat:
+    if not looks_as(os.fstat(fd), hashed.stat):
         raise FileChanged("it was touched after it was hashed")
 
 

@@ -8,7 +8,7 @@ from pp_assist.core.backoff import LONGEST_DELAY_S, delay_ms
 from pp_assist.core.breaker import LONGEST_OPEN_S, Breaker
 from pp_assist.core.hints import MAX_HINTS, Hints
 from pp_assist.core.lifecycle import after_hash, was_sent
-from pp_assist.core.model import Claim, FileState, Hashed, Location, Stage, Stat, Stored
+from pp_assist.core.model import Claim, FileState, Folder, Hashed, Location, Stage, Stat, Stored
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import Rest, is_racy
 from pp_assist.core.schedule import Plan, next_scan_after_s
@@ -66,7 +66,7 @@ STORED = Stored(3, "a" * 64, 5, 0o644, 1, 2, sent=True)
 
 
 def claim(stored: Stored | None, gen: int = 4, offered: int | None = None) -> Claim:
-    where = Location(1, b"/r", 1, 1, b"", b"f", b"/r")
+    where = Location(Folder(1, b"/r", 1, 1, b"", b"/r"), b"f")
     return Claim(1, gen, Stage.CHECKSUM, 0, 0, where, offered, HASHED.stat, None, stored)
 
 

@@ -118,9 +118,9 @@ def no_verify(patches: contextlib.ExitStack) -> None:
     _put(patches, Completer, "_check_content", check_content)
 
 
-def _open_anyhow(stack: contextlib.ExitStack, claim: Any, hashed: Any) -> int:
+def _open_anyhow(directories: disk.Directories, claim: Any, hashed: Any) -> int:
     try:
-        return stack.enter_context(disk.opened_file(claim.location))
+        return directories.open_file(claim.location)
     except FileNotFoundError as error:
         raise transfer.FileChanged("gone") from error
 

@@ -66,6 +66,12 @@ async def trust(db: Database, signer: Signer) -> None:
         await receipts.trust(tx, "s", signer.key, server.id, 0)
 
 
+def kept(receipt: Receipt) -> receipts.Kept:
+    assert receipt.proof is not None
+    said = receipt.server_id, receipt.owner, receipt.host_id, receipt.stored_at, receipt.sequence
+    return receipts.Kept(*said, receipt.proof.index)
+
+
 async def store(db: Database, signer: Signer, sequence: int = 1) -> list[Claim]:
     """Let all small files that wait have been stored by one batch."""
     queues = Queues(db, Fixed())
@@ -73,8 +79,8 @@ async def store(db: Database, signer: Signer, sequence: int = 1) -> list[Claim]:
     claims = await queues.uploads[Lane.SMALL].claim(NOW_MS, 1000)
     answers, tree = signer.sign(claims, sequence)
     async with db.transaction() as tx:
-        number = await receipts.keep(tx, tree, answers[0])
-        rows = [(c, r, FileState.COMPLETED, True, number) for c, r in zip(claims, answers, strict=True)]
+        number = await receipts.keep(tx, tree, kept(answers[0]))
+        rows = [(c, kept(r), FileState.COMPLETED, True, number) for c, r in zip(claims, answers, strict=True)]
         await versions.stored(tx, rows, NOW_MS)
     return claims
 

@@ -13,9 +13,9 @@ from pp_assist.core.rules import Rules
 from pp_assist.store import generations, observations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
+from pp_assist.store.receipts import Kept
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
-from pp_server.wire.receipts import Receipt
 
 OLD = Stat(1, 1_000, 1_000, 1, 1)
 NOW_MS = 1_700_000_000_000
@@ -71,11 +71,8 @@ async def hash_all(db: Database, digest: str = "a" * 64) -> list[Claim]:
     return await queue_of(db, Stage.UPLOAD).claim(NOW_MS, 1000)
 
 
-def receipt(claim: Claim) -> Receipt:
-    return Receipt(
-        server_id="s", owner="o", host_id="h", filepath="/root/f", gen=claim.gen, sha256="a" * 64, size=1,
-        stored_at="2026-01-01T00:00:00.000Z", sequence=1,
-    )  # fmt: skip
+def receipt(claim: Claim) -> Kept:
+    return Kept("s", "o", "h", "2026-01-01T00:00:00.000Z", 1, None)
 
 
 async def test_a_row_is_claimed_by_one_and_given_back(db: Database, root_id: int) -> None:
@@ -262,6 +259,8 @@ async def test_counters_are_those_of_the_rows_after_any_walk(db: Database, root_
     assert {k: n for k, n in counts.work.items() if n} == {(Stage(a), WorkState(b)): n for (a, b), n in work.items()}
     waiting = set(await _ids(db, "SELECT id FROM files WHERE state IN ('discovered', 'ready_for_upload', 'vanished')"))
     assert waiting <= set(await _ids(db, "SELECT file_id FROM work")), "a file that is not done has work"
+    tracked = await db.value("SELECT COUNT(*) FROM files WHERE kind = 'file' AND state <> 'vanished'")
+    assert await RootsTable(db).file_counts() == {root_id: tracked}
     await RootsTable(db).remove(root_id)
     assert not any((await Report(db).counts()).files.values())
     assert not any((await Report(db).counts()).work.values())
