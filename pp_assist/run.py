@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -133,6 +134,8 @@ async def _serve(
     stop = asyncio.Event()
     with _signals(stop):
         log.info("daemon on %s, port %d", state.path, port)
+        gc.freeze()  # what is there by now stays until the end: no collection need ever look at it
+        gc.enable()
         ready()
         timeout_s = daemon.settings.daemon.shutdown_timeout
         async with asyncio.TaskGroup() as group:
