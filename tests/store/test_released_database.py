@@ -48,7 +48,7 @@ def test_every_schema_version_has_a_released_database() -> None:
 
 
 def test_no_check_of_a_row_builds_a_table_for_it() -> None:
-    """A list of three words or more is one, for each row that is written: half of what a row costs."""
+    """A list of three words or more is one, for each row that is written: two fifths of what a row costs."""
     with sqlite3.connect(":memory:") as conn:
         for script in migrations():
             conn.executescript(script)

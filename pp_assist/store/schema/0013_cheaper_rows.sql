@@ -1,5 +1,5 @@
 -- What is written for every file is written at less cost. A check with a list of three words or more builds a table of
--- them for each row that is written (measured: half of all the time in SQL), so both tables are built anew with checks
+-- them for each row that is written (measured: two fifths of the time in SQL), so both tables are built anew with checks
 -- that compare. Every change of a row is counted in one place instead of two; and files are counted per root as well.
 
 -- One path of a watched folder. The columns from size_bytes to sha256, and link_target, are written by whoever read it
