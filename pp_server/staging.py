@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pp_server import posix
@@ -53,16 +53,6 @@ class Staging:
         except FileNotFoundError:
             return False
 
-    def hash(self, upload_id: str) -> Digest | None:
-        """Return the SHA-256 of the whole file, or None where there is none."""
-        try:
-            with open(self.path_of(upload_id), "rb", buffering=0) as file:
-                return Digest(hashlib.file_digest(file, "sha256").hexdigest())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise as_storage_error(error) from error
-
     def bad_chunks(self, upload_id: str, chunks: Iterable[tuple[int, int, int, Digest]]) -> list[int]:
         """Return the numbers of those (number, offset, length, digest) whose bytes are not what was recorded."""
         chunks = list(chunks)
@@ -81,6 +71,46 @@ class Staging:
     def upload_ids(self) -> list[str]:
         """Return the uploads that have a file here."""
         return [name.removesuffix(_SUFFIX) for name in os.listdir(self._directory) if name.endswith(_SUFFIX)]
+
+
+class Prefix:
+    """The front of an upload's file, as far as it was hashed. For one thread at a time; anybody may stop it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._hasher = hashlib.sha256()
+        self._stopped = threading.Event()
+        self.size_bytes = 0
+
+    def read_on(self, end: Callable[[], int]) -> bool:
+        """Hash up to *end*, which is asked again there; False where the file is shorter, or not there.
+
+        Raises:
+            StorageFailed: it cannot be read; nothing of it counts.
+        """
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                block = memoryview(bytearray(_BLOCK_BYTES))
+                file.seek(self.size_bytes)
+                while (left := end() - self.size_bytes) > 0 and not self._stopped.is_set():
+                    count = file.readinto(block[:left])
+                    if not count:
+                        return False
+                    self._hasher.update(block[:count])
+                    self.size_bytes += count
+                return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise as_storage_error(error) from error
+
+    def digest(self) -> Digest:
+        """Return the SHA-256 of what was read."""
+        return Digest(self._hasher.hexdigest())
+
+    def stop(self) -> None:
+        """Have whoever reads end soon."""
+        self._stopped.set()
 
 
 class StagedFile:

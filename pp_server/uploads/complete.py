@@ -81,11 +81,11 @@ class Completer:
                 raise EtagMismatch(f"The etag of chunk {part.chunk_num} is another one")
 
     async def _check_content(self, upload: LiveUpload, digest: Digest) -> None:
-        """Hash the staged bytes; where they are wrong, find out whether it was us."""
+        """Compare the digest of the staged bytes; where they are wrong, find out whether it was us."""
         context, session = self._context, upload.session
         if session.size_bytes == 0:
             await context.blocking(upload.file.ensure)
-        if await context.blocking(context.staging.hash, session.upload_id) == digest:
+        if await upload.follower.digest() == digest:
             return
         bad = await context.verify_chunks(upload, await context.metadata.chunks(session.id))
         if bad:
@@ -107,6 +107,7 @@ class Completer:
             await self._context.begin_anew(upload)
             raise
         except FileNotFoundError as error:
+            upload.follower.begin_anew()  # then it finds out that chunks are missing
             raise StorageFailed("The staged content is gone") from error
 
     async def _put(self, upload: LiveUpload, digest: Digest) -> Location:

@@ -50,7 +50,8 @@ class Context:
 
     def new_upload(self, session: UploadSession) -> LiveUpload:
         """Return a session as an upload of which nothing has arrived."""
-        return LiveUpload(session, self.staging.file(session.upload_id), bytearray(session.total_chunks))
+        staging, upload_id = self.staging, session.upload_id
+        return LiveUpload(session, staging.file(upload_id), staging.path_of(upload_id), self.executor)
 
     async def load(self, owner_id: int, upload_id: str) -> LiveUpload | None:
         """Read an upload from the records; look at its bytes where an unclean stop came after they were written."""

@@ -7,6 +7,7 @@ and a recorded chunk becomes missing again only while nobody can publish (at loa
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 
 from pp_server.core.errors import (
@@ -20,6 +21,7 @@ from pp_server.core.errors import (
 )
 from pp_server.core.model import SessionStatus, UploadSession
 from pp_server.staging import StagedFile
+from pp_server.uploads.follower import Follower
 from pp_server.wire.chunks import Range, missing_ranges
 
 MAX_IDLE = 256
@@ -54,12 +56,13 @@ class Slot:
 class LiveUpload:
     """One upload in use."""
 
-    def __init__(self, session: UploadSession, file: StagedFile, received: bytearray) -> None:
+    def __init__(self, session: UploadSession, file: StagedFile, path: str, executor: Executor) -> None:
         self.session = session
         self.file = file
-        self.received = received
+        self.received = bytearray(session.total_chunks)
         """One byte per chunk: 1 where it is recorded."""
-        self.count = received.count(1)
+        self.count = 0
+        self.follower = Follower(path, session.size_bytes, session.chunk_bytes, self.received, executor)
         self.lock = asyncio.Lock()
         """Held by complete, abort and expire; never while chunks arrive."""
         self.users = 0
@@ -119,6 +122,12 @@ class LiveUpload:
         for number in range(len(self.received)) if numbers is None else numbers:
             self.count -= self.received[number]
             self.received[number] = 0
+        self.follower.begin_anew()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.follower.begin_anew()
+        self.file.close()
 
     @asynccontextmanager
     async def slot(self, number: int) -> AsyncIterator[Slot]:
@@ -216,7 +225,7 @@ class LiveUploads:
         """Drop an upload from memory."""
         upload = self._uploads.pop(upload_id, None)
         if upload is not None:
-            upload.file.close()
+            upload.close()
 
     def _evict(self) -> None:
         if len(self._uploads) < MAX_IDLE:

@@ -159,6 +159,7 @@ class Receiver:
         chunk = RecordedChunk(number, length, digest, context.metadata.epoch, now_ms)
         await context.metadata.record_chunk(upload.session.id, chunk, renewed)
         upload.mark(number)
+        upload.follower.follow()
         if renewed is not None:
             upload.session = replace(upload.session, expires_ms=renewed)
 

@@ -35,8 +35,10 @@ def damage(path: Path, at: int = 0) -> None:
 async def test_damaged_staging_bytes_become_missing(client: Client, server: Server) -> None:
     data = content(3 * CHUNK)
     upload_id = await client.begin("/a", data)
-    await client.send(upload_id, data)
-    damage(server.staged()[0], CHUNK + 3)
+    await client.put(upload_id, 1, data[CHUNK : 2 * CHUNK])
+    await client.put(upload_id, 2, data[2 * CHUNK :])
+    damage(server.staged()[0], CHUNK + 3)  # it is read from the front: not yet
+    await client.put(upload_id, 0, data[:CHUNK])
     answer = await client.complete(upload_id)
     assert (answer.status_code, answer.json()["missing"]) == (400, [[1, 1]])
     await client.put(upload_id, 1, data[CHUNK : 2 * CHUNK])
