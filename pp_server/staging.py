@@ -22,6 +22,9 @@ SYNC_SECONDS = 5.0
 """A write syncs the file when so many bytes are not synced yet, or the first of them came so long ago: a power cut
 costs no more than that of an upload, and `complete` finds little left to sync."""
 
+COPIED_BYTES = 1 << 20
+"""In memory at a time, of what is copied."""
+
 _BLOCK_BYTES = 1 << 20
 _SUFFIX = ".part"
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -145,6 +148,23 @@ class StagedFile:
             if self._is_sync_due(len(data)):
                 self._sync(fd)
             self._check_not_lost()  # else what another thread's sync lost would be recorded
+
+    def copy(self, read: Callable[[int, int], bytes], offset: int, length: int, fresh: bool) -> None:
+        """Put what *read* (from, how much) returns at the same place, piece by piece; otherwise as `write`.
+
+        Raises:
+            StorageFailed: it cannot be read, or not all of it is there.
+        """
+        end = offset + length
+        while offset < end:
+            try:
+                data = read(offset, min(COPIED_BYTES, end - offset))
+            except OSError as error:
+                raise as_storage_error(error) from error
+            if not data:
+                raise StorageFailed("The stored content is shorter than it was")
+            self.write(data, offset, fresh)
+            offset += len(data)
 
     def _is_sync_due(self, written_bytes: int) -> bool:
         """Count what was written; True for the one thread that is to sync."""

@@ -55,6 +55,26 @@ class BlockDigester:
         self._lacking = self._block_bytes
 
 
+def same_spans(old: bytes, old_bytes: int, new: bytes, new_bytes: int, most: int) -> list[tuple[int, int]]:
+    """Return where two files are the same at the same offset: inclusive ranges of bytes, ascending, apart; the *most*
+    longest ones. *old* and *new* are the digests of their blocks.
+    """
+    length = block_bytes(new_bytes)
+    if block_bytes(old_bytes) != length:
+        return []
+    spans: list[tuple[int, int]] = []
+    whole = min(old_bytes, new_bytes) // length if old_bytes != new_bytes else -(-new_bytes // length)
+    for number in range(whole):
+        at = slice(number * DIGEST_BYTES, (number + 1) * DIGEST_BYTES)
+        if old[at] == new[at]:
+            first, last = number * length, min((number + 1) * length, new_bytes) - 1
+            if spans and spans[-1][1] + 1 == first:
+                spans[-1] = (spans[-1][0], last)
+            else:
+                spans.append((first, last))
+    return sorted(sorted(spans, key=lambda span: span[0] - span[1])[:most])
+
+
 def agrees(digests: bytes, size_bytes: int, offset: int, content: bytes | memoryview) -> bool:
     """Say whether *content*, found at *offset* of a file of *size_bytes*, is what its blocks were.
 

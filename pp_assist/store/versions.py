@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aiosqlite
 
 from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stat
-from pp_assist.store import queue
+from pp_assist.store import queue, stored_blocks
 from pp_assist.store.receipts import Kept
 
 _CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND stage = ?)"
@@ -118,6 +118,7 @@ async def stored(
         facts = (state.value, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
         values.append((*facts, tree, None if tree is None else receipt.leaf, claim.file_id))
     await tx.executemany(_STORED, values)
+    await stored_blocks.keep(tx, [claim for claim, *_ in rows])
     await queue.done(tx, [claim for claim, *_ in rows])
 
 

@@ -10,22 +10,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pp_assist import posix
-from pp_assist.core.blocks import agrees
+from pp_assist.core.blocks import agrees, same_spans
 from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.upload_rate import proposal
 from pp_assist.disk import Directories, looks_as, stat_of
+from pp_assist.store.stored_blocks import StoredBlocks
 from pp_assist.uploader.client import ChunksMissing
 from pp_assist.uploader.confirmed import Confirmed, believed
 from pp_assist.uploader.way import Way, offer_of
-from pp_server.wire.chunks import MAX_CHUNK_BYTES, chunk_count, chunk_span, numbers_in
-from pp_server.wire.messages import InitiateAnswer
+from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIB, chunk_count, chunk_span, numbers_in
+from pp_server.wire.messages import MAX_SPANS, InitiateAnswer
 
 ROUNDS = 5
 """How often the server may name chunks as missing that we have just sent before we try again later."""
+
+CHUNK_BYTES_FOR_FEW = MIB
+FEW = 8
+"""Where at most one byte in so many has changed, chunks are small."""
 
 T = TypeVar("T")
 
@@ -42,11 +47,13 @@ class Transfer:
     on_bytes: Callable[[int], None]
     """Told the size of each chunk the server has accepted."""
 
-    async def run(self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False) -> Confirmed:
+    async def run(
+        self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False, before: StoredBlocks | None = None
+    ) -> Confirmed:
         """Give one hashed file to the server; return its receipt and the bytes sent for it.
 
-        With *copy*, the path of a private copy, that is what is sent, and not the file itself; *marked* tells the
-        server that it may be inconsistent.
+        What is the same as *before*, which the server has, is not sent. With *copy*, the path of a private copy, that
+        is what is sent, and not the file itself; *marked* tells the server that it may be inconsistent.
 
         Raises:
             AssistError: what went wrong, and (as its remedy) what to do.
@@ -55,9 +62,14 @@ class Transfer:
         assert hashed is not None
         sent = 0
         known = way.rate.bytes_per_s if way.capabilities.can("proposals") else None  # else another one begins anew
-        wanted = proposal(known, self.max_chunk_bytes, hashed.stat.size_bytes)
+        same = await self._in_thread(_same, before, hashed) if before and way.capabilities.can("base") else []
+        wanted = proposal(known, self._comfortable_bytes(same, hashed), hashed.stat.size_bytes)
         largest = way.capabilities.limit("max_chunk_size", wanted)
-        said = way.host.fields() | {"max_chunk_size": largest} | ({"inconsistent": True} if marked else {})
+        said: dict[str, Any] = (
+            way.host.fields() | {"max_chunk_size": largest} | ({"inconsistent": True} if marked else {})
+        )
+        if before is not None and same:
+            said["base"] = {"sha256": before.sha256, "same": same}
         offer = await way.client.initiate(offer_of(claim) | said)
         _check_geometry(offer, hashed.stat.size_bytes)
         missing = offer.missing
@@ -76,6 +88,12 @@ class Transfer:
                 (confirmed,) = await self._in_thread(believed, told, way.host, way.key)
                 return confirmed
         raise SessionLost("the server goes on losing chunks of this upload")
+
+    def _comfortable_bytes(self, same: list[tuple[int, int]], hashed: Hashed) -> int:
+        """Return how large chunks should be: small where little has changed, for each is sent as a whole."""
+        changed = hashed.stat.size_bytes - sum(last + 1 - first for first, last in same)
+        few = changed * FEW <= hashed.stat.size_bytes
+        return min(self.max_chunk_bytes, CHUNK_BYTES_FOR_FEW) if few else self.max_chunk_bytes
 
     async def _send(self, way: Way, claim: Claim, copy: str | None, offer: InitiateAnswer, numbers: list[int]) -> int:
         """Send the chunks *numbers*, several at a time, and return their bytes; without any, only look at the file."""
@@ -122,6 +140,12 @@ async def _put_timed(way: Way, upload_id: str, number: int, content: bytes) -> N
         way.rate.broke(size_bytes, asyncio.get_running_loop().time() - began)
         raise
     way.rate.sent(size_bytes, asyncio.get_running_loop().time() - began)
+
+
+def _same(before: StoredBlocks, hashed: Hashed) -> list[tuple[int, int]]:
+    if hashed.blocks is None:
+        return []
+    return same_spans(before.blocks, before.size_bytes, hashed.blocks, hashed.stat.size_bytes, MAX_SPANS)
 
 
 def _opened(stack: ExitStack, claim: Claim, copy: str | None) -> tuple[int, Hashed]:

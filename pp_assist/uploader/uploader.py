@@ -8,7 +8,7 @@ import asyncio
 
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Claim, Kind, Lane
-from pp_assist.store import tree_moves, versions
+from pp_assist.store import stored_blocks, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import Queues, WorkQueue
 from pp_assist.uploader.batch import BATCH_FILES, Batches
@@ -146,7 +146,8 @@ class Uploader:
             while not sent:
                 with self._flights.take([claim]) as taken:
                     if sent := bool(taken.ours):
-                        await self._settle.stored([await self._transfer.run(way, claim)])
+                        before = await stored_blocks.of(self._db, claim)
+                        await self._settle.stored([await self._transfer.run(way, claim, before=before)])
                 await taken.landed()
         except AssistError as error:
             await self._settle.failed([(claim, error)])

@@ -40,6 +40,9 @@ class BlobReader(Protocol):
     async def read(self, offset: int, length: int) -> bytes:
         """Return the bytes at *offset*; fewer than *length* only where there are no more."""
 
+    def read_now(self, offset: int, length: int) -> bytes:
+        """As `read`, blocking."""
+
     async def close(self) -> None:
         """Let go of it."""
 

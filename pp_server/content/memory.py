@@ -16,6 +16,10 @@ class MemoryReader:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return the bytes at *offset*."""
+        return self.read_now(offset, length)
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        """As `read`."""
         return self._data[offset : offset + length]
 
     async def close(self) -> None:

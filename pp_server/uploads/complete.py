@@ -66,6 +66,7 @@ class Completer:
         return committed
 
     async def _check_all(self, upload: LiveUpload, digest: Digest) -> None:
+        await upload.copied()
         if upload.missing:
             raise NotAllChunks(upload.missing)
         await self._check_content(upload, digest)
@@ -88,6 +89,7 @@ class Completer:
         if await upload.follower.digest() == digest:
             return
         bad = await context.verify_chunks(upload, await context.metadata.chunks(session.id))
+        bad += await context.give_back(upload)
         if bad:
             raise NotAllChunks(missing_ranges(session.total_chunks, set(range(session.total_chunks)) - set(bad)))
         await self._close_aborted(upload)

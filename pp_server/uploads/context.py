@@ -68,6 +68,9 @@ class Context:
             elif any(chunk.epoch < self.metadata.verify_below for chunk in chunks):
                 await self.verify_chunks(upload, chunks)
                 await self.metadata.vouch_chunks(session.id)
+            published = await self.blocking(self.staging.is_published, session.upload_id)
+            if published and upload.missing:
+                await self.begin_anew(upload)  # what was copied is not recorded, and the file must not be written to
         return upload
 
     async def verify_chunks(self, upload: LiveUpload, chunks: list[RecordedChunk]) -> list[int]:
@@ -84,6 +87,14 @@ class Context:
             await self.metadata.forget_chunks(session.id, bad)
             upload.unmark(bad)
         return bad
+
+    async def give_back(self, upload: LiveUpload) -> list[int]:
+        """What was copied cannot be trusted, or was not the same after all: it is missing again. Return it."""
+        lent = sorted(upload.borrowed)
+        upload.unmark(lent)
+        if lent and upload.base is not None:
+            await self.put_aside(upload.base)  # where it is damaged
+        return lent
 
     async def begin_anew(self, upload: LiveUpload) -> None:
         """After a failed sync nobody knows what the file holds on disk: all chunks are missing again."""

@@ -23,6 +23,7 @@ from pp_server.core.model import SessionStatus, UploadSession
 from pp_server.staging import StagedFile
 from pp_server.uploads.follower import Follower
 from pp_server.wire.chunks import Range, missing_ranges
+from pp_server.wire.digest import Digest
 
 MAX_IDLE = 256
 """Uploads that nobody is using right now and that are kept in memory all the same."""
@@ -62,6 +63,13 @@ class LiveUpload:
         self.received = bytearray(session.total_chunks)
         """One byte per chunk: 1 where it is recorded."""
         self.count = 0
+        self.base: Digest | None = None
+        """Content of the same owner from which chunks are copied instead of being sent."""
+        self.copying: asyncio.Task[None] | None = None
+        self.coming: set[int] = set()
+        """Chunks that are about to be copied."""
+        self.borrowed: set[int] = set()
+        """Chunks that were: `received`, though not recorded."""
         self.follower = Follower(path, session.size_bytes, session.chunk_bytes, self.received, executor)
         self.lock = asyncio.Lock()
         """Held by complete, abort and expire; never while chunks arrive."""
@@ -93,7 +101,8 @@ class LiveUpload:
             return []
         if self.count == len(self.received):
             return []
-        return missing_ranges(len(self.received), (n for n, got in enumerate(self.received) if got))
+        got = (number for number, got in enumerate(self.received) if got or number in self.coming)
+        return missing_ranges(len(self.received), got)
 
     @property
     def state(self) -> UploadState:
@@ -113,19 +122,38 @@ class LiveUpload:
         return len(self.received) if self.session.status is SessionStatus.COMPLETED else self.count
 
     def mark(self, number: int) -> None:
-        """The chunk is recorded."""
+        """The chunk is there."""
+        self.coming.discard(number)
         self.count += 1 - self.received[number]
         self.received[number] = 1
+
+    def borrow(self, number: int) -> None:
+        """The chunk was copied."""
+        self.mark(number)
+        self.borrowed.add(number)
+        self.follower.follow()
+
+    async def copied(self) -> None:
+        """Return once nothing is being copied any more."""
+        while self.copying is not None:
+            await asyncio.wait([self.copying])
+
+    @property
+    def in_use(self) -> bool:
+        """Say whether somebody works with it right now."""
+        return self.users > 0 or self.copying is not None
 
     def unmark(self, numbers: list[int] | None) -> None:
         """These chunks (None: all) are missing again."""
         for number in range(len(self.received)) if numbers is None else numbers:
             self.count -= self.received[number]
             self.received[number] = 0
+            self.borrowed.discard(number)
         self.follower.begin_anew()
 
     def close(self) -> None:
         """Let go of the file."""
+        self.coming.clear()
         self.follower.begin_anew()
         self.file.close()
 
@@ -153,6 +181,7 @@ class LiveUpload:
 
     async def clear_slots(self) -> None:
         """Have everyone at work on a chunk stop, and wait until they have."""
+        self.coming.clear()
         while self._slots:
             slot = next(iter(self._slots.values()))
             slot.supersede()
@@ -181,7 +210,7 @@ class LiveUploads:
 
     def busy(self) -> set[str]:
         """Return the ids of uploads that somebody is using right now."""
-        return {upload_id for upload_id, upload in self._uploads.items() if upload.users}
+        return {upload_id for upload_id, upload in self._uploads.items() if upload.in_use}
 
     def __contains__(self, upload_id: str) -> bool:
         return upload_id in self._uploads
@@ -204,7 +233,7 @@ class LiveUploads:
             raise
         finally:
             upload.users -= 1
-            if not upload.users and upload.session.status is not SessionStatus.OPEN:
+            if not upload.in_use and upload.session.status is not SessionStatus.OPEN:
                 self.forget(upload_id)
 
     async def _loaded(self, owner_id: int, upload_id: str) -> LiveUpload | None:
@@ -230,7 +259,7 @@ class LiveUploads:
     def _evict(self) -> None:
         if len(self._uploads) < MAX_IDLE:
             return
-        idle = [upload_id for upload_id, upload in self._uploads.items() if not upload.users]
+        idle = [upload_id for upload_id, upload in self._uploads.items() if not upload.in_use]
         for upload_id in idle[: max(0, len(self._uploads) + 1 - MAX_IDLE)]:
             self.forget(upload_id)
 

@@ -164,6 +164,8 @@ class Receiver:
             upload.session = replace(upload.session, expires_ms=renewed)
 
     async def _repeat(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> ChunkAnswer:
+        if number in upload.borrowed:
+            return await self._repeat_borrowed(upload, number, length, digest)
         recorded = await self._context.metadata.chunk(upload.session.id, number)
         if recorded is None:  # completed or forgotten meanwhile
             upload.check_open(self._context.now_ms())
@@ -171,6 +173,14 @@ class Receiver:
         if recorded.sha256 != digest:
             raise ChunkConflict("Other bytes are recorded for this chunk")
         await self._context.metadata.add_counts({"bytes_duplicate": length})
+        return _answer(upload, number, digest, 0)
+
+    async def _repeat_borrowed(self, upload: LiveUpload, number: int, length: int, digest: Digest) -> ChunkAnswer:
+        context, session = self._context, upload.session
+        offset, _ = chunk_span(session.size_bytes, session.chunk_bytes, number)
+        copied = [(number, offset, length, digest)]
+        if await context.blocking(context.staging.bad_chunks, session.upload_id, copied):
+            raise ChunkConflict("Other bytes were copied for this chunk")
         return _answer(upload, number, digest, 0)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pp_server.core import geometry
 from pp_server.core.errors import AlreadyCompleted, Forbidden, StorageFull, UnsupportedKind, UploadExpired
 from pp_server.core.model import Caller, Facts, SessionStatus, UploadRequest, UploadSession
-from pp_server.metadata.base import Opened
+from pp_server.uploads.borrow import Borrower
 from pp_server.uploads.complete import Completer
 from pp_server.uploads.context import Context
 from pp_server.uploads.live import LiveUpload, LiveUploads
@@ -17,6 +17,7 @@ from pp_server.wire.digest import Digest
 from pp_server.wire.messages import (
     MAX_LISTED_URLS,
     AbortAnswer,
+    Base,
     ChunkAnswer,
     CompleteAnswer,
     CompleteRequest,
@@ -37,6 +38,7 @@ class Uploads:
         self._live = LiveUploads(context.load)
         self._receiver = Receiver(context)
         self._completer = Completer(context)
+        self._borrower = Borrower(context)
 
     async def initiate(self, caller: Caller, request: InitiateRequest) -> InitiateAnswer:
         """Return an upload for this version: the open one of the same upload, else a new one.
@@ -55,15 +57,21 @@ class Uploads:
                 wanted, str(uuid.uuid4()), now_ms, context.rules.expiry(now_ms), context.rules.max_open_per_owner
             )
         )
-        missing = await self._resumed(caller, opened) if opened.resumed else await self._begun(opened.session)
+        begin = self._resumed if opened.resumed else self._begun
+        missing = await begin(opened.session, request.base)
         return _initiate_answer(opened.session, missing, context.rules.promised(opened.session.expires_ms))
 
-    async def _begun(self, session: UploadSession) -> list[Range]:
+    async def _begun(self, session: UploadSession, base: Base | None) -> list[Range]:
         upload = self._context.new_upload(session)
         self._live.add(upload)
         await self._context.check_known(upload)
         if upload.missing:
             await self._check_room(upload)
+        return await self._missing(upload, base)
+
+    async def _missing(self, upload: LiveUpload, base: Base | None) -> list[Range]:
+        if base is not None:
+            await self._borrower.begin(upload, base)
         return upload.missing
 
     async def _check_room(self, upload: LiveUpload) -> None:
@@ -75,12 +83,12 @@ class Uploads:
             self._live.forget(upload.session.upload_id)
             raise
 
-    async def _resumed(self, caller: Caller, opened: Opened) -> list[Range]:
-        async with self._live.use(caller.owner_id, opened.session.upload_id) as upload:
+    async def _resumed(self, session: UploadSession, base: Base | None) -> list[Range]:
+        async with self._live.use(session.owner_id, session.upload_id) as upload:
             if upload.session.status is SessionStatus.OPEN:
-                upload.session = opened.session
+                upload.session = session
             await self._context.check_known(upload)
-            return upload.missing
+            return await self._missing(upload, base)
 
     async def put_chunk(self, caller: Caller, upload_id: str, number: int, body: ChunkBody) -> ChunkAnswer:
         """Take one chunk; see `Receiver.receive`."""

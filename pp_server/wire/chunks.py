@@ -57,3 +57,12 @@ def missing_ranges(total: int, received: Iterable[int]) -> list[Range]:
 def numbers_in(ranges: Iterable[Range]) -> list[int]:
     """Return every number in the inclusive *ranges*, in order."""
     return [number for first, last in ranges for number in range(first, last + 1)]
+
+
+def chunks_within(size_bytes: int, chunk_bytes: int, spans: Iterable[Range]) -> list[int]:
+    """Return the chunks of which every byte lies in one of *spans*: inclusive, of bytes, ascending, apart."""
+    numbers: list[int] = []
+    for first, last in spans:
+        end = chunk_count(size_bytes, chunk_bytes) if last + 1 >= size_bytes else (last + 1) // chunk_bytes
+        numbers += range(-(-first // chunk_bytes), end)
+    return numbers

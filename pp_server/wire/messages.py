@@ -24,6 +24,9 @@ MAX_LISTED = 1000
 MAX_LISTED_URLS = 1000
 """`chunk_urls` stays empty for uploads with more chunks: build the URLs instead."""
 
+MAX_SPANS = 4096
+"""Ranges of bytes that a new version shares with what it is based on."""
+
 _SHA256 = core_schema.custom_error_schema(
     core_schema.str_schema(pattern=r"^[0-9a-f]{64}$"),
     custom_error_type="digest",
@@ -80,6 +83,23 @@ class Metadata(Message):
     group: Label | None = None
 
 
+class Base(Message):
+    """Content that the owner has on the server, and where a new version is the same."""
+
+    sha256: Sha256
+    same: Annotated[list[tuple[Count, Count]], Field(max_length=MAX_SPANS)]
+    """Inclusive ranges of bytes, the same in both at the same offset; ascending, none touching the next."""
+
+    @model_validator(mode="after")
+    def _spans_ascend(self) -> Self:
+        end = -1
+        for first, last in self.same:
+            if not end < first <= last:
+                raise ValueError("same must be ascending ranges that do not touch")
+            end = last + 1
+        return self
+
+
 class InitiateRequest(Named, Metadata):
     """POST /api/uploads/initiate"""
 
@@ -93,6 +113,8 @@ class InitiateRequest(Named, Metadata):
     """The largest chunk the client is willing to send; the server chooses."""
     gen: Count | None = None
     """Generation of this version on its host. None (older clients) counts as the newest at its arrival."""
+    base: Base | None = None
+    """What the server may copy instead of having it sent."""
     inconsistent: Annotated[bool, Field(strict=True)] = False
     """The file never came to rest while it was read: its bytes may mix several moments."""
     ip_address: Label | None = None

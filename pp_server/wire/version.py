@@ -21,6 +21,7 @@ FEATURES: tuple[str, ...] = (
     "restore",
     "move_tree",
     "inconsistent",
+    "base",
 )
 
 

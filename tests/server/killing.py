@@ -1,7 +1,7 @@
 """Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
 
-A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|pack|batch|tree`. It imports
-everything once and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
+A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|base|pack|batch|tree`. It
+imports everything once and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ from pp_server.settings import Settings, StorageSettings
 from pp_server.wire.trees import Entry, tree_digest
 
 WHAT = sys.argv[2]
-STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT == "file" else 256)
+STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT in ("file", "base") else 256)
 DATA = content(2 * CHUNK + 100)
+OLD = DATA[: CHUNK + 5] + b"another" + DATA[CHUNK + 12 :]
+BASE = {"sha256": sha(OLD), "same": [[0, CHUNK + 4], [CHUNK + 12, len(DATA) - 1]]}
 SMALL = {f"/small/{n}": content(50 * n, n) for n in range(5)}
 FINISHED, SURVIVED = 0, 3
 
@@ -70,14 +72,47 @@ async def upload_until_killed(server: Server, client: Client, durable: Killing) 
     if WHAT == "tree":
         puts = [client_put(path, data, gen=1) for path, data in SMALL.items()]
         assert (await client.batch(*puts)).status_code == 200
+    if WHAT == "base":
+        await client.upload("/old", OLD, gen=1)
     durable.arm()
-    if WHAT == "tree":
+    if WHAT == "base":
+        await send_based(client)
+    elif WHAT == "tree":
         assert (await client.batch(moving())).status_code == 200
     elif WHAT == "batch":
         assert (await client.batch(*operations())).status_code == 200
     else:
         await client.upload("/a", DATA, gen=1)
     durable.steps = -1
+
+
+async def send_based(client: Client) -> dict:
+    """Send what is missing, once what need not be sent is copied: so the steps have an order."""
+    begun = (await client.initiate("/a", DATA, gen=1, base=BASE)).json()
+    upload_id, missing = begun["upload_id"], begun["missing"]
+    assert missing in ([], [[1, 1]])
+    while missing and (await client.http.get(f"/api/uploads/{upload_id}")).json()["uploaded_count"] < 2:
+        await asyncio.sleep(0.001)
+    for first, last in missing:
+        for n in range(first, last + 1):
+            assert (await client.put(upload_id, n, DATA[n * CHUNK : (n + 1) * CHUNK])).status_code == 200
+    done = await client.complete(upload_id)
+    assert done.status_code == 200, done.text
+    return done.json()
+
+
+async def finish_and_compare_based(server: Server, client: Client) -> None:
+    first, again = await send_based(client), await send_based(client)
+    assert first["receipt"] == again["receipt"]
+    assert first["receipt"]["sequence"] == 2
+    for data in (OLD, DATA):
+        assert (await client.download(sha(data))).content == data
+    assert await client.listed() == ["/a", "/old"]
+    stats = await server.stats()
+    assert (stats["blobs"], stats["files"], stats["bytes_stored"]) == (2, 2, len(DATA) + len(OLD))
+    assert stats["bytes_received"] <= len(OLD) + 2 * CHUNK
+    assert not list((server.data_dir / "quarantine").iterdir())
+    assert not server.staged()
 
 
 def moving() -> dict:
@@ -173,7 +208,12 @@ def round_of(at: int, template: Path, place: Path, api_key: str) -> str | None:
         await with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
 
     async def recover() -> None:
-        work = {"batch": finish_and_compare_batch, "tree": finish_and_compare_tree}.get(WHAT, finish_and_compare)
+        works = {
+            "base": finish_and_compare_based,
+            "batch": finish_and_compare_batch,
+            "tree": finish_and_compare_tree,
+        }
+        work = works.get(WHAT, finish_and_compare)
         await with_client(place, Durable(), api_key, work)
 
     ended = forked(kill)
