@@ -25,7 +25,7 @@ HTTPS_PORT = 443
 ANYBODY_KNOWN = Trust()
 MAX_ANSWER_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 10.0
-PIECE_BYTES = 256 << 10
+PIECE_BYTES = 1 << 20
 RAW = "application/octet-stream"
 
 BROKEN_CONNECTION = (httpx.HTTPError, OSError, AttributeError, RuntimeError)
