@@ -5,8 +5,8 @@ All functions block: call them in worker threads.
 
 import errno
 import os
-from collections import deque
 import stat as stat_module
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 

@@ -74,7 +74,8 @@ def walk(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 machine.walk(BATCH, number)
             except Exception as error:
-                print(f"seed {number}: {error!r}"[:2000], file=sys.stderr, flush=True)
+                notes = getattr(error, "__notes__", ())  # the example
+                print(f"seed {number}: {error!r}"[:2000], *notes, sep="\n", file=sys.stderr, flush=True)
                 failed[number] = repr(error)[:200]
             number += 1
             if time.monotonic() - began >= options.seconds:

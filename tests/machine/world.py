@@ -39,7 +39,7 @@ from pp_assist.scanner.follow import follow
 from pp_assist.settings import Settings
 from pp_assist.store import db as db_module
 from pp_assist.supervisor import Supervisor
-from pp_assist.uploader import copying
+from pp_assist.uploader import copying, deletions
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import UploaderSettings
 from pp_assist.uploader.way import Host
@@ -551,9 +551,9 @@ class World:
         if not was_absent and not self.is_absent(path):
             self.broken.append(f"false deletion of {path!r} (generation {gen})")
 
-    def looked_last(self, path: bytes, gen: int) -> None:
+    def looked_last(self, path: bytes, gen: int, absent: bool) -> None:
         """The daemon has looked for the last time before it tells of a deletion."""
-        self.looked[path, gen] = self.is_absent(path)
+        self.looked[path, gen] = absent
 
 
 def _size(path: Path) -> int:
@@ -580,7 +580,11 @@ def opened_world(folder: Path) -> Iterator[World]:
             patches.enter_context(mock.patch.object(module, "time", of_this_world))
         patches.enter_context(mock.patch.object(posix, "open_beneath", _with_permission(world)))
         patches.enter_context(mock.patch.object(appended, "os", _OsOfTheLiving(world.durable)))
-        patches.enter_context(mock.patch.object(Deletions, "_still_gone", _watched_looks(world)))
+        looks = _WatchedLooks(world)
+        patches.enter_context(mock.patch.object(deletions, "look_at_all", looks.look_at_all))
+        patches.enter_context(
+            mock.patch.object(Deletions, "_still_gone", lambda stage, *args: looks.still_gone(stage, *args))
+        )
         patches.enter_context(mock.patch.object(Plan, "_add_tombstone", _watched_tombstones(world)))
         gc.freeze()  # what was imported need not be looked through again and again
         patches.callback(gc.unfreeze)
@@ -614,16 +618,24 @@ class _OsOfTheLiving:
         return getattr(os, name)
 
 
-def _watched_looks(world: World) -> Any:
-    really = Deletions._still_gone
+class _WatchedLooks:
+    """Notes what is there at the very moment of the daemon's last look: a step later it may be different."""
 
-    async def still_gone(self: Deletions, *args: Any) -> Any:
-        gone = await really(self, *args)
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._still_gone, self._look_at_all = Deletions._still_gone, deletions.look_at_all
+        self._absent: dict[bytes, bool] = {}
+
+    def look_at_all(self, locations: Any) -> Any:
+        self._absent |= {each.filepath: self._world.is_absent(each.filepath) for each in locations}
+        return self._look_at_all(locations)
+
+    async def still_gone(self, stage: Deletions, *args: Any) -> Any:
+        gone = await self._still_gone(stage, *args)
         for claim in gone:
-            world.looked_last(claim.location.filepath, claim.gen)
+            path = claim.location.filepath
+            self._world.looked_last(path, claim.gen, self._absent[path])
         return gone
-
-    return still_gone
 
 
 def _watched_tombstones(world: World) -> Any:
