@@ -148,7 +148,7 @@ class Settle:
         Not so where the system was in trouble, even if nobody thought of the place: that passes, and it is tried again.
         """
         log.error("sending %s failed in a way nobody thought of", display(claim.location.filepath), exc_info=error)
-        passes = isinstance(error, OSError | MemoryError)
+        passes = isinstance(error, OSError | MemoryError | ImportError)
         at_ms = self._clock.now_ms() + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         async with self._db.transaction() as tx:
             if passes:

@@ -7,6 +7,7 @@ a root, and the root is signed with Ed25519 by the server's key. A `complete` is
 import base64
 import binascii
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -223,14 +224,20 @@ def check_leaves(leaves: Sequence[bytes], proof: Proof, key: ReceiptKey) -> Tree
     return tree
 
 
+_loading = threading.Lock()
+"""Only who checks a signature loads what that takes, 7 MiB; and one thread at a time: these modules import each other,
+and a second thread that comes meanwhile may see one half done (seen: an ImportError)."""
+
+
 def check_root(root: bytes, proof: Proof, key: ReceiptKey) -> None:
     """Check the signature of a root.
 
     Raises:
         NotProven: it is not the key's.
     """
-    from cryptography.exceptions import InvalidSignature  # 7 MiB that whoever checks nothing need not carry
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    with _loading:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     if proof.key_id != key.key_id:
         raise NotProven(f"the receipt is signed by key {proof.key_id}, not {key.key_id}")

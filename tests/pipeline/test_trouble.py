@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from pair import Pair, noise, running_pair, write
 from pp_assist.core.errors import ServerUnreachable
 from pp_assist.core.model import FileState, Stage, WorkState
 from pp_assist.http import Http
+from pp_assist.uploader import confirmed
 
 PASSING = ["lost_request", "lost_response", "twice", "500", "502", "503", "429", "html", "other_json", "401"]
 
@@ -313,3 +315,18 @@ async def test_an_error_nobody_thought_of_parks_a_file_unless_it_is_the_systems(
         if state == WorkState.PARKED:
             await pair.scan(force=True)
         await pair.assert_equal()
+
+
+async def test_what_could_not_be_loaded_this_time_is_tried_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where two threads load the same modules at once: no fault of the file's, which is not parked for it."""
+    really, failures = confirmed.check_leaves, [ImportError("half done")]
+
+    def check_leaves(*args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return really(*args)
+
+    monkeypatch.setattr(confirmed, "check_leaves", check_leaves)
+    write(pair.tree / "a", "x")
+    await pair.assert_equal()
+    assert not failures
