@@ -64,7 +64,7 @@ async def test_nothing_is_lost_while_the_server_is_away(pair: Pair) -> None:
     counts = await pair.until(lambda c: c.queued(Stage.UPLOAD) == 30 and c.queued(Stage.DELETION) == 1)
     assert counts.in_state(WorkState.BACKOFF, *Stage) == 0, "the server's absence is no file's fault"
     assert pair.daemon
-    assert pair.daemon.link.reason == "server_unreachable"
+    await pair.server_in_state("unreachable")
     await pair.start_server()
     await pair.assert_equal()
     assert pair.daemon.link.reason is None
