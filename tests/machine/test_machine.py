@@ -7,7 +7,7 @@ import pytest
 from prove_machine import playground, until_broken
 from world import Broken
 
-SECONDS = 20.0
+SECONDS = 30.0
 BATCH = 10
 
 
@@ -22,7 +22,7 @@ def test_whatever_happens_in_whatever_order_the_promises_hold() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("bug", ["mtime_gt_only", "no_verify"])
+@pytest.mark.parametrize("bug", ["mtime_gt_only", "no_verify", "cleanup_before_metadata"])
 def test_a_bug_in_our_code_is_found(bug: str) -> None:
     examples, broken = until_broken(bug, number=1, most=100, batch=BATCH)
     assert broken is not None, f"{examples} examples, and {bug} is not found"

@@ -9,7 +9,7 @@ def test_the_protocol_keeps_its_promises() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("rule", ["identity", "comparison"])
+@pytest.mark.parametrize("rule", ["generations", "identity", "comparison"])
 def test_no_rule_can_be_left_out(rule: str) -> None:
     with pytest.raises(AssertionError):
-        protocol_model.walk(3_000, 3, without=rule)
+        protocol_model.walk(20_000, 3, without=rule)
