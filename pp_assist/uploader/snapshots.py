@@ -59,17 +59,17 @@ class Snapshots:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            way = await self._link.ready()
             try:
-                await self._once(way)
+                await self._once()
             except OSError as error:  # a full disk, say: what needs no copy must not pay for it
                 log.warning("no snapshots of files that go on changing for now: %s", error)
             await asyncio.sleep(self._pause_s)
 
-    async def _once(self, way: Way) -> None:
-        """Take one snapshot, if it is time for one, and send what waits."""
+    async def _once(self) -> None:
+        """Remove what nobody needs, take one snapshot, if it is time for one, and send what waits."""
         await self._in_thread(posix.make_private_directory, self._directory)
         await self._tidy()
+        way = await self._link.ready()
         if way.capabilities.can(FEATURE):
             await self._take()
             for snapshot in await snapshots.waiting(self._db):
