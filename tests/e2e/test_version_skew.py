@@ -102,6 +102,7 @@ def test_both_are_replaced_where_they_are_and_nothing_is_sent_again(
         upgraded(program)()
         if program is made.server and made.daemon.code is None:
             made.daemon.restart()  # it asks what the server can do when it starts, and every ten minutes
+            eventually(lambda: made.daemon.ask("GET", "/status")["files_unsupported"] == 0, what="folders wait")
         assert made.finish() == len(SIZES) + 37
         made.write(f"after the {program.name}", rng.randbytes(100_000))
         os.unlink(made.path("many/1" if program is programs[0] else "many/3"))
