@@ -1,5 +1,5 @@
 """Statements over thousands of values. What SQLAlchemy does for each value costs more than what the database does, so
-these are made once, and values reach the driver as they are.
+these are made once, and values reach the driver as they are. For drivers with positional parameters.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ class Listed:
     """A question whose last parameter, *listed*, is a list of any length."""
 
     def __init__(self, statement: sa.Select[Any] | sa.TextClause, listed: str) -> None:
-        self.statement = statement
+        self._statement = statement
         self._listed = listed
         self._made: tuple[str, dict[str, Any]] | None = None
 
@@ -20,15 +20,13 @@ class Listed:
         """Return the rows for *values*, and the values of all other parameters."""
         if not values:
             return ()
-        if not conn.dialect.positional:
-            return conn.execute(self.statement, {self._listed: list(values), **others}).all()
         text, defaults = self._compiled(conn)
         parameters = (*(others.get(name, default) for name, default in defaults.items()), *values)
         return conn.exec_driver_sql(text.replace(_LIST, "?" + ",?" * (len(values) - 1)), parameters).all()
 
     def _compiled(self, conn: sa.Connection) -> tuple[str, dict[str, Any]]:
         if self._made is None:
-            compiled: Any = self.statement.compile(dialect=conn.dialect)
+            compiled: Any = self._statement.compile(dialect=conn.dialect)
             *names, last = compiled.positiontup
             assert last == self._listed, "the list comes last"
             text = compiled.string.replace(f"__[POSTCOMPILE_{last}]", _LIST)
@@ -51,9 +49,6 @@ class Added:
     def rows(self, conn: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
         """Insert *rows*."""
         if not rows:
-            return
-        if not conn.dialect.positional:
-            conn.execute(self._statement, [dict(zip(self._columns, row, strict=True)) for row in rows])
             return
         if not self._text:
             compiled: Any = self._statement.compile(dialect=conn.dialect, column_keys=self._columns)
