@@ -30,7 +30,7 @@ from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory
 from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
@@ -146,7 +146,7 @@ def _uploader(
     grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
     moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms)
     parts = transfer, batches, settle, deletions, reconciler, snapshots, moves
-    return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats)
+    return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats, clock)
 
 
 class Pools:

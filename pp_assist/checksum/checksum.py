@@ -11,24 +11,25 @@ import aiosqlite
 from pydantic import BaseModel, ConfigDict, Field
 
 from pp_assist.checksum.entries import Result, read_claims
-from pp_assist.checksum.hashing import LooksDifferent, NotThere
+from pp_assist.checksum.hashing import LooksDifferent, NotThere, Read
 from pp_assist.checksum.rehash import Rehash
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
-from pp_assist.core.model import Claim, Hashed
+from pp_assist.core.model import Claim, Hashed, Lane
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.store import generations, queue, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues, WorkQueue
+from pp_assist.store.queue import WorkQueue, lane_of
+from pp_assist.store.queues import Queues
 from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
 BATCH_FILES = 256
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 4 << 20
 HUGE_AT_A_TIME = 1
 LOOK_AGAIN_MS = 2_000
 """For what was not there when its turn came: the scanner knows more by then."""
@@ -103,20 +104,46 @@ class ChecksumPool:
     async def _work(self, batch: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore) -> None:
         self.stats.active_workers += 1
         stop = threading.Event()
+        ours = batch
         try:
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self._threads, read_claims, batch, stop.is_set)
-            await self._record(list(zip(batch, results, strict=True)))
+            handed = await self._hand_on(batch, results)
+            ours = [claim for claim in batch if claim.file_id not in handed]
+            if ours:
+                rest = [(c, result) for c, result in zip(batch, results, strict=True) if c.file_id not in handed]
+                await self._record(rest)
+            self._note(batch, results)
         finally:
             stop.set()
             self.stats.active_workers -= 1
-            waiting.release(batch)
+            waiting.release(ours)
             free.release()
+
+    async def _hand_on(self, batch: Sequence[Claim], results: Sequence[Result]) -> frozenset[int]:
+        """Hand what is small and must be sent to whoever sends it, if he takes it now; return the ids of the files."""
+        claims = []
+        for claim, result in zip(batch, results, strict=True):
+            if isinstance(result, Read) and lane_of(result.hashed) is Lane.SMALL:
+                plan = after_hash(claim, result.hashed)
+                if plan.send and not plan.new_gen:
+                    hashed, racy, content = result
+                    claims.append(claim._replace(hashed=hashed, racy=racy, content=content))
+        if claims and await self._queues.small.hand_on(claims):
+            return frozenset(claim.file_id for claim in claims)
+        return frozenset()
+
+    def _note(self, batch: Sequence[Claim], results: Sequence[Result]) -> None:
+        """Count what was read."""
+        for claim, result in zip(batch, results, strict=True):
+            if isinstance(result, Read) and changed_silently(claim, result.hashed):
+                self.stats.silent_changes += 1
+                log.warning("%s has other content, and nothing says that it was written to", _name(claim))
+        self.stats.processed.add(sum(isinstance(result, Read) for result in results), self._clock.mono_ms())
 
     async def _record(self, results: Sequence[tuple[Claim, Result]]) -> None:
         now_ms = self._clock.now_ms()
-        good = [(claim, *result) for claim, result in results if not isinstance(result, AssistError)]
-        plans = [(claim, read, racy, after_hash(claim, read)) for claim, read, racy in good]
+        plans = [(c, r.hashed, r.racy, after_hash(c, r.hashed)) for c, r in results if isinstance(r, Read)]
         changed = [(claim, result) for claim, result in results if isinstance(result, LooksDifferent)]
         async with self._db.transaction() as tx:
             gens = iter(await generations.take(tx, sum(p.new_gen for *_, p in plans) + len(changed)))
@@ -128,11 +155,6 @@ class ChecksumPool:
             for claim, result in results:
                 if isinstance(result, AssistError) and not isinstance(result, LooksDifferent):
                     await self._postpone(tx, claim, result, now_ms)
-        for claim, read, _ in good:
-            if changed_silently(claim, read):
-                self.stats.silent_changes += 1
-                log.warning("%s has other content, and nothing says that it was written to", _name(claim))
-        self.stats.processed.add(len(good), self._clock.mono_ms())
         if any(plan.send for *_, plan in plans):
             self._queues.wake_uploads()
 

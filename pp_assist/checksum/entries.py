@@ -4,7 +4,7 @@ import errno
 import time
 from collections.abc import Callable
 
-from pp_assist.checksum.hashing import LooksDifferent, NotThere, hash_in
+from pp_assist.checksum.hashing import LooksDifferent, NotThere, Read, hash_in
 from pp_assist.core.errors import AssistError, FileUnreadable
 from pp_assist.core.model import Claim, Hashed, Kind
 from pp_assist.core.rest import is_racy
@@ -13,7 +13,7 @@ from pp_assist.disk import Directories, read_entry
 RESTLESS_MS = 600_000
 """A directory in which names come and go without end is taken as it is after this time: its facts are always whole."""
 
-Result = tuple[Hashed, bool] | AssistError
+Result = Read | AssistError
 
 
 def read_claims(claims: list[Claim], stopped: Callable[[], bool]) -> list[Result]:
@@ -32,8 +32,8 @@ def read_claims(claims: list[Claim], stopped: Callable[[], bool]) -> list[Result
     return results
 
 
-def read_facts(directories: Directories, claim: Claim) -> tuple[Hashed, bool]:
-    """Return what is to be told of a directory or a link, and whether it was touched too recently to be sure (racy).
+def read_facts(directories: Directories, claim: Claim) -> Read:
+    """Return what is to be told of a directory or a link.
 
     Raises:
         LooksDifferent: it is not as it was last seen: not at rest yet.
@@ -56,4 +56,4 @@ def read_facts(directories: Directories, claim: Claim) -> tuple[Hashed, bool]:
     if now.stat != claim.seen and not restless:
         raise LooksDifferent(now.stat)
     facts = Hashed(now.stat, now.mode, now.uid, now.gid, "", kind=now.kind, target=target)
-    return facts, is_racy(now.stat, began_ns)
+    return Read(facts, is_racy(now.stat, began_ns))

@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pp_assist.core.blocks import BlockDigester
 from pp_assist.core.errors import AssistError, FileChanged, FileUnreadable
@@ -36,16 +37,24 @@ class Stopped(AssistError):
     reason = "stopped"
 
 
-def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lambda: False) -> tuple[Hashed, bool]:
+class Read(NamedTuple):
+    """What was read."""
+
+    hashed: Hashed
+    racy: bool
+    """It was touched too recently to be sure."""
+    content: bytes | None = None
+    """All of it, of a small file."""
+
+
+def hash_file(location: Location, seen: Stat, stopped: Callable[[], bool] = lambda: False) -> Read:
     """`hash_in`, of one file alone."""
     with Directories() as directories:
         return hash_in(directories, location, seen, stopped)
 
 
-def hash_in(
-    directories: Directories, location: Location, seen: Stat, stopped: Callable[[], bool]
-) -> tuple[Hashed, bool]:
-    """Return what a file that held still contains, and whether it was touched too recently to be sure (racy).
+def hash_in(directories: Directories, location: Location, seen: Stat, stopped: Callable[[], bool]) -> Read:
+    """Return what a file that held still contains.
 
     A digest of bytes that never existed together would poison the store, so the stat tuple must be *seen* before the
     first byte is read and after the last one.
@@ -62,7 +71,7 @@ def hash_in(
         fd = directories.open_file(location)
         try:
             before = _as_seen(fd, seen)
-            sha256, blocks = digests(fd, seen.size_bytes, stopped)
+            sha256, blocks, content = _digests(fd, seen.size_bytes, stopped)
             _as_seen(fd, seen)
         finally:
             os.close(fd)
@@ -70,7 +79,8 @@ def hash_in(
         raise NotThere("not found") from error
     except OSError as error:
         raise FileUnreadable(f"cannot read it: {error.strerror}") from error
-    return Hashed(seen, before.st_mode & 0o7777, before.st_uid, before.st_gid, sha256, blocks), is_racy(seen, began_ns)
+    hashed = Hashed(seen, before.st_mode & 0o7777, before.st_uid, before.st_gid, sha256, blocks)
+    return Read(hashed, is_racy(seen, began_ns), content)
 
 
 def _as_seen(fd: int, seen: Stat) -> os.stat_result:
@@ -83,10 +93,10 @@ def _as_seen(fd: int, seen: Stat) -> os.stat_result:
     return result
 
 
-def digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str, bytes | None]:
-    """Return the SHA-256 of *size_bytes* of a file, and the digests of the blocks of a large one.
+def _digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str, bytes | None, bytes | None]:
+    """Return the SHA-256 of *size_bytes* of a file, the digests of a large one's blocks, the content of a small one.
 
-    A small file is read in one call of just its size, and hashed again as a whole when it is sent.
+    A small file is read in one call of just its size.
 
     Raises:
         FileUnreadable: there are not as many.
@@ -95,7 +105,7 @@ def digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str,
         content = pread(fd, size_bytes, 0)
         if len(content) != size_bytes:
             raise FileUnreadable("it is shorter than it says")
-        return hashlib.sha256(content).hexdigest(), None
+        return hashlib.sha256(content).hexdigest(), None, content
     sha, blocks = hashlib.sha256(), BlockDigester(size_bytes)
     block = bytearray(BLOCK_BYTES)
     view = memoryview(block)
@@ -104,7 +114,7 @@ def digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str,
         blocks.feed(view[:count])
         if stopped():
             raise Stopped
-    return sha.hexdigest(), blocks.digests()
+    return sha.hexdigest(), blocks.digests(), None
 
 
 def _read_into(fd: int, block: bytearray) -> int:

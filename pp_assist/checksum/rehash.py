@@ -5,7 +5,7 @@ import asyncio
 from pp_assist.clock import Clock
 from pp_assist.store import rehash
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 
 PAUSE_S = 60.0
 FILES_AT_A_TIME = 1000

@@ -24,8 +24,16 @@ def after_hash(claim: Claim, hashed: Hashed) -> AfterHash:
     """
     if claim.stored is not None and not _offered_since(claim, claim.stored) and says_the_same(claim.stored, hashed):
         return AfterHash(send=False, new_gen=False, state=stored_state(claim.stored.sent))
-    used = claim.offered_gen is not None and claim.gen <= claim.offered_gen
+    used = claim.offered_gen is not None and claim.gen <= claim.offered_gen and not _is_as_offered(claim, hashed)
     return AfterHash(send=True, new_gen=used, state=FileState.READY_FOR_UPLOAD)
+
+
+def _is_as_offered(claim: Claim, hashed: Hashed) -> bool:
+    """Say whether *hashed* is what the present generation was offered as: what no receipt came for is offered again."""
+    before = claim.hashed
+    if before is None or claim.gen != claim.offered_gen:
+        return False
+    return before.stat.mtime_ns == hashed.stat.mtime_ns and before[1:] == hashed[1:]
 
 
 def changed_silently(claim: Claim, hashed: Hashed) -> bool:

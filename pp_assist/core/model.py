@@ -314,6 +314,8 @@ class Claim(NamedTuple):
     """Digest of the last content that we, or else the server, know of."""
     kind: Kind = Kind.FILE
     """As last seen; `hashed` may be older, and of another kind."""
+    content: bytes | None = None
+    """What `hashed` is of, where a small file is sent right after it was read."""
 
 
 @dataclass(frozen=True, slots=True)

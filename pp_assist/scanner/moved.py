@@ -12,7 +12,7 @@ from pp_assist.core.rules import Rules
 from pp_assist.disk import look
 from pp_assist.store import tree_moves
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.tree_moves import KnownDirectory, Place
 from pp_server.wire.names import display

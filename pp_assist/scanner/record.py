@@ -22,7 +22,7 @@ from pp_assist.store import excluded, observations
 from pp_assist.store.db import Database
 from pp_assist.store.known_tree import known_tree
 from pp_assist.store.observations import Known, join
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 
 T = TypeVar("T")
 

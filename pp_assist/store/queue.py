@@ -6,7 +6,7 @@ its generation is still the one that was worked on: late finishers change nothin
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import aiosqlite
@@ -146,36 +146,6 @@ class WorkQueue:
     def holds(self, claim: Claim) -> bool:
         """Say whether somebody works on the file of *claim*, for this queue."""
         return claim.file_id in self._claimed
-
-
-class Queues:
-    """All of them."""
-
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self.checksum = WorkQueue(db, Stage.CHECKSUM, clock)
-        self.huge_checksum = WorkQueue(db, Stage.CHECKSUM, clock, Lane.HUGE)
-        self.uploads = {lane: WorkQueue(db, Stage.UPLOAD, clock, lane) for lane in Lane}
-        self.vanished = WorkQueue(db, Stage.VANISHED, clock)
-        self.deletion = WorkQueue(db, Stage.DELETION, clock)
-        self.moved = asyncio.Event()
-        """A directory was moved: see `tree_moves`."""
-
-    def __iter__(self) -> Iterator[WorkQueue]:
-        yield from (self.checksum, self.huge_checksum, *self.uploads.values(), self.vanished, self.deletion)
-
-    def wake_checksums(self) -> None:
-        """Let the hasher look, in both its lanes."""
-        self.checksum.wake()
-        self.huge_checksum.wake()
-
-    def wake_uploads(self) -> None:
-        """Let all lanes look."""
-        for queue in self.uploads.values():
-            queue.wake()
-
-    def is_uploading(self, claim: Claim) -> bool:
-        """Say whether the file of *claim* (a claim of another stage, as a rule) is being sent."""
-        return any(queue.holds(claim) for queue in self.uploads.values())
 
 
 def lane_of(read: Hashed) -> Lane:

@@ -3,12 +3,11 @@
 Each statement names the generation (and, through `work`, the stage) it is for, so that a late finisher changes nothing.
 """
 
-import json
 from collections.abc import Sequence
 
 import aiosqlite
 
-from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stat
+from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stage, Stat
 from pp_assist.store import queue, stored_blocks
 from pp_assist.store.receipts import Kept
 
@@ -27,10 +26,11 @@ UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms EL
     stage = 'checksum', gen = ?, state = 'waiting', eligible_at_ms = ?, reason = ?, last_error = NULL, attempts = 0,
     seen_size = ?, seen_mtime_ns = ?, seen_ctime_ns = ?, seen_inode = ?, seen_device = ?
 WHERE file_id = ? AND gen = ? AND stage = ?"""
-_OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), ?) WHERE id = ? AND gen = ?"
-_STILL_TO_SEND = """
-SELECT f.id, f.gen FROM files f JOIN work w ON w.file_id = f.id AND w.gen = f.gen AND w.stage = 'upload'
-WHERE f.id IN (SELECT value FROM json_each(?))"""
+_OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), gen) WHERE id = ?"
+_OFFERED_AS_READ = """
+UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
+    sha256 = ?, link_target = ?, racy = ?, hashed_at_ms = ?, offered_gen = MAX(COALESCE(offered_gen, 0), gen)
+WHERE id = ?"""
 _STORED = """
 UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
     stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
@@ -68,7 +68,7 @@ async def hashed(
     await tx.executemany(
         _HASHED,
         [
-            (*read.stat, *read[1:4], read.sha256 or None, read.target, racy, now_ms, state.value, gen, claim.file_id)
+            (*_facts(read), racy, now_ms, state.value, gen, claim.file_id)
             for claim, read, racy, state, gen in rows
             if claim.file_id in current
         ],
@@ -91,16 +91,41 @@ async def look_again(
     await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *_key(claim)))
 
 
-async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> list[Claim]:
+async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int) -> list[Claim]:
     """Note, before it happens, that a server may get to know these generations; return those that may still be sent.
 
     A file that was found changed or missing since it was claimed must not be: its row may be forgotten, and then
-    nobody would ever tell the server that it is gone.
+    nobody would ever tell the server that it is gone. What is sent right after it was read is written down with it, so
+    that whoever reads it once more knows what it was offered as.
     """
-    await tx.executemany(_OFFERED, [(c.gen, c.file_id, c.gen) for c in claims])
-    rows = await tx.execute_fetchall(_STILL_TO_SEND, (json.dumps([c.file_id for c in claims]),))
-    current = {(row[0], row[1]) for row in rows}
-    return [claim for claim in claims if (claim.file_id, claim.gen) in current]
+    current = await queue.current(tx, claims)
+    there = [claim for claim in claims if claim.file_id in current]
+    known = [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD]
+    if known:
+        await tx.executemany(_OFFERED, known)
+    if len(known) < len(there):
+        read = [(claim, claim.hashed) for claim in there if claim.hashed and claim.stage is not Stage.UPLOAD]
+        await tx.executemany(_OFFERED_AS_READ, [(*_facts(h), c.racy, now_ms, c.file_id) for c, h in read])
+    return there
+
+
+async def put_in_line(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int) -> list[Claim]:
+    """Write down what was handed on and is not sent at once, after all: it waits in line to be sent.
+
+    Return all *claims*, as those of rows in that line.
+    """
+    handed = [claim for claim in claims if claim.stage is Stage.CHECKSUM]
+    if not handed:
+        return list(claims)
+    ready = FileState.READY_FOR_UPLOAD
+    read = [(claim, claim.hashed) for claim in handed if claim.hashed is not None]
+    await hashed(tx, [(claim, facts, claim.racy, ready, claim.gen) for claim, facts in read], now_ms)
+    await queue.to_upload(tx, [(claim, facts, claim.gen) for claim, facts in read], now_ms)
+    return [claim._replace(stage=Stage.UPLOAD, content=None) for claim in claims]
+
+
+def _facts(read: Hashed) -> tuple[object, ...]:
+    return (*read.stat, *read[1:4], read.sha256 or None, read.target)
 
 
 async def stored(

@@ -15,7 +15,7 @@ from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
 from pp_assist.store import generations, queue, reconciling, tree_moves, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.uploader.client import read_batch
 from pp_assist.uploader.confirmed import check_tombstones
 from pp_assist.uploader.link import ServerLink

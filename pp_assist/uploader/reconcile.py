@@ -31,7 +31,7 @@ from pp_assist.core.model import STORABLE, Kind, Root
 from pp_assist.core.reconcile import Listed, is_adopted, is_kept, place_in
 from pp_assist.store import reconciling, tree_moves
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.store.roots import RootsTable
 from pp_assist.uploader.client import read_inventory
 from pp_assist.uploader.link import ServerLink

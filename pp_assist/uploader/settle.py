@@ -19,7 +19,7 @@ from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
 from pp_assist.store import generations, queue, receipts, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.uploader.confirmed import Confirmed
 from pp_assist.uploader.link import ServerLink
 from pp_server.wire.names import display
@@ -105,6 +105,7 @@ class Settle:
         await self._link.failed(error)
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
+            claims = await versions.put_in_line(tx, claims, now_ms)
             if error.server_wide:
                 await queue.later_all(tx, claims, now_ms, error.reason, str(error))
             else:
@@ -122,13 +123,15 @@ class Settle:
         looks = await self._in_thread(look_at_all, [claim.location for claim, _ in looking]) if looking else []
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
-            for claim, error in failures:
+            claims = await versions.put_in_line(tx, [claim for claim, _ in failures], now_ms)
+            seen = iter(looks)
+            for claim, (_, error) in zip(claims, failures, strict=True):
                 if error.remedy is Remedy.PARK:
                     await queue.park(tx, claim, error.reason, str(error))
                 elif error.remedy is Remedy.RETRY:
                     await self._retry(tx, claim, error, now_ms)
-            for (claim, error), seen in zip(looking, looks, strict=True):
-                await self._look_again(tx, claim, error, seen, now_ms)
+                elif error.remedy is Remedy.LOOK:
+                    await self._look_again(tx, claim, error, next(seen), now_ms)
         if looking:
             self._queues.wake_checksums()
 
@@ -149,8 +152,10 @@ class Settle:
         """
         log.error("sending %s failed in a way nobody thought of", display(claim.location.filepath), exc_info=error)
         passes = isinstance(error, OSError | MemoryError | ImportError)
-        at_ms = self._clock.now_ms() + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
+        now_ms = self._clock.now_ms()
+        at_ms = now_ms + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         async with self._db.transaction() as tx:
+            (claim,) = await versions.put_in_line(tx, [claim], now_ms)
             if passes:
                 await queue.retry(tx, claim, at_ms, "unexpected", repr(error))
             else:

@@ -14,7 +14,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError, Remedy, ServerNonsense
 from pp_assist.store import generations, receipts, tree_moves
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.store.receipts import SignedTree
 from pp_assist.store.tree_moves import TreeMove
 from pp_assist.uploader.client import read_batch

@@ -6,11 +6,13 @@ travel many at a time (`batch`), large ones alone and by chunks (`transfer`); `s
 
 import asyncio
 
+from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Claim, Kind, Lane
 from pp_assist.store import stored_blocks, tree_moves, versions
 from pp_assist.store.db import Database
-from pp_assist.store.queue import Queues, WorkQueue
+from pp_assist.store.queue import WorkQueue
+from pp_assist.store.queues import Queues
 from pp_assist.uploader.batch import BATCH_FILES, Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.flights import Flights
@@ -26,6 +28,9 @@ FILES_AT_A_TIME = 64
 """Claims of files that are sent alone: few, because what is claimed is not looked at again before its turn."""
 
 HUGE_AT_A_TIME = 2
+AT_ONCE_S = 0.2
+"""A server that is well, and was greeted, is ready before."""
+
 BATCHES_AT_A_TIME = 2
 """While one travels, the next is read."""
 
@@ -49,7 +54,9 @@ class Uploader:
         moves: TreeMoves,
         parallel_uploads: int,
         stats: UploaderStats,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._db = db
         self._queues = queues
         self._link = link
@@ -82,6 +89,7 @@ class Uploader:
                 if self._snapshots is not None:
                     tasks.create_task(self._snapshots.run(), name="snapshots")
         finally:
+            self._queues.small.start_over()
             await self._link.close()
 
     async def _follow_servers(self) -> None:
@@ -99,16 +107,36 @@ class Uploader:
 
     async def _small(self, tasks: asyncio.TaskGroup) -> None:
         files, batches = asyncio.Semaphore(self._parallel_uploads), asyncio.Semaphore(BATCHES_AT_A_TIME)
-        waiting = self._queues.uploads[Lane.SMALL]
+        waiting = self._queues.small
         while True:
             await batches.acquire()
-            together = (await self._link.ready()).capabilities.can("batch")
+            together = (await self._way_of_small()).capabilities.can("batch")
+            if together:
+                waiting.open()
+            else:
+                await self._put_in_line(waiting.close())
             claims = await self._take(waiting, BATCH_FILES if together else FILES_AT_A_TIME, together)
             if together:
                 tasks.create_task(self._many(claims, waiting, batches), name="batch")
             else:
                 await self._one_by_one(claims, waiting, files, tasks)
                 batches.release()
+
+    async def _way_of_small(self) -> Way:
+        """Wait for a way to the server. What was handed on does not wait for it in memory."""
+        ready = asyncio.ensure_future(self._link.ready())
+        try:
+            if not (await asyncio.wait([ready], timeout=AT_ONCE_S))[0]:
+                await self._put_in_line(self._queues.small.close())
+            return await ready
+        finally:
+            ready.cancel()
+
+    async def _put_in_line(self, handed: list[Claim]) -> None:
+        if handed:
+            async with self._db.transaction() as tx:
+                await versions.put_in_line(tx, handed, self._clock.now_ms())
+            self._queues.small.release(handed)
 
     async def _take(self, waiting: WorkQueue, limit: int, all_kinds: bool) -> list[Claim]:
         """Claim what may be sent next, and note that it may be: a lost answer must not hide that it may have been."""
@@ -120,7 +148,7 @@ class Uploader:
         if len(wanted) < len(taken):
             await self._settle.not_taken([claim for claim in taken if claim not in wanted])
         async with self._db.transaction() as tx:
-            claims = await versions.offered(tx, wanted)
+            claims = await versions.offered(tx, wanted, self._clock.now_ms())
         current = {claim.file_id for claim in claims}
         waiting.release([claim for claim in taken if claim.file_id not in current])
         return claims

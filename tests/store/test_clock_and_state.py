@@ -55,7 +55,7 @@ async def test_set_aside_while_its_deletion_is_told_a_file_is_given_to_the_serve
     await see(db, root_id, {b"f": OLD})
     claims = await hash_all(db)
     async with db.transaction() as tx:
-        await versions.offered(tx, claims)
+        await versions.offered(tx, claims, NOW_MS)
         await versions.stored(tx, [(claims[0], receipt(claims[0]), FileState.COMPLETED, True, None)], NOW_MS)
     await see(db, root_id, {})
     gone = await queue_of(db, Stage.VANISHED).claim(NOW_MS, 1)

@@ -14,7 +14,7 @@ from test_work import root_id as root_id
 from pp_assist.core.model import Claim, FileState, Lane
 from pp_assist.store import receipts, versions
 from pp_assist.store.db import Database, open_database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_assist.store.receipts import SignedTree
 from pp_assist.store.servers import ServersTable
 from pp_server.wire.names import to_json

@@ -9,7 +9,7 @@ from test_work import root_id as root_id
 from pp_assist.core.model import HUGE_BYTES, Claim, FileState, Hashed, Lane, Stage
 from pp_assist.store import queue, versions
 from pp_assist.store.db import Database, open_database
-from pp_assist.store.queue import Queues
+from pp_assist.store.queues import Queues
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
 LARGE = replace_size(OLD, MAX_INLINE_BYTES + 1)

@@ -129,7 +129,7 @@ async def test_a_file_is_in_one_queue_at_a_time(db: Database, root_id: int) -> N
     await see(db, root_id, {b"f": OLD})
     claims = await hash_all(db)
     async with db.transaction() as tx:
-        await versions.offered(tx, claims)
+        await versions.offered(tx, claims, NOW_MS)
     await see(db, root_id, {})
     counts = await Report(db).counts()
     assert counts.queued(*Stage) == counts.queued(Stage.VANISHED) == 1
@@ -143,7 +143,7 @@ async def test_what_changed_since_it_was_claimed_may_not_be_sent(db: Database, r
     taken = await hash_all(db)
     await see(db, root_id, {b"a": OLD, b"b": OLD._replace(size_bytes=2)})
     async with db.transaction() as tx:
-        current = await versions.offered(tx, taken)
+        current = await versions.offered(tx, taken, NOW_MS)
     assert [claim.location.name for claim in current] == [b"a"]
 
 
@@ -175,7 +175,7 @@ async def test_a_daemon_without_memory_begins_above_what_the_server_knows(db: Da
         assert [claim.gen for claim in claims] == [41, 42]
     claims = await hash_all(db)
     async with db.transaction() as tx:
-        await versions.offered(tx, claims[:1])
+        await versions.offered(tx, claims[:1], NOW_MS)
         assert await generations.catch_up(tx, 1000), "the server knows what we do not"
         assert not await generations.catch_up(tx, 1000)
         assert list(await generations.take(tx, 1)) == [1043]
@@ -235,7 +235,7 @@ async def test_counters_are_those_of_the_rows_after_any_walk(db: Database, root_
         elif step < 0.7:
             claims = await hash_all(db)
             async with db.transaction() as tx:
-                await versions.offered(tx, claims[::2])
+                await versions.offered(tx, claims[::2], NOW_MS)
                 if claims and rng.random() < 0.5:
                     await versions.stored(
                         tx, [(claims[0], receipt(claims[0]), FileState.COMPLETED, True, None)], NOW_MS
