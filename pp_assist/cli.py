@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pp_assist import cli_deletions, cli_servers, cli_why
+from pp_assist import cli_deletions, cli_servers, cli_steering, cli_why
 from pp_assist.cli_asking import (
     OK,
     PENDING,
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("path", nargs="?", help="only this folder")
     scan.add_argument("--force", action="store_true", help="hash everything again")
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
-    for group in (cli_deletions, cli_servers, cli_why):
+    for group in (cli_deletions, cli_servers, cli_steering, cli_why):
         group.add_commands(commands, command)
     return parser
 
@@ -169,7 +169,9 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
         if queue["count"]:
             more = "".join(f", {queue[k]} {k}" for k in ("backoff", "parked", "held") if queue[k])
             lines.append(f"{queue['count']} {word}{more}")
-    if status["upload_obstacle"]:
+    if status["paused"]:
+        lines.append(f"paused until {status['paused']['until'] or 'you say pp_assist resume'}")
+    elif status["upload_obstacle"]:
         lines.append(f"nothing can be sent now: {status['upload_obstacle']}")
     if status["paths_to_compare"]:
         now = status["comparison"]

@@ -28,6 +28,7 @@ from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory
+from pp_assist.steering.holding import Holding
 from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.queues import Queues
@@ -67,6 +68,7 @@ class Daemon:
     checksums: ChecksumPool
     uploader: Uploader
     link: ServerLink
+    holding: Holding
     reconciler: Reconciler
     clock: Clock
     pools: "Pools"
@@ -100,8 +102,10 @@ async def build(
         own = [disk.identity(path) for path in own_paths]
         recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest)
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
-        checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing)
-        link = ServerLink(db, servers, host, settings.uploader, clock, http)
+        holding = Holding(db, clock)
+        await holding.load()
+        checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing, holding)
+        link = ServerLink(db, servers, host, settings.uploader, clock, holding, http)
 
         async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
             return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
@@ -109,9 +113,11 @@ async def build(
         recorder.moved = MovedTrees(db, roots, queues, pools.walking)
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
-        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler)
+        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason)
         stages = scanner, checksums, uploader
-        yield Daemon(settings, memory, db, roots, servers, queues, recorder, *stages, link, reconciler, clock, pools)
+        yield Daemon(
+            settings, memory, db, roots, servers, queues, recorder, *stages, link, holding, reconciler, clock, pools
+        )
 
 
 def _rest(settings: Settings) -> Rest:
@@ -127,6 +133,7 @@ def _uploader(
     clock: Clock,
     threads: ThreadPoolExecutor,
     reconciler: Reconciler,
+    held_back: Callable[[], str | None],
 ) -> Uploader:
     stats, sending = UploaderStats(), settings.uploader
     rest = _rest(settings)
@@ -135,7 +142,7 @@ def _uploader(
         stats.bytes_sent += count
 
     slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
-    transfer = Transfer(threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes)
+    transfer = Transfer(threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, held_back)
     settle = Settle(db, queues, link, rest, clock, threads, stats)
     batches = Batches(settle, link, transfer, threads, count_bytes)
     deletions = Deletions(db, queues, link, host, rest, clock, threads)
@@ -212,6 +219,7 @@ def services_of(
         servers=daemon.servers,
         held=HeldDeletions(daemon.db, daemon.queues.deletion),
         scanner=daemon.scanner,
+        holding=daemon.holding,
         busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
         silent_changes=lambda: hashed.silent_changes,

@@ -36,7 +36,9 @@ def router(services: Services) -> APIRouter:
         if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row, None)
         known = None if row is None else _known(row, services, await services.report.is_moving(root.id, relative))
-        found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms())
+        pause = services.holding.pause
+        ends_ms = None if pause is None else pause.until_ms
+        found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms(), ends_ms)
         signed = await services.report.signed_receipt(root.id, relative)
         return _answer(path, root, found, row, None if signed is None else signed[0].model_dump())
 

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
+from pp_assist.api.routes_steering import paused
 from pp_assist.api.services import Services
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
 from pp_assist.core.rest import why_waiting
@@ -45,6 +46,7 @@ def router(services: Services) -> APIRouter:
             "sha256_processor_active": running["checksum_calculator"],
             "uploader_active": running["uploader"] and obstacle is None,
             "upload_obstacle": obstacle,
+            "paused": paused(services.holding.pause),
             "paths_watched": sum(root.enabled for root in await services.roots.all()),
             "files_tracked": sum(counts.files[state] for state in TRACKED),
             "files_excluded": counts.files[FileState.EXCLUDED],

@@ -1,9 +1,9 @@
 """JSON shapes of the local API that callers send. Unknown fields are refused: a typo must not be ignored."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from pp_assist.core.patterns import checked
 from pp_assist.core.trust import parse_fingerprint
@@ -45,6 +45,19 @@ class Approve(Body):
 
     count: Annotated[int, Field(ge=1, strict=True)]
     """How many files the person was shown; must still be so."""
+
+
+class HoldBack(Body):
+    """POST /pause; an empty body means until a person resumes."""
+
+    until: AwareDatetime | None = None
+    seconds: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.until is not None and self.seconds is not None:
+            raise ValueError("until or seconds, not both")
+        return self
 
 
 class AddServer(Body):

@@ -11,6 +11,7 @@ from pp_assist.core.identity import Identity
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
+from pp_assist.steering.holding import Holding
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
@@ -96,6 +97,7 @@ class Services:
     servers: ServersTable
     held: HeldDeletions
     scanner: Scanner
+    holding: Holding
     busy_after_ms: int
     """A file that has gone on changing for so long is shown as busy."""
     hashing: Callable[[], Pace]

@@ -20,6 +20,7 @@ from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
 from pp_assist.core.model import Claim, Hashed, Lane
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
+from pp_assist.steering.holding import Holding
 from pp_assist.store import generations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue, lane_of
@@ -72,8 +73,10 @@ class ChecksumPool:
         rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
+        holding: Holding,
     ) -> None:
         self._db = db
+        self._holding = holding
         self._queues = queues
         self._settings = settings
         self._rest = rest
@@ -96,7 +99,12 @@ class ChecksumPool:
         free = asyncio.Semaphore(at_a_time)
         while True:
             await free.acquire()
+            await self._holding.allowed()
             claims = await waiting.take(BATCH_FILES)
+            if self._holding.reason is not None:  # since we began to wait for work
+                waiting.release(claims)
+                free.release()
+                continue
             batch = _as_much_as_fits(claims)
             waiting.release(claims[len(batch) :])
             tasks.create_task(self._work(batch, waiting, free), name="hash")

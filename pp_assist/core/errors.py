@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from pp_assist.core.identity import Identity
+from pp_assist.core.pause import PAUSED
 
 
 class Remedy(StrEnum):
@@ -13,6 +14,7 @@ class Remedy(StrEnum):
     PARK = "park"  # cannot succeed as it is: keep the row and say why
     WAIT = "wait"  # the server is in trouble, not this file: wait for it, count no attempt
     LOGIN = "login"  # nothing will succeed until a person gives us valid credentials
+    LEAVE = "leave"  # nothing is wrong: leave it as it is, and go on when it may
 
 
 class AssistError(Exception):
@@ -129,6 +131,13 @@ class NeedsLogin(AssistError):
     remedy = Remedy.LOGIN
     reason = "needs_login"
     server_wide = True
+
+
+class Paused(AssistError):
+    """A person wants nothing to be sent for a while: what is half sent goes on from there later."""
+
+    remedy = Remedy.LEAVE
+    reason = PAUSED
 
 
 class NotAllowed(NeedsLogin):

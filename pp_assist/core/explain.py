@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pp_assist.core.model import NOT_TAKEN, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
+from pp_assist.core.pause import PAUSED
 from pp_assist.core.rest import BUSY
 from pp_assist.core.rules import LeftOut
 
@@ -104,6 +105,7 @@ _OF_PERSON = {
     "not_allowed": ("our key may not do this", "give the key the right, or add the server with another key"),
     "server_untrusted": ("the server's certificate is not believed", "pp_assist server list says why"),
     "receipt_key_changed": ("the server signs with another key than before", "pp_assist server list says what to do"),
+    PAUSED: ("you paused it: nothing is hashed or sent meanwhile", "pp_assist resume"),
     "held": ("so many files are missing at once that a person must decide", "pp_assist deletions list"),
 }
 _WAITING = {
@@ -136,7 +138,9 @@ _STAGES = {
 _TRY_NOW = "pp_assist scan --force tries it at once"
 
 
-def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int) -> Explanation:
+def explain(
+    sight: Sight, known: Known | None, obstacle: str | None, now_ms: int, pause_ends_ms: int | None = None
+) -> Explanation:
     """Return why a path of a watched folder is where it is. *obstacle*: why nothing can be sent at this moment."""
     if sight.root_problem:
         text = f"the watched folder is not there, so nothing is concluded: {sight.root_problem}"
@@ -156,7 +160,7 @@ def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int
         word = sight.unsupported.replace(" ", "_")
         return _say(Verdict.UNSUPPORTED, word, Blame.FILE, f"this is not stored: {sight.unsupported}")
     if known is not None and known.stage is not None:
-        return _at_work(known, known.stage, sight, obstacle, now_ms)
+        return _at_work(known, known.stage, sight, obstacle, now_ms, pause_ends_ms)
     if sight.problem:
         return _say(Verdict.UNKNOWN, "unreadable", Blame.FILE, f"it cannot be looked at: {sight.problem}")
     if sight.is_root:
@@ -192,7 +196,9 @@ def explain(sight: Sight, known: Known | None, obstacle: str | None, now_ms: int
 _SCAN = "pp_assist scan looks at once"
 
 
-def _at_work(known: Known, stage: Stage, sight: Sight, obstacle: str | None, now_ms: int) -> Explanation:
+def _at_work(
+    known: Known, stage: Stage, sight: Sight, obstacle: str | None, now_ms: int, pause_ends_ms: int | None
+) -> Explanation:
     """Explain what keeps a file that something is to be done with."""
     at_ms = known.eligible_at_ms
     next_ms = at_ms if at_ms is not None and at_ms > now_ms else None
@@ -204,6 +210,8 @@ def _at_work(known: Known, stage: Stage, sight: Sight, obstacle: str | None, now
         return _say(
             Verdict.PENDING, code or "parked", Blame.FILE, text, advice=f"left alone until it changes; {_TRY_NOW}"
         )
+    if obstacle == PAUSED:
+        return _person(PAUSED, pause_ends_ms)
     if obstacle and stage in (Stage.UPLOAD, Stage.DELETION):
         if obstacle in _OF_PERSON:
             return _person(obstacle)

@@ -16,6 +16,7 @@ from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogi
 from pp_assist.core.model import Server
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
+from pp_assist.steering.holding import Holding
 from pp_assist.store import generations, receipts, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
@@ -71,9 +72,11 @@ class ServerLink:
         host: Host,
         settings: UploaderSettings,
         clock: Clock,
+        holding: Holding,
         http: HttpFactory = connect,
     ) -> None:
         self._db = db
+        self._holding = holding
         self._run = secrets.token_hex(8)
         self.host_shared = asyncio.Event()
         """Set when another daemon turns out to be the same host, and to have been so before us."""
@@ -97,6 +100,8 @@ class ServerLink:
     @property
     def reason(self) -> str | None:
         """Why nothing can be sent at this moment, as a stable word; None when all is well."""
+        if self._holding.reason is not None:
+            return self._holding.reason
         if self._server is None:
             return "no_server"
         return self._breaker.reason
@@ -118,8 +123,9 @@ class ServerLink:
         return self._way.capabilities if self._way else Capabilities()
 
     async def ready(self) -> Way:
-        """Wait until there is a server that works, and return the way to it."""
+        """Wait until there is a server that works and nobody wants us to wait, and return the way to it."""
         while True:
+            await self._holding.allowed()
             async with self._one_at_a_time:
                 await self._follow_default()
                 wait_s = self._wait_s()

@@ -115,6 +115,8 @@ class Settle:
     async def failed(self, failures: Sequence[tuple[Claim, AssistError]]) -> None:
         """Do what each error's remedy says. The row stays, whatever it is."""
         for claim, error in failures:
+            if error.remedy is Remedy.LEAVE:
+                continue
             if error.remedy in (Remedy.WAIT, Remedy.LOGIN):
                 await self.trouble([claim], error)
             else:

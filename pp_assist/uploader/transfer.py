@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pp_assist import posix
 from pp_assist.core.blocks import agrees, same_spans
-from pp_assist.core.errors import AssistError, FileChanged, ServerNonsense, ServerUnreachable, SessionLost
+from pp_assist.core.errors import AssistError, FileChanged, Paused, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.upload_rate import proposal
 from pp_assist.disk import Directories, looks_as, stat_of
@@ -46,6 +46,8 @@ class Transfer:
     max_chunk_bytes: int
     on_bytes: Callable[[int], None]
     """Told the size of each chunk the server has accepted."""
+    held_back: Callable[[], str | None] = lambda: None
+    """Why nothing more is to be sent just now; asked before each chunk."""
 
     async def run(
         self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False, before: StoredBlocks | None = None
@@ -108,11 +110,13 @@ class Transfer:
                     tasks = [group.create_task(self._chunks(way, fd, hashed, offer, waiting)) for _ in range(at_a_time)]
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
+            if next(waiting, None) is not None:
+                raise Paused("a person wants nothing to be sent just now")
             return sum(task.result() for task in tasks)
 
     async def _chunks(self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int]) -> int:
         sent = 0
-        for number in waiting:
+        while self.held_back() is None and (number := next(waiting, None)) is not None:
             offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
             async with self.chunk_slots:
                 content = await self._in_thread(read_unchanged, fd, hashed, offset, length)

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from pp_assist import cli as assist_cli
-from pp_assist.api import routes_deletions, routes_explain, routes_paths, routes_servers, routes_status
+from pp_assist.api import routes_deletions, routes_explain, routes_paths, routes_servers, routes_status, routes_steering
 from pp_assist.settings import Settings as AssistSettings
 from pp_assist.settings import load_settings
 from pp_server import cli as server_cli
@@ -93,7 +93,7 @@ def test_every_route_of_the_server_has_a_section() -> None:
     assert sections == _routes(application.build(_nothing, docs=False))
 
 
-DAEMON_ROUTES = (routes_status, routes_paths, routes_servers, routes_deletions, routes_explain)
+DAEMON_ROUTES = (routes_status, routes_paths, routes_servers, routes_deletions, routes_explain, routes_steering)
 
 
 def test_every_route_of_the_daemon_is_listed() -> None:

@@ -21,9 +21,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_assist.http": ("pp_assist.core", "pp_assist.tls", WIRE),
     "pp_assist.store": ("pp_assist.core", "pp_assist.clock", WIRE),
     "pp_assist.scanner": ASSIST_STAGE,
-    "pp_assist.checksum": ASSIST_STAGE,
-    "pp_assist.uploader": (*ASSIST_STAGE, "pp_assist.http"),
-    "pp_assist.api": ("pp_assist.core", "pp_assist.store", "pp_assist.clock", WIRE),
+    "pp_assist.steering": ("pp_assist.core", "pp_assist.store", "pp_assist.clock"),
+    "pp_assist.checksum": (*ASSIST_STAGE, "pp_assist.steering"),
+    "pp_assist.uploader": (*ASSIST_STAGE, "pp_assist.steering", "pp_assist.http"),
+    "pp_assist.api": ("pp_assist.core", "pp_assist.store", "pp_assist.clock", "pp_assist.steering", WIRE),
     "pp_assist.restore": (
         "pp_assist.core",
         "pp_assist.posix",
