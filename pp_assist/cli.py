@@ -112,21 +112,26 @@ def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until all is built: what is imported stays, and looking through it takes a fifth of the start
     from pp_assist import logs
     from pp_assist.run import fastest_loop, run
+    from pp_assist.settings import Settings, load_settings
     from pp_assist.state import AlreadyRunning
     from pp_assist.store.db import DatabaseUnusable
 
     api = {"host": args.host, "port": args.port}
     flags = {"log_level": args.log_level, "api": {key: value for key, value in api.items() if value is not None}}
-    settings = settings_of(args, {key: value for key, value in flags.items() if value})
+    given = {key: value for key, value in flags.items() if value}
+    settings = settings_of(args, given)
     logs.configure(settings.log_level)
     config_path = args.config or os.path.join(settings.state_dir, "pp_assist.toml")
+
+    def reload() -> Settings:
+        return load_settings(given | {"state_dir": settings.state_dir}, args.config)
 
     def ready(port: int) -> None:
         print(f"pp_assist ready on http://{settings.api.host}:{port} (state in {settings.state_dir})", flush=True)
 
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-            runner.run(run(settings, os.path.abspath(config_path), ready))
+            runner.run(run(settings, os.path.abspath(config_path), ready, reload))
     except AlreadyRunning as error:
         raise CommandError(str(error), REFUSED) from error
     except DatabaseUnusable as error:

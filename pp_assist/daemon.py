@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from pp_assist import config_file, disk
-from pp_assist.api.services import Comparison, Pace, Services, Warned
+from pp_assist.api.services import Comparison, Pace, Saved, Services, Warned
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
@@ -28,7 +28,9 @@ from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import ConfigError, Settings
 from pp_assist.state import StateDirectory
+from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
+from pp_assist.steering.live import LIVE, changed, merged
 from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.queues import Queues
@@ -69,9 +71,19 @@ class Daemon:
     uploader: Uploader
     link: ServerLink
     holding: Holding
+    bandwidth: Bandwidth
     reconciler: Reconciler
     clock: Clock
     pools: "Pools"
+
+    def apply(self, wanted: Settings) -> tuple[set[str], set[str]]:
+        """Let those of the settings *wanted* hold that can while we run; return their names, and those of the rest."""
+        different = changed(_dump(self.settings), _dump(wanted))
+        at_once = different & LIVE
+        self.settings = merged(self.settings, wanted, at_once)
+        self.bandwidth.set(self.settings.uploader.bandwidth_kib_per_second, self.settings.uploader.bandwidth_timetable)
+        logging.getLogger("pp_assist").setLevel(self.settings.log_level)
+        return at_once, different - at_once
 
     @property
     def stages(self) -> tuple[Component, ...]:
@@ -104,8 +116,10 @@ async def build(
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         holding = Holding(db, clock)
         await holding.load()
+        sending = settings.uploader
+        bandwidth = Bandwidth(clock, sending.bandwidth_kib_per_second, sending.bandwidth_timetable)
         checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing, holding)
-        link = ServerLink(db, servers, host, settings.uploader, clock, holding, http)
+        link = ServerLink(db, servers, host, sending, clock, holding, bandwidth, http)
 
         async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
             return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
@@ -115,9 +129,8 @@ async def build(
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason)
         stages = scanner, checksums, uploader
-        yield Daemon(
-            settings, memory, db, roots, servers, queues, recorder, *stages, link, holding, reconciler, clock, pools
-        )
+        kept = settings, memory, db, roots, servers, queues
+        yield Daemon(*kept, recorder, *stages, link, holding, bandwidth, reconciler, clock, pools)
 
 
 def _rest(settings: Settings) -> Rest:
@@ -174,9 +187,17 @@ class Pools:
 
 
 def services_of(
-    daemon: Daemon, state: StateDirectory, config_path: str, stages: Supervisor, said: Sequence[Warned] = ()
+    daemon: Daemon,
+    state: StateDirectory,
+    config_path: str,
+    stages: Supervisor,
+    said: Sequence[Warned] = (),
+    reload: Callable[[], Settings] | None = None,
 ) -> Services:
-    """Return what the API may ask of the daemon; *said* is what a person should know of the time before."""
+    """Return what the API may ask of the daemon; *said* is what a person should know of the time before.
+
+    *reload* reads the settings anew from all their sources; without it, the configuration file is the only one.
+    """
     clock, settings = daemon.clock, daemon.settings
     hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
 
@@ -202,12 +223,13 @@ def services_of(
         now = {"database_rebuilt": rebuilt, "not_compared": None if trouble is None else str(trouble)}
         return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
-    async def save_config(changes: dict[str, Any]) -> dict[str, Any]:
+    async def save_config(changes: dict[str, Any]) -> Saved:
         try:
             saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
+            wanted = saved if reload is None else await _in_thread(daemon.pools.walking, reload)
         except ConfigError as error:
             raise ValueError(str(error)) from error
-        return _dump(saved)
+        return Saved(_dump(saved), *daemon.apply(wanted))
 
     return Services(
         clock=clock,
@@ -234,7 +256,7 @@ def services_of(
         rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
         check_server=check_server,
-        config=lambda: _dump(settings),
+        config=lambda: _dump(daemon.settings),
         config_file=config_path,
         save_config=save_config,
     )

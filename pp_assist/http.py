@@ -19,6 +19,7 @@ import httpx
 
 from pp_assist import tls
 from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted
+from pp_assist.core.pace import AT_ONCE, Pace
 from pp_assist.core.trust import Trust
 
 HTTPS_PORT = 443
@@ -132,6 +133,7 @@ class Http:
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
         trust: Trust = ANYBODY_KNOWN,
+        pace: Pace = AT_ONCE,
     ) -> None:
         self._url = httpx.URL(base_url)
         self._api_key = api_key
@@ -139,6 +141,7 @@ class Http:
         self._connections = connections
         self._transport = transport
         self._trust = trust
+        self._pace = pace
         self._one_at_a_time = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
 
@@ -207,10 +210,13 @@ class Http:
             headers = {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
         timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=self._connect_timeout_s)
         client = await self._opened()
+        turn = self._pace.turn() if content else contextlib.nullcontext()
         try:
-            async with client.stream(
-                method, path, json=body, content=content and _pieces(content), headers=headers, timeout=timeout
-            ) as response:
+            pieces = content and _pieces(content, self._pace)
+            async with (
+                turn,
+                client.stream(method, path, json=body, content=pieces, headers=headers, timeout=timeout) as response,
+            ):
                 return Answer(response.status_code, await _bounded(response), _retry_after(response))
         except BROKEN_CONNECTION as error:
             raise await self._broken(error) from error
@@ -252,8 +258,8 @@ class Http:
             await self._client.aclose()
 
 
-async def _pieces(content: list[bytes]) -> AsyncIterator[bytes]:
-    """Yield *content* in pieces, and let go of each part with the last piece of it.
+async def _pieces(content: list[bytes], pace: Pace) -> AsyncIterator[bytes]:
+    """Yield *content* in pieces, each as soon as it may leave, and let go of each part with the last piece of it.
 
     A request of httpx is part of a reference cycle: given the bytes themselves, it keeps megabytes alive until the
     garbage collector comes by (measured: 120 MiB for chunks of 4 MiB, two at a time).
@@ -261,8 +267,12 @@ async def _pieces(content: list[bytes]) -> AsyncIterator[bytes]:
     content.reverse()
     while content:
         part = content.pop()
-        for start in range(0, len(part), PIECE_BYTES):
-            yield part[start : start + PIECE_BYTES]
+        start = 0
+        while start < len(part):
+            piece = part[start : start + pace.piece_bytes(PIECE_BYTES)]
+            await pace.take(len(piece))
+            yield piece
+            start += len(piece)
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -29,8 +29,12 @@ SWITCH_S = 0.0005
 for whoever waits for an answer."""
 
 
-async def run(settings: Settings, config_path: str, ready: Callable[[int], None]) -> None:
+async def run(
+    settings: Settings, config_path: str, ready: Callable[[int], None], reload: Callable[[], Settings]
+) -> None:
     """Run a daemon until SIGTERM or SIGINT; *ready* is told its port once the API listens.
+
+    *reload* reads the settings anew, after a change of the configuration file.
 
     Where damage of the database comes to light while it is used, everything is begun anew with another one.
 
@@ -49,7 +53,7 @@ async def run(settings: Settings, config_path: str, ready: Callable[[int], None]
         said: list[Warned] = []
         while True:
             try:
-                await _run(settings, state, config_path, ready, damage, said)
+                await _run(settings, state, config_path, ready, damage, said, reload)
             except _Damaged as error:
                 damage = str(error)
                 ready = _said_already
@@ -85,6 +89,7 @@ async def _run(
     ready: Callable[[int], None],
     damage: str | None,
     said: Sequence[Warned],
+    reload: Callable[[], Settings],
 ) -> None:
     host = Host(state.host_id, settings.hostname)
     with contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
@@ -93,7 +98,7 @@ async def _run(
         async with build(settings, state.database, host, (os.fsencode(state.path),), distrusted=damage) as daemon:
             try:
                 await _put_in_order(daemon)
-                await _serve(daemon, state, listener, config_path, lambda: ready(port), said)
+                await _serve(daemon, state, listener, config_path, lambda: ready(port), said, reload)
             except _HostShared:
                 async with daemon.db.transaction() as tx:  # first: what is known is of the host that we were
                     await versions.disregard_all_receipts(tx, daemon.clock.now_ms())
@@ -120,6 +125,7 @@ async def _serve(
     config_path: str,
     ready: Callable[[], None],
     said: Sequence[Warned],
+    reload: Callable[[], Settings],
 ) -> None:
     """Serve until told to stop.
 
@@ -128,7 +134,7 @@ async def _serve(
         _HostShared: until another daemon is seen to be the same host.
     """
     stages = Supervisor(daemon.stages)
-    services = services_of(daemon, state, config_path, stages, said)
+    services = services_of(daemon, state, config_path, stages, said, reload)
     port = listener.getsockname()[1]
     api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
     stop = asyncio.Event()

@@ -52,13 +52,20 @@ def router(services: Services) -> APIRouter:
     @routes.post("/config")
     async def post_config(body: Config) -> dict[str, Any]:
         try:
-            config = await services.save_config(body)
+            saved = await services.save_config(body)
         except ValueError as error:
             raise Refusal(422, "invalid_request", str(error)) from error
         except OSError as error:
             raise Refusal(500, "config_not_written", f"the file cannot be written: {error.strerror}") from error
-        message = "saved; it takes effect when the daemon is started again"
-        return {"status": "saved", "config_file": services.config_file, "message": message, "config": config}
+        waiting = ", ".join(sorted(saved.at_next_start))
+        return {
+            "status": "saved",
+            "config_file": services.config_file,
+            "message": f"saved; at the next start: {waiting}" if waiting else "saved; all of it is in force",
+            "config": saved.config,
+            "applied": sorted(saved.applied),
+            "at_next_start": sorted(saved.at_next_start),
+        }
 
     return routes
 

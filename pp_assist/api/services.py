@@ -77,6 +77,17 @@ class Comparison:
     of: int
 
 
+class Saved(NamedTuple):
+    """What became of a change of the configuration."""
+
+    config: dict[str, Any]
+    """What the file makes now."""
+    applied: set[str]
+    """The settings that changed at once."""
+    at_next_start: set[str]
+    """Those that have another value in force until then."""
+
+
 class Warned(NamedTuple):
     """Something a person should know."""
 
@@ -122,5 +133,5 @@ class Services:
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
     config: Callable[[], dict[str, Any]]
     config_file: str
-    save_config: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-    """Validates, merges and writes; returns what the file makes now. Raises ValueError with the key's name."""
+    save_config: Callable[[dict[str, Any]], Awaitable[Saved]]
+    """Validates, merges and writes, and lets hold what can. Raises ValueError with the key's name."""

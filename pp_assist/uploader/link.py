@@ -6,16 +6,19 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.model import Server
+from pp_assist.core.timetable import fast_enough, parse
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
+from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.store import generations, receipts, reconciling, versions
 from pp_assist.store.db import Database
@@ -31,7 +34,12 @@ GREET_AGAIN_MS = 600_000
 """A server that was replaced by a newer one between two requests is noticed after this time at the latest."""
 HOW_TO_ALLOW = "if that is as it should be, remove the server and add it again"
 
-HttpFactory = Callable[[Server, "UploaderSettings"], Http]
+HttpFactory = Callable[[Server, "UploaderSettings", Bandwidth], Http]
+
+
+def _timetable(line: str) -> str:
+    parse(line)
+    return line
 
 
 class UploaderSettings(BaseModel):
@@ -47,13 +55,19 @@ class UploaderSettings(BaseModel):
     timeout_seconds: float = Field(
         60.0, ge=1.0, le=86400, description="Seconds without an answer after which we try again."
     )
+    bandwidth_kib_per_second: Annotated[int, AfterValidator(fast_enough)] = Field(
+        0, ge=0, le=1 << 30, description="KiB of contents sent per second, of all together; 0: no limit."
+    )
+    bandwidth_timetable: Annotated[list[Annotated[str, AfterValidator(_timetable)]], Field(max_length=100)] = Field(
+        [], description="Other limits at some times: 'mon-fri 08:00-18:00 512'. The first that fits counts."
+    )
     allow_http: bool = Field(False, description="Send the API key unencrypted to hosts other than this machine.")
 
 
-def connect(server: Server, settings: UploaderSettings) -> Http:
+def connect(server: Server, settings: UploaderSettings, bandwidth: Bandwidth) -> Http:
     """Return connections to *server*."""
     connections = settings.parallel_uploads * (settings.parallel_chunks + 2) + 4  # batches, deletions, a greeting
-    return Http(server.url, server.api_key, settings.timeout_seconds, connections, trust=server.trust)
+    return Http(server.url, server.api_key, settings.timeout_seconds, connections, trust=server.trust, pace=bandwidth)
 
 
 class ServerLink:
@@ -73,10 +87,12 @@ class ServerLink:
         settings: UploaderSettings,
         clock: Clock,
         holding: Holding,
+        bandwidth: Bandwidth,
         http: HttpFactory = connect,
     ) -> None:
         self._db = db
         self._holding = holding
+        self._bandwidth = bandwidth
         self._run = secrets.token_hex(8)
         self.host_shared = asyncio.Event()
         """Set when another daemon turns out to be the same host, and to have been so before us."""
@@ -158,7 +174,7 @@ class ServerLink:
         self._greeted = False
         self._noted = None
         if self._server is not None:
-            self._client = UploadClient(self._http(self._server, self._settings))
+            self._client = UploadClient(self._http(self._server, self._settings, self._bandwidth))
 
     def _is_same(self, server: Server) -> bool:
         """Say whether we are connected to *server* already: what is under way to it goes on."""

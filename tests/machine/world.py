@@ -357,7 +357,7 @@ class World:
         connections = Connections(self.loop, lambda: life_commits.append(_size(self.database_log)))
         road = Road(self)
 
-        def connect(server: Server, settings: UploaderSettings) -> Http:
+        def connect(server: Server, settings: UploaderSettings, _: object) -> Http:
             return Http(server.url, server.api_key, 60.0, 16, transport=road)
 
         stack = AsyncExitStack()

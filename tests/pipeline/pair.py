@@ -20,6 +20,7 @@ from pp_assist.core.model import STORABLE, TRACKED, FileState, Server, Stage
 from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
 from pp_assist.settings import Settings
+from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.store.report import Counts, Report
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.link import UploaderSettings
@@ -172,8 +173,8 @@ class Pair:
 
         stack.push_async_callback(end)
 
-    def _connect(self, server: Server, settings: UploaderSettings) -> Http:
-        return Http(server.url, server.api_key, 5.0, 16, transport=self.weather)
+    def _connect(self, server: Server, settings: UploaderSettings, bandwidth: Bandwidth) -> Http:
+        return Http(server.url, server.api_key, 5.0, 16, transport=self.weather, pace=bandwidth)
 
     async def stop_daemon(self) -> None:
         self.daemon = None

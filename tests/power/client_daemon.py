@@ -129,7 +129,7 @@ async def living(state: Path, tree: Path, url: str, key: str, ledger: Ledger) ->
     opened = open_state(settings.state_dir)
     host, own = Host(opened.host_id, "power"), (os.fsencode(opened.path),)
 
-    def connected(server: Any, _: Any) -> Http:
+    def connected(server: Any, *_: Any) -> Http:
         return Http(server.url, server.api_key, 20.0, 16, transport=ledger)
 
     async with build(settings, opened.database, host, own, http=connected) as daemon:
