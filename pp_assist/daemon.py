@@ -12,7 +12,9 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from pp_assist import config_file, disk
+from pp_assist.api.callers import Doors
 from pp_assist.api.services import Comparison, Pace, Saved, Services, Warned
+from pp_assist.api.sessions import Sessions
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
@@ -26,7 +28,7 @@ from pp_assist.scanner.examine import examine, examine_all
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
-from pp_assist.settings import ConfigError, Settings
+from pp_assist.settings import ApiSettings, ConfigError, Settings
 from pp_assist.state import StateDirectory
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
@@ -53,6 +55,8 @@ from pp_server.wire.chunks import MIB
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
 
 
 @dataclass(slots=True)
@@ -220,7 +224,12 @@ def services_of(
 
     def warnings() -> list[Warned]:
         rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
-        now = {"database_rebuilt": rebuilt, "not_compared": None if trouble is None else str(trouble)}
+        open_to_all = None if settings.api.require_token else ANYBODY_MAY
+        now = {
+            "no_token_required": open_to_all,
+            "database_rebuilt": rebuilt,
+            "not_compared": None if trouble is None else str(trouble),
+        }
         return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
     async def save_config(changes: dict[str, Any]) -> Saved:
@@ -242,6 +251,7 @@ def services_of(
         held=HeldDeletions(daemon.db, daemon.queues.deletion),
         scanner=daemon.scanner,
         holding=daemon.holding,
+        sessions=Sessions(state.host_id[:8], clock.mono_ms),
         busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
         silent_changes=lambda: hashed.silent_changes,
@@ -260,6 +270,12 @@ def services_of(
         config_file=config_path,
         save_config=save_config,
     )
+
+
+def doors_of(services: Services, state: StateDirectory, settings: ApiSettings, port: Callable[[], int]) -> Doors:
+    """Return who is let in to the local API that listens on *port*."""
+    origins = frozenset(settings.allowed_origins)
+    return Doors(state.token, port, services.sessions.cookie, services.sessions.knows, origins, settings.require_token)
 
 
 async def _in_thread(pool: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:

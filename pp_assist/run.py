@@ -11,12 +11,15 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from starlette.types import Scope
+
 from pp_assist import posix
 from pp_assist.api.app import create_app
 from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Warned
-from pp_assist.daemon import Daemon, build, services_of
+from pp_assist.daemon import Daemon, build, doors_of, services_of
 from pp_assist.settings import Settings
+from pp_assist.sockets import is_our_socket
 from pp_assist.state import StateDirectory, become_another_host, open_state
 from pp_assist.store import queue, receipts, reconciling, versions
 from pp_assist.supervisor import Supervisor
@@ -136,7 +139,8 @@ async def _serve(
     stages = Supervisor(daemon.stages)
     services = services_of(daemon, state, config_path, stages, said, reload)
     port = listener.getsockname()[1]
-    api = Supervisor([Api(create_app(services, state.token, lambda: port), listener)])
+    doors = doors_of(services, state, daemon.settings.api, lambda: port)
+    api = Supervisor([Api(create_app(services, doors, _is_ours), listener)])
     stop = asyncio.Event()
     with _signals(stop):
         log.info("daemon on %s, port %d", state.path, port)
@@ -154,6 +158,12 @@ async def _serve(
         if daemon.db.damaged.is_set() or daemon.link.host_shared.is_set():
             giving_up.cancel()
             raise _Damaged(daemon.db.damage) if daemon.db.damaged.is_set() else _HostShared
+
+
+def _is_ours(scope: Scope) -> bool:
+    """Say whether who asks is a program of our own user."""
+    client, server = scope.get("client"), scope.get("server")
+    return client is not None and server is not None and is_our_socket(client, server)
 
 
 async def _stop_when_no_good(daemon: Daemon, stop: asyncio.Event) -> None:

@@ -5,14 +5,15 @@ the program with its name; in a .env, keys of others are none of our business.
 """
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from pp_assist.checksum.checksum import ChecksumSettings
@@ -28,6 +29,12 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message names the key."""
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", text):
+        raise ValueError("must be the origin of a page as browsers name it, such as http://localhost:3000")
+    return text
+
+
 class ApiSettings(BaseModel):
     """The REST API on this machine."""
 
@@ -35,6 +42,13 @@ class ApiSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Loopback address to listen on.")
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
+
+    require_token: bool = Field(
+        True, description="Answer only who shows the token; else also programs of the same user, but no other pages."
+    )
+    allowed_origins: Annotated[list[Annotated[str, AfterValidator(_origin)]], Field(max_length=100)] = Field(
+        [], description="Pages of other sites that may call, with the token: http://localhost:3000."
+    )
 
     @field_validator("host")
     @classmethod

@@ -1,7 +1,5 @@
 """The application: routes behind the guard."""
 
-from collections.abc import Callable
-
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -11,17 +9,29 @@ from pp_assist.api import (
     routes_explain,
     routes_paths,
     routes_servers,
+    routes_session,
     routes_status,
     routes_steering,
 )
-from pp_assist.api.guard import Guard
+from pp_assist.api.callers import Doors
+from pp_assist.api.guard import Guard, IsOurs
 from pp_assist.api.services import Services
 
+MODULES = (
+    routes_status,
+    routes_paths,
+    routes_servers,
+    routes_deletions,
+    routes_explain,
+    routes_steering,
+    routes_session,
+)
 
-def create_app(services: Services, token: str, port: Callable[[], int]) -> ASGIApp:
-    """Return the local API. *port* tells where it listens: the Host header must name it."""
+
+def create_app(services: Services, doors: Doors, is_ours: IsOurs) -> ASGIApp:
+    """Return the local API."""
     app = FastAPI(title="PutPlace Assist", version=services.version, docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app)
-    for module in (routes_status, routes_paths, routes_servers, routes_deletions, routes_explain, routes_steering):
+    for module in MODULES:
         app.include_router(module.router(services))
-    return Guard(app, token, port)
+    return Guard(app, doors, is_ours)

@@ -1,11 +1,10 @@
-"""Who may call: checked before anything else, on every path there is or is not.
+"""Who may call: checked before anything else, on every path there is or is not, HTTP or WebSocket.
 
 Any page a browser shows can send requests to this machine. So the Host must be ours (a rebound DNS name is not), a
-foreign Origin is refused, nothing is answered without the token from the state directory, and no CORS header ever says
-otherwise.
+foreign Origin is refused, and nothing is answered to whoever does not show the token from the state directory, or a
+cookie that was got with it. No CORS header says otherwise, but to pages that the settings name.
 """
 
-import hmac
 import json
 import secrets
 from collections.abc import Callable
@@ -13,64 +12,65 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pp_assist.api.callers import As, Doors, Headers, Refusal, foreign, is_guest, judge
+
 MAX_BODY_BYTES = 1 << 20
 TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
-OPEN_PATHS = frozenset({"/health"})
-"""Answered without a token, with nothing in it."""
+POLICY_VIOLATION = 1008
+
+IsOurs = Callable[[Scope], bool]
+"""Whether the other end of a connection belongs to the user that we run as."""
 
 
 class Guard:
-    """ASGI middleware: 403 for a foreign Host or Origin, 401 without the token, 413 for a large body."""
+    """ASGI middleware: 403 for a foreign Host or Origin, 401 for strangers, 413 for a large body."""
 
-    def __init__(self, app: ASGIApp, token: str, port: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors, is_ours: IsOurs) -> None:
         self._app = app
-        self._token = token.encode()
-        self._port = port
+        self._doors = doors
+        self._is_ours = is_ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] not in ("http", "websocket"):
             return
-        scope.setdefault("state", {})["request_id"] = request_id = secrets.token_hex(8)
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        refusal = self._refusal(headers, scope["path"])
-        if refusal is not None:
-            await _refuse(send, request_id, *refusal)
+        headers: Headers = scope["headers"]
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = secrets.token_hex(8)
+        if scope["type"] == "websocket":
+            found = judge("GET", scope["path"], headers, self._doors, lambda: self._is_ours(scope))
+            if isinstance(found, Refusal):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": found.code})
+                return
+            state["caller"] = found
+            await self._app(scope, receive, send)
             return
-        if self._authorized(headers):  # such a request has passed a preflight if a page sent it: read it as JSON
+        guest = is_guest(headers, self._doors) and foreign(headers, self._doors) is None
+        if guest:
+            send = _readable_for(_origin(headers), send)
+            if scope["method"] == "OPTIONS":
+                await _allow(send)
+                return
+        found = judge(scope["method"], scope["path"], headers, self._doors, lambda: self._is_ours(scope))
+        if isinstance(found, As) and _too_large(headers):
+            found = Refusal(413, "too_large", TOO_LARGE)
+        if isinstance(found, Refusal):
+            await _refuse(send, request_id, found)
+            return
+        state["caller"] = found
+        if found in (As.TOKEN, As.LOCAL):  # no page sent it, or it has passed a preflight: read it as JSON
             scope["headers"] = [h for h in headers if h[0] != b"content-type"] + [
                 (b"content-type", b"application/json")
             ]
-            scope["state"]["authorized"] = True
         await self._app(scope, _bounded(receive), send)
 
-    def _refusal(self, headers: list[tuple[bytes, bytes]], path: str) -> tuple[int, str, str] | None:
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0].lower() not in self._allowed("{}:{}"):
-            return 403, "forbidden_host", "the Host header does not name this daemon"
-        origins = [value for name, value in headers if name == b"origin"]
-        if any(origin.lower() not in self._allowed("http://{}:{}") for origin in origins):
-            return 403, "forbidden_origin", "requests from other web pages are refused"
-        sites = [value for name, value in headers if name == b"sec-fetch-site"]
-        if any(site not in (b"same-origin", b"none") for site in sites):
-            return 403, "forbidden_origin", "requests from other web pages are refused"
-        length = next((value for name, value in headers if name == b"content-length"), b"0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return 413, "too_large", TOO_LARGE
-        if path not in OPEN_PATHS and not self._authorized(headers):
-            return 401, "unauthorized", "send the token from the file api-token in the state directory"
-        return None
 
-    def _allowed(self, form: str) -> set[bytes]:
-        return {form.format(host, self._port()).encode() for host in ("127.0.0.1", "localhost", "[::1]")}
+def _origin(headers: Headers) -> bytes:
+    return next(value for name, value in headers if name == b"origin")
 
-    def _authorized(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        values = [value for name, value in headers if name == b"authorization"]
-        if len(values) != 1:
-            return False
-        scheme, _, token = values[0].partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+
+def _too_large(headers: Headers) -> bool:
+    length = next((value for name, value in headers if name == b"content-length"), b"0")
+    return not length.isdigit() or int(length) > MAX_BODY_BYTES
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -88,10 +88,34 @@ def _bounded(receive: Receive) -> Receive:
     return limited
 
 
-async def _refuse(send: Send, request_id: str, status: int, code: str, detail: str) -> None:
-    body = json.dumps({"detail": detail, "code": code, "request_id": request_id}).encode()
+def _readable_for(origin: bytes, send: Send) -> Send:
+    """Return *send* that lets a page of *origin* read the answer."""
+
+    async def readable(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            more = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+            message = {**message, "headers": [*message["headers"], *more]}
+        await send(message)
+
+    return readable
+
+
+async def _allow(send: Send) -> None:
+    """Answer what a browser asks before it sends another page's request."""
+    headers = [
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
+        (b"access-control-allow-headers", b"Authorization, Content-Type, Last-Event-ID"),
+        (b"access-control-allow-private-network", b"true"),
+        (b"access-control-max-age", b"600"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(send: Send, request_id: str, refusal: Refusal) -> None:
+    body = json.dumps({"detail": refusal.detail, "code": refusal.code, "request_id": request_id}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 401:
+    if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from pp_assist.api.callers import As
 from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.routes_steering import paused
@@ -28,7 +29,7 @@ def router(services: Services) -> APIRouter:
         database_ok = await services.report.alive()
         ok = database_ok and all(services.running().values())
         answer: dict[str, Any] = {"status": "ok" if ok else "degraded"}
-        if getattr(request.state, "authorized", False):
+        if request.state.caller is not As.NOBODY:
             answer |= {"version": services.version, "database_ok": database_ok}
         return answer
 
@@ -47,6 +48,7 @@ def router(services: Services) -> APIRouter:
             "uploader_active": running["uploader"] and obstacle is None,
             "upload_obstacle": obstacle,
             "paused": paused(services.holding.pause),
+            "token_required": services.config()["api"]["require_token"],
             "paths_watched": sum(root.enabled for root in await services.roots.all()),
             "files_tracked": sum(counts.files[state] for state in TRACKED),
             "files_excluded": counts.files[FileState.EXCLUDED],

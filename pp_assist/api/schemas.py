@@ -47,6 +47,12 @@ class Approve(Body):
     """How many files the person was shown; must still be so."""
 
 
+class ShowTicket(Body):
+    """POST /session"""
+
+    ticket: SecretStr = Field(min_length=1, max_length=200)
+
+
 class HoldBack(Body):
     """POST /pause; an empty body means until a person resumes."""
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from pp_assist.api.sessions import Sessions
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
 from pp_assist.core.identity import Identity
@@ -109,6 +110,7 @@ class Services:
     held: HeldDeletions
     scanner: Scanner
     holding: Holding
+    sessions: Sessions
     busy_after_ms: int
     """A file that has gone on changing for so long is shown as busy."""
     hashing: Callable[[], Pace]

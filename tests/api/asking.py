@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
 from pp_assist.api.app import create_app
-from pp_assist.daemon import Daemon, build, services_of
+from pp_assist.api.guard import IsOurs
+from pp_assist.daemon import Daemon, build, doors_of, services_of
 from pp_assist.settings import Settings
 from pp_assist.state import open_state
 from pp_assist.supervisor import Supervisor
@@ -22,11 +24,12 @@ PORT = 8765
 class Api:
     """A daemon that runs, and its API."""
 
-    def __init__(self, app: object, daemon: Daemon, token: str, folder: Path) -> None:
+    def __init__(self, app_on: Callable[..., ASGIApp], daemon: Daemon, token: str, folder: Path) -> None:
+        self.app_on = app_on
         self.daemon = daemon
         self.token = token
         self.folder = folder
-        self._app = app
+        self._app = app_on(lambda: PORT)
         self.http = self.client({"Authorization": f"Bearer {token}"})
 
     def client(
@@ -37,20 +40,24 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def running_api(where: Path, **scanner: Any) -> AsyncIterator[Api]:
+async def running_api(where: Path, api: dict[str, Any] | None = None, **scanner: Any) -> AsyncIterator[Api]:
     """A daemon with its own state directory and an empty folder for files."""
     folder = where / "files"
     folder.mkdir()
-    settings = Settings(state_dir=str(where / "state"), scanner=scanner)
+    settings = Settings(state_dir=str(where / "state"), scanner=scanner, api=api or {})
     with contextlib.closing(open_state(settings.state_dir)) as state:
         host = Host(state.host_id, "laptop")
         async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
             stages = Supervisor(daemon.stages)
             services = services_of(daemon, state, os.path.join(state.path, "pp_assist.toml"), stages)
+
+            def app_on(port: Callable[[], int], is_ours: IsOurs = lambda _: True) -> ASGIApp:
+                return create_app(services, doors_of(services, state, settings.api, port), is_ours)
+
             stop = asyncio.Event()
             running = asyncio.create_task(stages.run_until(stop))
             try:
-                yield Api(create_app(services, state.token, lambda: PORT), daemon, state.token, folder)
+                yield Api(app_on, daemon, state.token, folder)
             finally:
                 stop.set()
                 await running

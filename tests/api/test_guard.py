@@ -10,6 +10,7 @@ ROUTES = [
     ("DELETE", "/servers/1"), ("GET", "/config"), ("POST", "/config"), ("GET", "/nowhere"), ("GET", "/docs"),
     ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"), ("GET", "/receipt"),
     ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"),
+    ("POST", "/session/ticket"),
     ("GET", "/deletions"), ("POST", "/deletions/1/approve"), ("POST", "/deletions/1/reject"),
 ]  # fmt: skip
 
@@ -25,7 +26,10 @@ def test_the_table_has_every_route(api: Api) -> None:
     listed = {(method, path.replace("/1", "/{}")) for method, path in ROUTES}
     import re
 
-    assert {(m, re.sub(r"{\w+}", "{}", p)) for m, p in paths if m != "HEAD"} - {("GET", "/health")} <= listed
+    assert {(m, re.sub(r"{\w+}", "{}", p)) for m, p in paths if m != "HEAD"} - {
+        ("GET", "/health"),
+        ("POST", "/session"),
+    } <= listed
 
 
 def _routes(app: object) -> list[object]:

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from pp_assist import cli as assist_cli
-from pp_assist.api import routes_deletions, routes_explain, routes_paths, routes_servers, routes_status, routes_steering
+from pp_assist.api.app import MODULES
 from pp_assist.settings import Settings as AssistSettings
 from pp_assist.settings import load_settings
 from pp_server import cli as server_cli
@@ -93,12 +93,9 @@ def test_every_route_of_the_server_has_a_section() -> None:
     assert sections == _routes(application.build(_nothing, docs=False))
 
 
-DAEMON_ROUTES = (routes_status, routes_paths, routes_servers, routes_deletions, routes_explain, routes_steering)
-
-
 def test_every_route_of_the_daemon_is_listed() -> None:
     app = FastAPI()
-    for module in DAEMON_ROUTES:
+    for module in MODULES:
         app.include_router(module.router(cast(Any, None)))  # services are used only by requests
     listed = set(re.findall(r"^\| `([A-Z]+ /\S+)` \|", (DOCS / "local-api.md").read_text(), re.MULTILINE))
     assert listed == _routes(app)
@@ -109,7 +106,7 @@ def _dict_keys(module: Any) -> set[str]:
     return {key.value for node in nodes for key in node.keys if isinstance(key, ast.Constant)}
 
 
-@pytest.mark.parametrize("module", DAEMON_ROUTES, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_field_of_the_daemons_answers_is_named(module: Any) -> None:
     named = set(re.findall(r"\w+", (DOCS / "local-api.md").read_text()))
     assert _dict_keys(module) <= named
