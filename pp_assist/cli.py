@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pp_assist import cli_deletions, cli_servers, cli_steering, cli_why
+from pp_assist import cli_daemon, cli_deletions, cli_servers, cli_service, cli_steering, cli_why
 from pp_assist.cli_asking import (
     OK,
     PENDING,
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run the daemon in the foreground", base=common)
     run.add_argument("--host", help="loopback address to listen on")
     run.add_argument("--port", type=int, help="port of the local API (default 8765)")
+    run.add_argument("--log-file", metavar="FILE", help="log there, and not to standard error: 10 MiB, five times")
     run.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     status = command("status", _status, "what the daemon is doing; exit 5 while something is pending")
     status.add_argument("--wait", type=float, metavar="SECONDS", help="scan, then wait until nothing is pending")
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("path", nargs="?", help="only this folder")
     scan.add_argument("--force", action="store_true", help="hash everything again")
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
-    for group in (cli_deletions, cli_servers, cli_steering, cli_why):
+    for group in (cli_daemon, cli_deletions, cli_servers, cli_service, cli_steering, cli_why):
         group.add_commands(commands, command)
     return parser
 
@@ -120,7 +121,10 @@ def _run(args: argparse.Namespace) -> int:
     flags = {"log_level": args.log_level, "api": {key: value for key, value in api.items() if value is not None}}
     given = {key: value for key, value in flags.items() if value}
     settings = settings_of(args, given)
-    logs.configure(settings.log_level)
+    try:
+        logs.configure(settings.log_level, args.log_file)
+    except OSError as error:
+        raise CommandError(f"cannot log to {args.log_file}: {error.strerror}") from error
     config_path = args.config or os.path.join(settings.state_dir, "pp_assist.toml")
 
     def reload() -> Settings:

@@ -197,6 +197,7 @@ def services_of(
     stages: Supervisor,
     said: Sequence[Warned] = (),
     reload: Callable[[], Settings] | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Services:
     """Return what the API may ask of the daemon; *said* is what a person should know of the time before.
 
@@ -251,6 +252,7 @@ def services_of(
         held=HeldDeletions(daemon.db, daemon.queues.deletion),
         scanner=daemon.scanner,
         holding=daemon.holding,
+        stop=stop,
         sessions=Sessions(state.host_id[:8], clock.mono_ms),
         busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),

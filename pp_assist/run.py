@@ -137,11 +137,11 @@ async def _serve(
         _HostShared: until another daemon is seen to be the same host.
     """
     stages = Supervisor(daemon.stages)
-    services = services_of(daemon, state, config_path, stages, said, reload)
+    stop = asyncio.Event()
+    services = services_of(daemon, state, config_path, stages, said, reload, stop.set)
     port = listener.getsockname()[1]
     doors = doors_of(services, state, daemon.settings.api, lambda: port)
     api = Supervisor([Api(create_app(services, doors, _is_ours), listener)])
-    stop = asyncio.Event()
     with _signals(stop):
         log.info("daemon on %s, port %d", state.path, port)
         gc.freeze()  # what is there by now stays until the end: no collection need ever look at it

@@ -1,4 +1,4 @@
-"""Holding work back, and letting it go on."""
+"""Holding work back, letting it go on, and stopping altogether."""
 
 from typing import Any
 
@@ -27,6 +27,11 @@ def router(services: Services) -> APIRouter:
     async def resume() -> dict[str, Any]:
         await services.holding.resume()
         return {"status": "running"}
+
+    @routes.post("/stop")
+    async def stop() -> dict[str, Any]:
+        services.stop()
+        return {"status": "stopping"}
 
     return routes
 

@@ -111,6 +111,8 @@ class Services:
     scanner: Scanner
     holding: Holding
     sessions: Sessions
+    stop: Callable[[], None]
+    """Lets the daemon end, as a signal would."""
     busy_after_ms: int
     """A file that has gone on changing for so long is shown as busy."""
     hashing: Callable[[], Pace]
