@@ -34,7 +34,9 @@ from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.live import LIVE, changed, merged
 from pp_assist.store.db import Database
+from pp_assist.store.excludes import ExcludesTable
 from pp_assist.store.held import HeldDeletions
+from pp_assist.store.hiding import Hidden, hidden_by
 from pp_assist.store.queues import Queues
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
@@ -68,6 +70,7 @@ class Daemon:
     db: Database
     roots: RootsTable
     servers: ServersTable
+    excludes: ExcludesTable
     queues: Queues
     recorder: Recorder
     scanner: Scanner
@@ -117,6 +120,8 @@ async def build(
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
         recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest)
+        excludes = ExcludesTable(db)
+        recorder.exclude(each.pattern for each in await excludes.all())
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
         holding = Holding(db, clock)
         await holding.load()
@@ -133,7 +138,7 @@ async def build(
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason)
         stages = scanner, checksums, uploader
-        kept = settings, memory, db, roots, servers, queues
+        kept = settings, memory, db, roots, servers, excludes, queues
         yield Daemon(*kept, recorder, *stages, link, holding, bandwidth, reconciler, clock, pools)
 
 
@@ -233,6 +238,17 @@ def services_of(
         }
         return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
+    async def excludes_changed() -> None:
+        daemon.recorder.exclude(each.pattern for each in await daemon.excludes.all())
+        daemon.scanner.request_scan()
+
+    def count_hidden(pattern: str, root_id: int | None) -> Hidden:
+        with daemon.db.reading() as conn:
+            return hidden_by(conn, pattern, root_id)
+
+    async def hidden(pattern: str, root_id: int | None) -> Hidden:
+        return await _in_thread(daemon.pools.walking, count_hidden, pattern, root_id)
+
     async def save_config(changes: dict[str, Any]) -> Saved:
         try:
             saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
@@ -250,6 +266,9 @@ def services_of(
         roots=daemon.roots,
         servers=daemon.servers,
         held=HeldDeletions(daemon.db, daemon.queues.deletion),
+        excludes=daemon.excludes,
+        excludes_changed=excludes_changed,
+        hidden_by=hidden,
         scanner=daemon.scanner,
         holding=daemon.holding,
         stop=stop,

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 from pp_assist.api import (
     problems,
     routes_deletions,
+    routes_excludes,
     routes_explain,
     routes_paths,
     routes_servers,
@@ -23,6 +24,7 @@ MODULES = (
     routes_servers,
     routes_deletions,
     routes_explain,
+    routes_excludes,
     routes_steering,
     routes_session,
 )

@@ -53,6 +53,19 @@ class ShowTicket(Body):
     ticket: SecretStr = Field(min_length=1, max_length=200)
 
 
+class AddExclude(Body):
+    """POST /excludes"""
+
+    pattern: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(checked)]
+
+
+class PreviewExclude(AddExclude):
+    """POST /excludes/preview"""
+
+    path_id: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | None = None
+    """Only in this path; null: in all."""
+
+
 class HoldBack(Body):
     """POST /pause; an empty body means until a person resumes."""
 

@@ -13,7 +13,9 @@ from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
 from pp_assist.steering.holding import Holding
+from pp_assist.store.excludes import ExcludesTable
 from pp_assist.store.held import HeldDeletions
+from pp_assist.store.hiding import Hidden
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
@@ -108,6 +110,11 @@ class Services:
     roots: RootsTable
     servers: ServersTable
     held: HeldDeletions
+    excludes: ExcludesTable
+    excludes_changed: Callable[[], Awaitable[None]]
+    """Lets them count, and has everything looked at anew."""
+    hidden_by: Callable[[str, int | None], Awaitable[Hidden]]
+    """What a pattern would leave out, in one root or in all."""
     scanner: Scanner
     holding: Holding
     sessions: Sessions

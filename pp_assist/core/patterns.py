@@ -18,6 +18,7 @@ MAX_IGNORE_BYTES = 1 << 20
 """More than that is no list of patterns."""
 
 SETTING = "setting"
+EXCLUDE = "exclude"
 ROOT = "root"
 
 _BRACKETS = re.compile(r"\\.|(\[[!^]?\]?[^\]]*\])", re.DOTALL)
@@ -30,7 +31,7 @@ class Rule(NamedTuple):
 
     pattern: str
     source: str
-    """setting, root, or the absolute path of a `.ppignore` (as it is shown to people)."""
+    """setting, exclude (added while we run), root, or the absolute path of a `.ppignore` (as it is shown to people)."""
     line: int | None
     """From 1; of a list of patterns, the place in the list. None for a setting that is no list."""
 

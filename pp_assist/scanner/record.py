@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
 from pp_assist.core.model import Listing, Root
-from pp_assist.core.patterns import ROOT, SETTING, Level, parse_list
+from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.scanner.ignore import RuleProblems
@@ -91,6 +91,7 @@ class Recorder:
         """Told of every directory right before a walk lists it: see `walk.BeforeListing`."""
         self._max_size_mb = rules.max_size_mb
         self._everywhere = Level(b"", parse_list(tuple(rules.exclude), SETTING))
+        self._added = Level(b"", parse_list((), EXCLUDE))
         self.rule_problems = RuleProblems()
         self.moved: MovedTrees | None = None
 
@@ -215,9 +216,13 @@ class Recorder:
             self.queues.vanished.wake()
         return found
 
+    def exclude(self, patterns: Iterable[str]) -> None:
+        """Leave out what *patterns* say, besides the settings, from the next look on."""
+        self._added = Level(b"", parse_list(tuple(patterns), EXCLUDE))
+
     def rules(self, root: Root) -> Rules:
         """Return what is left out in *root*."""
-        levels = (self._everywhere, Level(b"", parse_list(root.exclude, ROOT)))
+        levels = (self._everywhere, self._added, Level(b"", parse_list(root.exclude, ROOT)))
         said = tuple(level for level in levels if level.patterns)
         length = len(root.shown.rstrip(b"/"))
         return Rules(self._own, root.device, length, said, self._max_size_mb, root.recursive)

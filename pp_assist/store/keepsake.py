@@ -37,6 +37,7 @@ COLUMNS = {
     ),
     "receipt_keys": ("server_id", "key_id", "public_key", "trusted_by", "first_seen_ms"),
     "forgotten_roots": ("shown", "gen"),
+    "excludes": ("id", "pattern", "created_at_ms"),
 }
 """In an order in which they can be filled."""
 

@@ -10,6 +10,7 @@ ROUTES = [
     ("DELETE", "/servers/1"), ("GET", "/config"), ("POST", "/config"), ("GET", "/nowhere"), ("GET", "/docs"),
     ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"), ("GET", "/receipt"),
     ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"),
+    ("GET", "/excludes"), ("POST", "/excludes"), ("POST", "/excludes/preview"), ("DELETE", "/excludes/1"),
     ("POST", "/session/ticket"),
     ("GET", "/deletions"), ("POST", "/deletions/1/approve"), ("POST", "/deletions/1/reject"),
 ]  # fmt: skip
