@@ -8,6 +8,7 @@ from pp_assist.api import (
     routes_deletions,
     routes_excludes,
     routes_explain,
+    routes_metrics,
     routes_paths,
     routes_servers,
     routes_session,
@@ -25,6 +26,7 @@ MODULES = (
     routes_deletions,
     routes_explain,
     routes_excludes,
+    routes_metrics,
     routes_steering,
     routes_session,
 )

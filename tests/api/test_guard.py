@@ -9,7 +9,7 @@ ROUTES = [
     ("POST", "/paths"), ("DELETE", "/paths/1"), ("POST", "/scan/trigger"), ("GET", "/servers"), ("POST", "/servers"),
     ("DELETE", "/servers/1"), ("GET", "/config"), ("POST", "/config"), ("GET", "/nowhere"), ("GET", "/docs"),
     ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"), ("GET", "/receipt"),
-    ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"),
+    ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"), ("GET", "/metrics"),
     ("GET", "/excludes"), ("POST", "/excludes"), ("POST", "/excludes/preview"), ("DELETE", "/excludes/1"),
     ("POST", "/session/ticket"),
     ("GET", "/deletions"), ("POST", "/deletions/1/approve"), ("POST", "/deletions/1/reject"),

@@ -87,3 +87,27 @@ async def test_without_events_a_path_is_polled(tmp_path: Path) -> None:
         stats = await told(api, "/stats", lambda answer: answer["files"]["ready_for_upload"] == 1)
         assert stats["components"]["scanner"]["missed_changes"] == 1
         assert stats["components"]["scanner"]["filesystem_events_active"] is False
+
+
+async def test_metrics_are_the_same_counts(api: Api) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    (api.folder / "a").write_text("x")
+    await api.http.post("/paths", json={"path": str(api.folder)})
+    await api.http.post("/scan/trigger", json={"wait": True})
+    await api.http.post("/pause")
+    answer = await api.http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    values = {
+        (sample.name.removeprefix("putplace_assist_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    stats = (await api.http.get("/stats")).json()
+    assert sum(values["files", status] for status in ("discovered", "ready_for_upload")) == stats["files"]["total"] == 1
+    for name, stage in (("pending_checksum", "checksum"), ("pending_upload", "upload")):
+        states = ("waiting", "backoff", "parked", "held")
+        assert sum(values["queue", stage, state] for state in states) == stats["queues"][name]["count"]
+    assert values["upload_obstacle", "paused"] == values["paused",] == 1
+    assert values["scans_total",] == stats["components"]["scanner"]["scans_finished"] >= 1
+    assert values["component_up", "uploader"] == 1
