@@ -12,6 +12,8 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from pp_assist import config_file, disk
+from pp_assist.activity.bus import Bus
+from pp_assist.activity.journal import Journal
 from pp_assist.api.callers import Doors
 from pp_assist.api.services import Comparison, Pace, Saved, Services, Warned
 from pp_assist.api.sessions import Sessions
@@ -33,6 +35,7 @@ from pp_assist.state import StateDirectory
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.live import LIVE, changed, merged
+from pp_assist.store.activity import first_free_id
 from pp_assist.store.db import Database
 from pp_assist.store.excludes import ExcludesTable
 from pp_assist.store.held import HeldDeletions
@@ -77,6 +80,8 @@ class Daemon:
     checksums: ChecksumPool
     uploader: Uploader
     link: ServerLink
+    bus: Bus
+    journal: Journal
     holding: Holding
     bandwidth: Bandwidth
     reconciler: Reconciler
@@ -120,6 +125,8 @@ async def build(
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
         recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest)
+        bus = Bus(clock.now_ms, await first_free_id(db))
+        journal = Journal(db, bus)
         excludes = ExcludesTable(db)
         recorder.exclude(each.pattern for each in await excludes.all())
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
@@ -139,7 +146,9 @@ async def build(
         uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason)
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
-        yield Daemon(*kept, recorder, *stages, link, holding, bandwidth, reconciler, clock, pools)
+        told = bus, journal
+        yield Daemon(*kept, recorder, *stages, link, *told, holding, bandwidth, reconciler, clock, pools)
+        await journal.write()
 
 
 def _rest(settings: Settings) -> Rest:
@@ -272,6 +281,8 @@ def services_of(
         scanner=daemon.scanner,
         holding=daemon.holding,
         stop=stop,
+        journal=daemon.journal,
+        bus=daemon.bus,
         sessions=Sessions(state.host_id[:8], clock.mono_ms),
         busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
         hashing=lambda: pace_of(hashed.active_workers, hashed.processed),

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp
 
 from pp_assist.api import (
     problems,
+    routes_activity,
     routes_deletions,
     routes_excludes,
     routes_explain,
@@ -27,6 +28,7 @@ MODULES = (
     routes_explain,
     routes_excludes,
     routes_metrics,
+    routes_activity,
     routes_steering,
     routes_session,
 )

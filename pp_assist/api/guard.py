@@ -12,7 +12,7 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pp_assist.api.callers import As, Doors, Headers, Refusal, foreign, is_guest, judge
+from pp_assist.api.callers import FOREIGN_ORIGIN, As, Doors, Headers, Refusal, foreign, is_guest, judge
 
 MAX_BODY_BYTES = 1 << 20
 TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
@@ -38,6 +38,8 @@ class Guard:
         state["request_id"] = request_id = secrets.token_hex(8)
         if scope["type"] == "websocket":
             found = judge("GET", scope["path"], headers, self._doors, lambda: self._is_ours(scope))
+            if found is As.COOKIE and not any(name == b"origin" for name, _ in headers):
+                found = FOREIGN_ORIGIN  # a browser always says where a page is from
             if isinstance(found, Refusal):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": found.code})
                 return

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from pp_assist.activity.bus import Bus
+from pp_assist.activity.journal import Journal
 from pp_assist.api.sessions import Sessions
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
@@ -117,6 +119,8 @@ class Services:
     """What a pattern would leave out, in one root or in all."""
     scanner: Scanner
     holding: Holding
+    journal: Journal
+    bus: Bus
     sessions: Sessions
     stop: Callable[[], None]
     """Lets the daemon end, as a signal would."""

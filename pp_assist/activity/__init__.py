@@ -1,0 +1,1 @@
+"""What happened: told to whoever listens as it happens, and kept for a while."""
