@@ -1,50 +1,39 @@
 """The composition root: opens everything, hands each component what it needs, runs them until told to stop."""
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pp_assist import config_file, disk
+from pp_assist import disk
 from pp_assist.activity.bus import Bus
 from pp_assist.activity.journal import Journal
-from pp_assist.api.callers import Doors
-from pp_assist.api.services import Comparison, Pace, Saved, Services, Warned
-from pp_assist.api.sessions import Sessions
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
+from pp_assist.core.events import Tell
 from pp_assist.core.explain import Sight
-from pp_assist.core.identity import Identity
 from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import Rest
-from pp_assist.core.trust import Trust
-from pp_assist.http import check_server_url, check_trust
 from pp_assist.memory import Memory, opened_memory
-from pp_assist.scanner.examine import examine, examine_all
+from pp_assist.scanner.examine import examine_all
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
-from pp_assist.settings import ApiSettings, ConfigError, Settings
-from pp_assist.state import StateDirectory
+from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.live import LIVE, changed, merged
 from pp_assist.store.activity import first_free_id
 from pp_assist.store.db import Database
 from pp_assist.store.excludes import ExcludesTable
-from pp_assist.store.held import HeldDeletions
-from pp_assist.store.hiding import Hidden, hidden_by
 from pp_assist.store.queues import Queues
-from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
-from pp_assist.supervisor import Component, Supervisor
+from pp_assist.supervisor import Component
 from pp_assist.uploader.batch import Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.link import HttpFactory, ServerLink, connect
@@ -60,8 +49,6 @@ from pp_server.wire.chunks import MIB
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
 
 
 @dataclass(slots=True)
@@ -90,7 +77,7 @@ class Daemon:
 
     def apply(self, wanted: Settings) -> tuple[set[str], set[str]]:
         """Let those of the settings *wanted* hold that can while we run; return their names, and those of the rest."""
-        different = changed(_dump(self.settings), _dump(wanted))
+        different = changed(self.settings.shown(), wanted.shown())
         at_once = different & LIVE
         self.settings = merged(self.settings, wanted, at_once)
         self.bandwidth.set(self.settings.uploader.bandwidth_kib_per_second, self.settings.uploader.bandwidth_timetable)
@@ -124,9 +111,9 @@ async def build(
         queues = Queues(db, clock)
         roots, servers = RootsTable(db), ServersTable(db)
         own = [disk.identity(path) for path in own_paths]
-        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest)
         bus = Bus(clock.now_ms, await first_free_id(db))
         journal = Journal(db, bus)
+        recorder = Recorder(db, queues, settings.scanner, clock, pools.walking, own, settings.rules, rest, bus.tell)
         excludes = ExcludesTable(db)
         recorder.exclude(each.pattern for each in await excludes.all())
         scanner = Scanner(recorder, roots, settings.scanner, clock, own_paths)
@@ -134,16 +121,20 @@ async def build(
         await holding.load()
         sending = settings.uploader
         bandwidth = Bandwidth(clock, sending.bandwidth_kib_per_second, sending.bandwidth_timetable)
-        checksums = ChecksumPool(db, queues, settings.checksum_calculator, rest, clock, pools.hashing, holding)
-        link = ServerLink(db, servers, host, sending, clock, holding, bandwidth, http)
+        checksums = ChecksumPool(
+            db, queues, settings.checksum_calculator, rest, clock, pools.hashing, holding, bus.tell
+        )
+        link = ServerLink(db, servers, host, sending, clock, holding, bandwidth, bus.tell, http)
 
         async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
-            return await _in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
+            return await in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
 
         recorder.moved = MovedTrees(db, roots, queues, pools.walking)
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
-        uploader = _uploader(settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason)
+        uploader = _uploader(
+            settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason, bus.tell
+        )
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
         told = bus, journal
@@ -165,6 +156,7 @@ def _uploader(
     threads: ThreadPoolExecutor,
     reconciler: Reconciler,
     held_back: Callable[[], str | None],
+    tell: Tell,
 ) -> Uploader:
     stats, sending = UploaderStats(), settings.uploader
     rest = _rest(settings)
@@ -173,16 +165,18 @@ def _uploader(
         stats.bytes_sent += count
 
     slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
-    transfer = Transfer(threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, held_back)
-    settle = Settle(db, queues, link, rest, clock, threads, stats)
+    transfer = Transfer(
+        threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, held_back, tell
+    )
+    settle = Settle(db, queues, link, rest, clock, threads, stats, tell)
     batches = Batches(settle, link, transfer, threads, count_bytes)
-    deletions = Deletions(db, queues, link, host, rest, clock, threads)
+    deletions = Deletions(db, queues, link, host, rest, clock, threads, tell)
     snapshots = None
     if settings.scanner.busy_policy == "snapshot":
         folder, busy_after_s = os.path.join(settings.state_dir, "snapshots"), settings.scanner.busy_after_seconds
         snapshots = Snapshots(db, link, transfer, threads, clock, folder, busy_after_s)
     grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
-    moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms)
+    moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms, tell)
     parts = transfer, batches, settle, deletions, reconciler, snapshots, moves
     return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats, clock)
 
@@ -204,115 +198,6 @@ class Pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def services_of(
-    daemon: Daemon,
-    state: StateDirectory,
-    config_path: str,
-    stages: Supervisor,
-    said: Sequence[Warned] = (),
-    reload: Callable[[], Settings] | None = None,
-    stop: Callable[[], None] = lambda: None,
-) -> Services:
-    """Return what the API may ask of the daemon; *said* is what a person should know of the time before.
-
-    *reload* reads the settings anew from all their sources; without it, the configuration file is the only one.
-    """
-    clock, settings = daemon.clock, daemon.settings
-    hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
-
-    async def resolve(path: bytes) -> tuple[bytes, Identity]:
-        return await _in_thread(daemon.pools.walking, disk.resolve, path)
-
-    async def examine_path(root: Root, relative: bytes) -> Sight:
-        return await _in_thread(daemon.pools.walking, examine, root, daemon.recorder.rules(root), relative)
-
-    def pace_of(active: int, rate: Any) -> Pace:
-        return Pace(active, rate.total, rate.per_second(clock.mono_ms()))
-
-    def check_server(url: str, trust: Trust) -> str:
-        check_trust(url, trust)
-        return check_server_url(url, settings.uploader.allow_http)
-
-    def comparison() -> Comparison | None:
-        now = daemon.reconciler.comparing
-        return None if now is None else Comparison(now.root, now.read, now.of)
-
-    def warnings() -> list[Warned]:
-        rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
-        open_to_all = None if settings.api.require_token else ANYBODY_MAY
-        now = {
-            "no_token_required": open_to_all,
-            "database_rebuilt": rebuilt,
-            "not_compared": None if trouble is None else str(trouble),
-        }
-        return [*said, *(Warned(code, text) for code, text in now.items() if text)]
-
-    async def excludes_changed() -> None:
-        daemon.recorder.exclude(each.pattern for each in await daemon.excludes.all())
-        daemon.scanner.request_scan()
-
-    def count_hidden(pattern: str, root_id: int | None) -> Hidden:
-        with daemon.db.reading() as conn:
-            return hidden_by(conn, pattern, root_id)
-
-    async def hidden(pattern: str, root_id: int | None) -> Hidden:
-        return await _in_thread(daemon.pools.walking, count_hidden, pattern, root_id)
-
-    async def save_config(changes: dict[str, Any]) -> Saved:
-        try:
-            saved = await _in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
-            wanted = saved if reload is None else await _in_thread(daemon.pools.walking, reload)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return Saved(_dump(saved), *daemon.apply(wanted))
-
-    return Services(
-        clock=clock,
-        started_mono_ms=clock.mono_ms(),
-        version=version("putplace-assist"),
-        hostname=settings.hostname,
-        report=Report(daemon.db),
-        roots=daemon.roots,
-        servers=daemon.servers,
-        held=HeldDeletions(daemon.db, daemon.queues.deletion),
-        excludes=daemon.excludes,
-        excludes_changed=excludes_changed,
-        hidden_by=hidden,
-        scanner=daemon.scanner,
-        holding=daemon.holding,
-        stop=stop,
-        journal=daemon.journal,
-        bus=daemon.bus,
-        sessions=Sessions(state.host_id[:8], clock.mono_ms),
-        busy_after_ms=int(settings.scanner.busy_after_seconds * 1000),
-        hashing=lambda: pace_of(hashed.active_workers, hashed.processed),
-        silent_changes=lambda: hashed.silent_changes,
-        uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
-        bytes_sent=lambda: uploaded.bytes_sent,
-        upload_obstacle=lambda: daemon.link.reason,
-        comparison=comparison,
-        warnings=warnings,
-        running=lambda: stages.running,
-        resolve=resolve,
-        examine=examine_path,
-        rule_problems=daemon.recorder.rule_problems.of,
-        own_paths=(os.fsencode(os.path.realpath(state.path)),),
-        check_server=check_server,
-        config=lambda: _dump(daemon.settings),
-        config_file=config_path,
-        save_config=save_config,
-    )
-
-
-def doors_of(services: Services, state: StateDirectory, settings: ApiSettings, port: Callable[[], int]) -> Doors:
-    """Return who is let in to the local API that listens on *port*."""
-    origins = frozenset(settings.allowed_origins)
-    return Doors(state.token, port, services.sessions.cookie, services.sessions.knows, origins, settings.require_token)
-
-
-async def _in_thread(pool: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
+async def in_thread(pool: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
+    """Run something blocking in a thread of *pool*."""
     return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
-
-
-def _dump(settings: Settings) -> dict[str, Any]:
-    return dict(json.loads(settings.model_dump_json()))

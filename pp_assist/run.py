@@ -17,7 +17,8 @@ from pp_assist import posix
 from pp_assist.api.app import create_app
 from pp_assist.api.server import Api, listen
 from pp_assist.api.services import Warned
-from pp_assist.daemon import Daemon, build, doors_of, services_of
+from pp_assist.daemon import Daemon, build
+from pp_assist.serving import doors_of, services_of
 from pp_assist.settings import Settings
 from pp_assist.sockets import is_our_socket
 from pp_assist.state import StateDirectory, become_another_host, open_state

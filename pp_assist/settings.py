@@ -4,6 +4,7 @@ Flags > environment (PP_ASSIST_..., nested with __) > .env > TOML > defaults. A 
 the program with its name; in a .env, keys of others are none of our business.
 """
 
+import json
 import os
 import re
 import socket
@@ -85,6 +86,10 @@ class Settings(BaseSettings):
     checksum_calculator: ChecksumSettings = Field(default_factory=ChecksumSettings)
     uploader: UploaderSettings = Field(default_factory=UploaderSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+
+    def shown(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return dict(json.loads(self.model_dump_json()))
 
     @field_validator("state_dir")
     @classmethod

@@ -8,30 +8,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from pp_assist.core.events import Event, Happened
 
 RING = 10_000
-
-
-class Tell(Protocol):
-    """Says that something happened."""
-
-    def __call__(
-        self,
-        event: Event,
-        filepath: bytes | None = None,
-        *,
-        root_id: int | None = None,
-        count: int = 1,
-        message: str | None = None,
-        **details: Any,
-    ) -> None: ...
-
-
-def nobody_listens(event: Event, filepath: bytes | None = None, **_: Any) -> None:
-    """Say it to nobody."""
 
 
 class Bus:

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddServer, Config, RowId
 from pp_assist.api.services import Services
+from pp_assist.core.events import Event
 from pp_assist.core.model import Server
 from pp_assist.core.trust import Trust
 from pp_assist.store.servers import DuplicateServer
@@ -57,6 +58,7 @@ def router(services: Services) -> APIRouter:
             raise Refusal(422, "invalid_request", str(error)) from error
         except OSError as error:
             raise Refusal(500, "config_not_written", f"the file cannot be written: {error.strerror}") from error
+        services.bus.tell(Event.STEERED, message="settings changed", applied=sorted(saved.applied))
         waiting = ", ".join(sorted(saved.at_next_start))
         return {
             "status": "saved",

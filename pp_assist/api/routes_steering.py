@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import HoldBack
 from pp_assist.api.services import Services
+from pp_assist.core.events import Event
 from pp_assist.core.pause import Pause
 from pp_server.wire.times import iso, iso_or_none
 
@@ -21,11 +22,14 @@ def router(services: Services) -> APIRouter:
         until_ms = _ends_ms(body, now_ms) if body else None
         if until_ms is not None and until_ms <= now_ms:
             raise Refusal(422, "invalid_request", "until: is over already")
-        return {"status": "paused", **_shown(await services.holding.hold(until_ms))}
+        held = _shown(await services.holding.hold(until_ms))
+        services.bus.tell(Event.STEERED, message="paused", **held)
+        return {"status": "paused", **held}
 
     @routes.post("/resume")
     async def resume() -> dict[str, Any]:
         await services.holding.resume()
+        services.bus.tell(Event.STEERED, message="resumed")
         return {"status": "running"}
 
     @routes.post("/stop")

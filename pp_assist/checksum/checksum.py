@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import aiosqlite
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,7 @@ from pp_assist.checksum.rehash import Rehash
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, RootUnhealthy
+from pp_assist.core.events import Event, Tell
 from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
 from pp_assist.core.model import Claim, Hashed, Lane
 from pp_assist.core.rate import Rate
@@ -74,9 +76,11 @@ class ChecksumPool:
         clock: Clock,
         threads: ThreadPoolExecutor,
         holding: Holding,
+        tell: Tell,
     ) -> None:
         self._db = db
         self._holding = holding
+        self._tell = tell
         self._queues = queues
         self._settings = settings
         self._rest = rest
@@ -147,7 +151,14 @@ class ChecksumPool:
             if isinstance(result, Read) and changed_silently(claim, result.hashed):
                 self.stats.silent_changes += 1
                 log.warning("%s has other content, and nothing says that it was written to", _name(claim))
-        self.stats.processed.add(sum(isinstance(result, Read) for result in results), self._clock.mono_ms())
+        read = [(c, result.hashed) for c, result in zip(batch, results, strict=True) if isinstance(result, Read)]
+        self.stats.processed.add(len(read), self._clock.mono_ms())
+        if read:
+            claim, hashed = read[0]
+            alone: dict[str, Any] = (
+                {"sha256": hashed.sha256, "file_size": hashed.stat.size_bytes} if len(read) == 1 else {}
+            )
+            self._tell(Event.SHA256_COMPLETE, claim.location.filepath, count=len(read), **alone)
 
     async def _record(self, results: Sequence[tuple[Claim, Result]]) -> None:
         now_ms = self._clock.now_ms()
@@ -183,6 +194,7 @@ class ChecksumPool:
             await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, error.reason, str(error))
             return
         log.warning("cannot hash %s: %s", _name(claim), error)
+        self._tell(Event.SHA256_FAILED, claim.location.filepath, message=str(error), reason=error.reason)
         at_ms = now_ms + delay_ms(claim.attempts, random.random())  # noqa: S311 - jitter
         await queue.retry(tx, claim, at_ms, error.reason, str(error))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class Event(StrEnum):
@@ -46,3 +46,22 @@ class Happened:
     """How many files it is about."""
     message: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+class Tell(Protocol):
+    """Says that something happened."""
+
+    def __call__(
+        self,
+        event: Event,
+        filepath: bytes | None = None,
+        *,
+        root_id: int | None = None,
+        count: int = 1,
+        message: str | None = None,
+        **details: Any,
+    ) -> None: ...
+
+
+def nobody_listens(event: Event, filepath: bytes | None = None, **_: Any) -> None:
+    """Say it to nobody."""

@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 
 from pp_assist.clock import Clock
 from pp_assist.core.compare import Changes, Look, compare, missing_subtree
-from pp_assist.core.model import Listing, Root
+from pp_assist.core.events import Event, Tell
+from pp_assist.core.model import Kind, Listing, Root
 from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
@@ -79,7 +80,9 @@ class Recorder:
         own: Collection[tuple[int, int]],
         rules: RulesSettings,
         rest: Rest,
+        tell: Tell,
     ) -> None:
+        self.tell = tell
         self.db = db
         self.queues = queues
         self.clock = clock
@@ -176,6 +179,7 @@ class Recorder:
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
+        self._tell_of_files(root, listings, [changes for _, changes in found])
         told.looked_at = seen.looked_at
         told.changed += len(moved)
         for listing, (_, changes) in zip(listings, found, strict=True):
@@ -200,6 +204,10 @@ class Recorder:
                 break
             after = (rows[-1][0], rows[-1][1].name)
         await observations.directory_gone(self.db, root.id, directory)
+        if total.vanished:
+            self.tell(
+                Event.FILE_MISSING, join(root.shown.rstrip(b"/"), directory), root_id=root.id, count=total.vanished
+            )
         return total
 
     def _told(self, listings: Sequence[Listing], changes: Sequence[Changes]) -> Found:
@@ -215,6 +223,21 @@ class Recorder:
         if found.vanished:
             self.queues.vanished.wake()
         return found
+
+    def _tell_of_files(self, root: Root, listings: Sequence[Listing], changes: Sequence[Changes]) -> None:
+        """Tell what became of files: the first of each kind of news, and how many more there are."""
+        news: dict[Event, tuple[bytes, int]] = {}
+        for listing, each in zip(listings, changes, strict=True):
+            for event, names in (
+                (Event.FILE_DISCOVERED, [entry.name for entry, _ in each.new if entry.kind is Kind.FILE]),
+                (Event.FILE_CHANGED, [entry.name for _, entry, _ in each.changed if entry.kind is Kind.FILE]),
+                (Event.FILE_MISSING, [row.name for row in each.vanished if row.kind is Kind.FILE]),
+            ):
+                if names:
+                    first, count = news.get(event, (join(listing.directory, names[0]), 0))
+                    news[event] = first, count + len(names)
+        for event, (first, count) in news.items():
+            self.tell(event, join(root.shown.rstrip(b"/"), first), root_id=root.id, count=count)
 
     def exclude(self, patterns: Iterable[str]) -> None:
         """Leave out what *patterns* say, besides the settings, from the next look on."""

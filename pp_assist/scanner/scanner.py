@@ -9,6 +9,7 @@ from itertools import count
 
 from pp_assist.clock import Clock
 from pp_assist.core.errors import RootForgotten, RootUnhealthy
+from pp_assist.core.events import Event
 from pp_assist.core.hints import Hints
 from pp_assist.core.model import Root
 from pp_assist.core.schedule import Plan
@@ -77,6 +78,7 @@ class Scanner:
         own_paths: tuple[bytes, ...],
     ) -> None:
         self._recorder = recorder
+        self._tell = recorder.tell
         self._roots = roots
         self._second_looks = SecondLooks(recorder, roots)
         self._settings = settings
@@ -236,6 +238,11 @@ class Scanner:
                 display(root.path), found.looked_at, found.to_hash, found.vanished, found.problems,
             )  # fmt: skip
         self.stats.files_scanned += found.looked_at
+        if found.to_hash or found.vanished or found.problems or force:
+            self._tell(
+                Event.SCAN_COMPLETE, root.shown, root_id=root.id, count=found.looked_at,
+                to_hash=found.to_hash, missing=found.vanished, unreadable_directories=found.problems,
+            )  # fmt: skip
 
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
         total = Found()
@@ -267,6 +274,7 @@ class Scanner:
     async def _unhealthy(self, root: Root, error: RootUnhealthy) -> None:
         if root.status == "healthy" or root.reason != str(error):
             log.warning("nothing can be said about %s: %s", display(root.path), error)
+            self._tell(Event.ERROR, root.shown, root_id=root.id, message=str(error))
             await self._roots.unhealthy(root.id, str(error))
         await self.root_removed(root.id)  # what is watched may not be what comes back: the next good scan watches anew
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import aiosqlite
 
 from pp_assist.core.errors import AssistError, RootForgotten, RootUnhealthy
+from pp_assist.core.events import Event
 from pp_assist.core.model import Claim, Kind, Root, Snapshot, Stage, is_gone
 from pp_assist.disk import look_at_all
 from pp_assist.scanner.record import Recorder
@@ -75,6 +76,7 @@ class SecondLooks:
         elif lost:
             files = sum(claim.kind is Kind.FILE for claim in lost)
             log.warning("deletions in %s are held: %d more files are missing", display(root.path), files)
+            self._recorder.tell(Event.DELETIONS_HELD, root.shown, root_id=root.id, count=files)
         await queue.move(tx, [(claim, Stage.DELETION, claim.gen) for claim in told], now_ms)
 
     async def _are_back(self, root: Root | None, claims: list[Claim]) -> None:

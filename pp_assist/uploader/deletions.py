@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy, ServerNonsense
+from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
@@ -51,7 +52,9 @@ class Deletions:
         rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
+        tell: Tell,
     ) -> None:
+        self._told = tell
         self._db = db
         self._queues = queues
         self._waiting = queues.deletion
@@ -156,6 +159,8 @@ class Deletions:
                 moves = [(claim, Stage.VANISHED, gen) for (claim, _), gen in zip(stale, gens, strict=True)]
                 await queue.move(tx, moves, self._clock.now_ms())
         log.info("the server was told of %d deletions (%d stale)", len(results), len(stale))
+        if told := [claim for claim, result in results if result.status != "stale"]:
+            self._told(Event.FILE_DELETED, told[0].location.filepath, count=len(told))
         if stale:
             self._queues.vanished.wake()
 

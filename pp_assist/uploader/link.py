@@ -14,6 +14,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
+from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Server
 from pp_assist.core.timetable import fast_enough, parse
 from pp_assist.core.upload_rate import UploadRate
@@ -88,11 +89,13 @@ class ServerLink:
         clock: Clock,
         holding: Holding,
         bandwidth: Bandwidth,
+        tell: Tell,
         http: HttpFactory = connect,
     ) -> None:
         self._db = db
         self._holding = holding
         self._bandwidth = bandwidth
+        self._tell = tell
         self._run = secrets.token_hex(8)
         self.host_shared = asyncio.Event()
         """Set when another daemon turns out to be the same host, and to have been so before us."""
@@ -269,6 +272,7 @@ class ServerLink:
             log.warning("server %s is %s: %s", self._server.name, state, reason)
         else:
             log.info("server %s works", self._server.name)
+        self._tell(Event.SERVER, message=reason, name=self._server.name, state=state)
         await self._servers.note(self._server.id, state, reason, self._clock.now_ms() if contact else None)
 
     async def close(self) -> None:

@@ -5,13 +5,14 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, Remedy, Stale
+from pp_assist.core.events import Event, Tell
 from pp_assist.core.lifecycle import stored_state, was_sent
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage
 from pp_assist.core.rate import Rate
@@ -54,7 +55,9 @@ class Settle:
         clock: Clock,
         threads: ThreadPoolExecutor,
         stats: UploaderStats,
+        tell: Tell,
     ) -> None:
+        self._tell = tell
         self._db = db
         self._queues = queues
         self._link = link
@@ -97,6 +100,19 @@ class Settle:
                 rows.append((one.claim, one.receipt, stored_state(ours), ours, tree))
             await versions.stored(tx, rows, self._clock.now_ms())
         self._stats.uploaded.add(len(confirmed), self._clock.mono_ms())
+        self._tell_of(confirmed)
+
+    def _tell_of(self, confirmed: Sequence[Confirmed]) -> None:
+        claim = confirmed[0].claim
+        details: dict[str, Any] = {"bytes_sent": sum(one.sent for one in confirmed)}
+        if len(confirmed) == 1 and claim.hashed is not None:
+            hashed = claim.hashed
+            self._tell(
+                Event.UPLOAD_COMPLETE, claim.location.filepath,
+                sha256=hashed.sha256, file_size=hashed.stat.size_bytes, **details,
+            )  # fmt: skip
+        else:
+            self._tell(Event.UPLOAD_COMPLETE, claim.location.filepath, count=len(confirmed), **details)
 
     # -- failure
 
@@ -121,6 +137,7 @@ class Settle:
                 await self.trouble([claim], error)
             else:
                 log.info("not stored yet: %s: %s", display(claim.location.filepath), error)
+                self._tell(Event.UPLOAD_FAILED, claim.location.filepath, message=str(error), reason=error.reason)
         looking = [(claim, error) for claim, error in failures if error.remedy is Remedy.LOOK]
         looks = await self._in_thread(look_at_all, [claim.location for claim, _ in looking]) if looking else []
         now_ms = self._clock.now_ms()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pp_assist import posix
 from pp_assist.core.blocks import agrees, same_spans
 from pp_assist.core.errors import AssistError, FileChanged, Paused, ServerNonsense, ServerUnreachable, SessionLost
+from pp_assist.core.events import Event, Tell, nobody_listens
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.upload_rate import proposal
 from pp_assist.disk import Directories, looks_as, stat_of
@@ -27,6 +28,8 @@ from pp_server.wire.messages import MAX_SPANS, InitiateAnswer
 
 ROUNDS = 5
 """How often the server may name chunks as missing that we have just sent before we try again later."""
+
+PROGRESS_S = 0.25
 
 CHUNK_BYTES_FOR_FEW = MIB
 FEW = 8
@@ -48,6 +51,7 @@ class Transfer:
     """Told the size of each chunk the server has accepted."""
     held_back: Callable[[], str | None] = lambda: None
     """Why nothing more is to be sent just now; asked before each chunk."""
+    tell: Tell = nobody_listens
 
     async def run(
         self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False, before: StoredBlocks | None = None
@@ -103,18 +107,23 @@ class Transfer:
             fd, hashed = await self._in_thread(_opened, stack, claim, copy)
             if not numbers:
                 return 0
-            waiting = iter(numbers)
+            waiting, progress = iter(numbers), _Progress(self.tell, claim, offer, len(numbers))
             at_a_time = min(self.parallel_chunks, len(numbers))
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(self._chunks(way, fd, hashed, offer, waiting)) for _ in range(at_a_time)]
+                    tasks = [
+                        group.create_task(self._chunks(way, fd, hashed, offer, waiting, progress))
+                        for _ in range(at_a_time)
+                    ]
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
             if next(waiting, None) is not None:
                 raise Paused("a person wants nothing to be sent just now")
             return sum(task.result() for task in tasks)
 
-    async def _chunks(self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int]) -> int:
+    async def _chunks(
+        self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int], progress: "_Progress"
+    ) -> int:
         sent = 0
         while self.held_back() is None and (number := next(waiting, None)) is not None:
             offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
@@ -122,6 +131,7 @@ class Transfer:
                 content = await self._in_thread(read_unchanged, fd, hashed, offset, length)
                 await _put_timed(way, offer.upload_id, number, content)
             self.on_bytes(length)
+            progress.one_more()
             sent += length
         return sent
 
@@ -133,6 +143,30 @@ class Transfer:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
+
+
+class _Progress:
+    """Tells how far an upload has come, not more often than people can see."""
+
+    def __init__(self, tell: Tell, claim: Claim, offer: InitiateAnswer, missing: int) -> None:
+        assert claim.hashed is not None
+        self._tell, self._path, self._total_bytes = tell, claim.location.filepath, claim.hashed.stat.size_bytes
+        self._done, self._total = offer.total_chunks - missing, offer.total_chunks
+        self._told_at_s = asyncio.get_running_loop().time()
+        tell(Event.UPLOAD_STARTED, self._path, file_size=self._total_bytes, chunks_done=self._done, chunks=self._total)
+
+    def one_more(self) -> None:
+        """Count a chunk that has arrived."""
+        self._done += 1
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_at_s < PROGRESS_S:
+            return
+        self._told_at_s = now_s
+        self._tell(
+            Event.UPLOAD_PROGRESS, self._path, total_bytes=self._total_bytes,
+            bytes_uploaded=self._total_bytes * self._done // self._total,
+            progress_percent=100 * self._done // self._total, chunks_done=self._done, chunks=self._total,
+        )  # fmt: skip
 
 
 async def _put_timed(way: Way, upload_id: str, number: int, content: bytes) -> None:

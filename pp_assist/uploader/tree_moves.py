@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError, Remedy, ServerNonsense
+from pp_assist.core.events import Event, Tell
 from pp_assist.store import generations, receipts, tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.queues import Queues
@@ -48,7 +49,9 @@ class TreeMoves:
         clock: Clock,
         threads: ThreadPoolExecutor,
         grace_ms: int,
+        told: Tell,
     ) -> None:
+        self._told = told
         self._db = db
         self._queues = queues
         self._link = link
@@ -96,6 +99,7 @@ class TreeMoves:
             await tree_moves.told(tx, move, ids, result.first_sequence, result.stored_at, tree, self._clock.now_ms())
         self._failures = 0
         log.info("the server has moved %d paths to %s", len(entries), display(move.target_path))
+        self._told(Event.FILE_MOVED, move.target_path, count=len(entries))
         await self._link.succeeded()
         self._wake()
 

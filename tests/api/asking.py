@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 
 from pp_assist.api.app import create_app
 from pp_assist.api.guard import IsOurs
-from pp_assist.daemon import Daemon, build, doors_of, services_of
+from pp_assist.daemon import Daemon, build
+from pp_assist.serving import doors_of, services_of
 from pp_assist.settings import Settings
 from pp_assist.state import open_state
 from pp_assist.supervisor import Supervisor

@@ -156,8 +156,11 @@ async def test_a_stream_that_was_cut_goes_on_where_it_was(api: Api) -> None:
             api.daemon.bus.tell(Event.UPLOAD_COMPLETE, number=number)
         found = await read_stream(url, api.token, 2999, last_id)
         assert [each["details"]["number"] for each in found] == list(range(5, 3000))
-        later = asyncio.create_task(read_stream(url, api.token, 9, last_id=10**17))  # an id that never was: from now on
-        await asyncio.sleep(0.3)
+        ready = asyncio.Event()
+        later = asyncio.create_task(
+            read_stream(url, api.token, 9, last_id=10**17, ready=ready)
+        )  # no id of ours: from now
+        await ready.wait()
         api.daemon.bus.tell(Event.UPLOAD_COMPLETE, number=9)
         assert len(await later) == 1
 
