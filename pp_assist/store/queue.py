@@ -51,11 +51,13 @@ _CURRENT = "SELECT file_id, gen, stage FROM work WHERE file_id IN (SELECT value 
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
-WHERE file_id = ? AND gen = ? AND stage = ?"""
-_LATER = "UPDATE work SET eligible_at_ms = ?, reason = ?, last_error = ? WHERE file_id = ? AND gen = ? AND stage = ?"
+WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held' AND state <> 'parked'"""
+_LATER = """
+UPDATE work SET eligible_at_ms = ?, reason = ?, last_error = ?
+WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held' AND state <> 'parked'"""
 _PARK = """
 UPDATE work SET state = 'parked', eligible_at_ms = NULL, attempts = attempts + 1, reason = ?, last_error = ?
-WHERE file_id = ? AND gen = ? AND stage = ?"""
+WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held'"""
 _ASK_AGAIN = """
 UPDATE work SET state = 'waiting', eligible_at_ms = ?1, attempts = 0
 WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
@@ -166,12 +168,12 @@ async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
 
 
 async def retry(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
-    """Try again at *at_ms*, and count the attempt."""
+    """Try again at *at_ms*, and count the attempt. What was held since it was claimed stays held."""
     await tx.execute(_RETRY, (at_ms, reason, error, claim.file_id, claim.gen, claim.stage))
 
 
 async def later(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
-    """Try again at *at_ms*; it was not this file's fault."""
+    """Try again at *at_ms*; it was not this file's fault. What was held since it was claimed stays held."""
     await tx.execute(_LATER, (at_ms, reason, error, claim.file_id, claim.gen, claim.stage))
 
 

@@ -125,6 +125,26 @@ async def test_a_receipt_for_an_outdated_version_does_not_complete_the_file(db: 
     assert counts.queued(Stage.CHECKSUM) == 1
 
 
+async def test_what_is_held_while_it_is_worked_on_stays_held(db: Database, root_id: int) -> None:
+    """The guard holds deletions that are being told: a failure must not let them go, nor crash on them."""
+    await see(db, root_id, {b"a": OLD})
+    (claim,) = await queue_of(db, Stage.CHECKSUM).claim(NOW_MS, 10)
+    async with db.transaction() as tx:
+        await queue.move(tx, [(claim, Stage.DELETION, claim.gen)], NOW_MS)
+    (claim,) = await queue_of(db, Stage.DELETION).claim(NOW_MS, 10)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE work SET state = 'held', eligible_at_ms = NULL, reason = 'held'")
+    for meanwhile in (
+        lambda tx: queue.later_all(tx, [claim], NOW_MS, "not_reconciled", "x"),
+        lambda tx: queue.later(tx, claim, NOW_MS, "being_uploaded", "x"),
+        lambda tx: queue.retry(tx, claim, NOW_MS, "server_busy", "x"),
+        lambda tx: queue.park(tx, claim, "refused", "x"),
+    ):
+        async with db.transaction() as tx:
+            await meanwhile(tx)
+        assert await db.value("SELECT state || ' ' || reason FROM work") == "held held"
+
+
 async def test_a_file_is_in_one_queue_at_a_time(db: Database, root_id: int) -> None:
     await see(db, root_id, {b"f": OLD})
     claims = await hash_all(db)
