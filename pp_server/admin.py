@@ -6,15 +6,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pp_server.auth import Keys
+from pp_server.core.errors import AdminError
 from pp_server.core.model import DEFAULT_SCOPES, KeyRecord, Scope
 from pp_server.metadata.base import MetadataStore
 from pp_server.upkeep import Upkeep
 from pp_server.uploads.service import Uploads
 from pp_server.wire.times import iso, iso_or_none
-
-
-class AdminError(Exception):
-    """The command cannot be done as asked; the message says why."""
 
 
 class CreateKey(BaseModel):

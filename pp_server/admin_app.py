@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pp_server.admin import Admin, AdminError
+from pp_server.admin import Admin
+from pp_server.core.errors import AdminError
 
 
 def create_admin_app(admin: Admin) -> Starlette:

@@ -1,15 +1,18 @@
 """The command line. Every command works whether or not a server runs on the data directory."""
 
 import argparse
-import asyncio
+import gc
 import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pp_server.core.errors import ServerError, StartRefused
+from pp_server.admin_client import NoAnswer, NobodyThere, ask
+from pp_server.core.errors import AdminError, ServerError, StartRefused
+from pp_server.datadir import DataDir, DataDirBusy
 from pp_server.settings import Settings, SettingsError, load
 from pp_server.wire.version import distribution_version
 
@@ -127,6 +130,7 @@ def _self_signed(arguments: argparse.Namespace) -> int:
 
 
 def _run(settings: Settings) -> int:
+    gc.disable()  # until all is built: what is imported stays, and looking through it takes a fifth of the start
     from pp_server.run import run  # here: the administrative commands need no web server
 
     try:
@@ -137,9 +141,6 @@ def _run(settings: Settings) -> int:
 
 
 def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
-    from pp_server.admin import AdminError
-    from pp_server.admin_client import ServerUnreachable
-
     command, wanted = _command(arguments)
     if command != "key.create" and not settings.data_dir.is_dir():  # a mistyped path must not become an empty server
         return _fail(f"{settings.data_dir}: there is no such data directory", FAILED)
@@ -147,7 +148,7 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
         answer = _ask(settings, command, wanted)
     except AdminError as error:
         return _fail(str(error), FAILED)
-    except ServerUnreachable as error:
+    except NoAnswer as error:
         return _fail(str(error), UNREACHABLE)
     except StartRefused as error:
         return _fail(str(error), REFUSED)
@@ -180,23 +181,27 @@ def _command(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _ask(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Do it here if the data directory is free, else have the running server do it."""
-    from pp_server import admin_client
-    from pp_server.datadir import DataDir, DataDirBusy
-
+    """Have the running server do it; where there is none, do it here, which takes longer to begin."""
     offline = command in ("rebuild", "receipts.new-key")
+    if not offline:
+        with suppress(NobodyThere):
+            return ask(DataDir.at(settings.data_dir).socket, command, wanted)
+    import asyncio  # here: whoever is answered needs none of it
+
     try:
         return asyncio.run((_do_it_alone if offline else _do_it_here)(settings, command, wanted))
-    except DataDirBusy:
+    except DataDirBusy as error:
         if offline:
             raise
-        return admin_client.ask(DataDir.at(settings.data_dir).socket, command, wanted)
+        raise NoAnswer("the server is starting or stopping; try again") from error
 
 
 async def _do_it_here(settings: Settings, command: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    from pp_server.app import opened, wall_clock_ms
+    gc.disable()  # as for a server, and the process ends soon
     from pp_server.durable import Durable
+    from pp_server.opened import opened, wall_clock_ms
 
+    gc.enable()
     async with opened(settings, Durable(), wall_clock_ms) as (_, admin):
         return await admin.run(command, wanted)
 

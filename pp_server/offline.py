@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from pp_server.app import WORKERS, content_of, wall_clock_ms
 from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.metadata.store import SqliteMetadata, prepare
+from pp_server.opened import WORKERS, content_of, wall_clock_ms
 from pp_server.rebuild import UNFINISHED, Rebuild, keys_in, put_database_aside, remove_database
 from pp_server.receipts.log import ReceiptsLog
 from pp_server.receipts.signer import Signer

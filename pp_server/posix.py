@@ -125,6 +125,26 @@ def listen_unix(path: str) -> socket.socket:
     return listener
 
 
+def connect_unix(path: str, timeout_s: float) -> socket.socket:
+    """Return a socket connected to the one at *path*; from then on it waits for answers without a limit.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    if sys.platform == "win32":
+        raise NotImplementedError("no Unix sockets here")
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(timeout_s)
+        with short_socket_path(path) as short:
+            connected.connect(short)
+        connected.settimeout(None)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
 @contextmanager
 def short_socket_path(path: str) -> Iterator[str]:
     """Yield a name for the socket at *path* that fits into a socket address, valid inside the block."""

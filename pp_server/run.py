@@ -76,7 +76,6 @@ class Server(uvicorn.Server):
 def run(settings: Settings, durable: Durable | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartRefused where the server cannot begin."""
     posix.raise_open_files_limit()
-    gc.freeze()
     gc.set_threshold(CONTAINERS)
     _configure_logs(settings.log_level)
     factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
@@ -155,6 +154,8 @@ async def _serve_all(
             group.create_task(server.serve(sockets=[listener]))
         while not all(server.started for server, _ in servers):  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
+        gc.freeze()  # what is there by now stays until the end: no collection need ever look at it
+        gc.enable()
         print(f"pp_server ready on {url} (data in {settings.data_dir})", flush=True)  # noqa: T201 - scripts wait for it
 
 

@@ -3,8 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -13,16 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from pp_server.api.problems import from_pydantic
-from pp_server.auth import Keys, require
-from pp_server.budget import Budget
+from pp_server.api.services import Services
+from pp_server.auth import require
 from pp_server.core.errors import BodyTooLarge, ChunkWrongLength, InvalidRequest
 from pp_server.core.model import Caller, Scope
-from pp_server.files import Files
-from pp_server.receipts.issuer import Issuer
-from pp_server.restore import Restore
-from pp_server.uploads.batch import Batches
-from pp_server.uploads.service import Uploads
-from pp_server.verify import Verifier
 from pp_server.wire.digest import Digest
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,23 +28,6 @@ LONG_JSON_BYTES = 32 * 1024 * 1024
 """For `complete`, which may list 200,000 parts, and for 1,000 deletions of long paths."""
 
 _SHA256_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):\s*(?:,|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the routes use."""
-
-    uploads: Uploads
-    batches: Batches
-    files: Files
-    restore: Restore
-    verifier: Verifier
-    receipts: Issuer
-    keys: Keys
-    budget: Budget
-    server_id: str
-    is_connected: Callable[[], Awaitable[bool]]
-    is_healthy: Callable[[], bool]
 
 
 def services(request: Request) -> Services:

@@ -189,3 +189,7 @@ class ContentDamaged(StorageFailed):
 
 class StartRefused(ServerError):
     """The server will not start on this data directory; the message says why."""
+
+
+class AdminError(Exception):
+    """An administrative command cannot be done as asked; the message says why, to whoever gave it."""

@@ -28,10 +28,10 @@ import httpx
 from fastapi import FastAPI
 
 from pp_server.app import create_app
-from pp_server.app import wall_clock_ms as now_ms
 from pp_server.core.errors import ServerError
 from pp_server.durable import Durable
 from pp_server.metadata import engine
+from pp_server.opened import wall_clock_ms as now_ms
 from pp_server.settings import Settings, StorageSettings
 from tests.oracle.customer import Customer, Lost, Taste, verify, wrong_repeats
 from tests.oracle.oracle import Broken, Fact, Oracle

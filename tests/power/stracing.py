@@ -24,7 +24,7 @@ from tests.oracle.oracle import Fact, Oracle
 KILLED_AT = ["fsync", "fdatasync", "/^link", "pwrite64", "/^rename", "/^unlink", "/^mkdir", "ftruncate"]
 FAILING = ["fsync", "fdatasync", "/^link", "pwrite64", "/^mkdir"]
 ERRORS = [errno.EIO, errno.ENOSPC, errno.EDQUOT]
-ONE_WORKER = "import pp_server.app as app; app.WORKERS = 1; from pp_server.cli import main; main()"
+ONE_WORKER = "import pp_server.opened as opened; opened.WORKERS = 1; from pp_server.cli import main; main()"
 CHUNK = 150 * 1024
 LARGE = 2 * CHUNK + 100
 MOST = 300
