@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Everything runs from .venv, which `make install` builds; nothing else is touched.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes are started: each would compile all of ours again
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

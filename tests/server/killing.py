@@ -1,14 +1,17 @@
 """Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
 
 A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|base|pack|batch|tree`. It
-imports everything once and forks for each round. Prints one JSON line: the operations that were interrupted, in order.
+imports everything once, goes through everything once, and forks for each round, which then has nothing to build but the
+server. Prints one JSON line: the operations that were interrupted, in order.
 """
 
 import asyncio
+import gc
 import json
 import os
 import shutil
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 from serving import CHUNK, Client, Clock, Server, client_put, content, sha
@@ -198,44 +201,44 @@ def forked(work) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def kill(at: int, place: Path, api_key: str) -> Coroutine[None, None, object]:
+    """Upload until the *at*-th step."""
+    durable = Killing(at, note_of(place))
+    return with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
+
+
+def recover(place: Path, api_key: str) -> Coroutine[None, None, object]:
+    """Finish the upload, and compare."""
+    works = {"base": finish_and_compare_based, "batch": finish_and_compare_batch, "tree": finish_and_compare_tree}
+    return with_client(place, Durable(), api_key, works.get(WHAT, finish_and_compare))
+
+
+def note_of(place: Path) -> Path:
+    return place.with_suffix(".note")
+
+
 def round_of(at: int, template: Path, place: Path, api_key: str) -> str | None:
     """Kill at the *at*-th step and recover; return the step's name, None where there is no such step any more."""
     shutil.copytree(template, place)
-    note = place.with_suffix(".note")
-
-    async def kill() -> None:
-        durable = Killing(at, note)
-        await with_client(place, durable, api_key, lambda s, c: upload_until_killed(s, c, durable))
-
-    async def recover() -> None:
-        works = {
-            "base": finish_and_compare_based,
-            "batch": finish_and_compare_batch,
-            "tree": finish_and_compare_tree,
-        }
-        work = works.get(WHAT, finish_and_compare)
-        await with_client(place, Durable(), api_key, work)
-
-    ended = forked(kill)
+    note = note_of(place)
+    ended = forked(lambda: kill(at, place, api_key))
     assert ended in (FINISHED, 9), ended
-    assert forked(recover) == FINISHED, f"step {at} ({note.read_text() if note.exists() else 'none'})"
+    assert forked(lambda: recover(place, api_key)) == FINISHED, (
+        f"step {at} ({note.read_text() if note.exists() else 'none'})"
+    )
     shutil.rmtree(place)
     return note.read_text() if ended == 9 else None
 
 
 def main(directory: Path) -> None:
-    template = directory / "template"
-    keys = directory / "key"
-
-    async def make() -> None:
-        key = await with_client(template, Durable(), None, prepare)
-        keys.write_text(str(key))
-
-    assert forked(make) == FINISHED
+    template, first = directory / "template", directory / "first"
+    api_key = str(asyncio.run(with_client(template, Durable(), None, prepare)))
+    shutil.copytree(template, first)
+    asyncio.run(kill(0, first, api_key))
+    asyncio.run(recover(first, api_key))
+    gc.freeze()
     names: list[str] = []
-    while (
-        name := round_of(len(names) + 1, template, directory / f"round-{len(names) + 1}", keys.read_text())
-    ) is not None:
+    while (name := round_of(len(names) + 1, template, directory / f"round-{len(names) + 1}", api_key)) is not None:
         names.append(name)
     print(json.dumps(names))
 
