@@ -1,7 +1,6 @@
 """The command `pp_assist`: run the daemon, or ask the one that runs. `run` imports nothing that only commands need."""
 
 import argparse
-import asyncio
 import errno
 import gc
 import os
@@ -111,6 +110,8 @@ _STATES = ["discovered", "ready_for_upload", "completed", "unchanged", "vanished
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until all is built: what is imported stays, and looking through it takes a fifth of the start
+    import asyncio
+
     from pp_assist import logs
     from pp_assist.run import fastest_loop, run
     from pp_assist.settings import Settings, load_settings

@@ -32,10 +32,12 @@ def settings_of(args: argparse.Namespace, flags: dict[str, Any] | None = None) -
 
 def ask(args: argparse.Namespace, method: str, path: str, body: Any = None, timeout_s: float = 60.0) -> Any:
     """Return the daemon's answer; raise if there is none or it refuses."""
-    from pp_assist.http import DaemonUnreachable, ask_daemon
+    from pp_assist.asking import DaemonUnreachable, ask_daemon
     from pp_assist.state import read_port, read_token
 
-    settings = settings_of(args)
+    if not hasattr(args, "settings"):
+        args.settings = settings_of(args)  # once for all that a command asks
+    settings = args.settings
     try:
         token = read_token(settings.state_dir)
     except OSError as error:

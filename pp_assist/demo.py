@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pp_assist.http import DaemonUnreachable, ask_daemon
+from pp_assist.asking import DaemonUnreachable, ask_daemon
 from pp_assist.state import read_token
 
 SERVER_PORT = os.environ.get("PP_DEMO_SERVER_PORT", "8100")

@@ -1,7 +1,7 @@
-"""The one place that speaks HTTP for this program: whatever replaces httpx, or its hot path, replaces this module.
+"""The one place that speaks HTTP with servers: whatever replaces httpx, or its hot path, replaces this module.
 
 `Http` is for servers out there and believes nothing: no redirects, no proxies from the environment, answers of bounded
-size. `ask_daemon` is for our own commands talking to the daemon on this machine.
+size.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ import httpx
 
 from pp_assist import tls
 from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted
+from pp_assist.core.hosts import is_loopback
 from pp_assist.core.pace import AT_ONCE, Pace
 from pp_assist.core.trust import Trust
 
@@ -110,16 +110,6 @@ def check_trust(url: str, trust: Trust) -> None:
             tls.context_for(trust.ca_file)
         except Untrusted as error:
             raise BadServerUrl(str(error)) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether *host* is this very machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Http:
@@ -297,21 +287,3 @@ def _describe(error: Exception) -> str:
     text = str(error)
     kind = type(error).__name__
     return f"{kind}: {text}" if text else kind
-
-
-class DaemonUnreachable(Exception):
-    """No daemon answers there."""
-
-
-def ask_daemon(method: str, url: str, token: str | None, body: Any = None, timeout_s: float = 60.0) -> tuple[int, Any]:
-    """Ask the daemon on this machine and return (status, JSON). Blocking.
-
-    Raises:
-        DaemonUnreachable: nobody answers, or not in JSON.
-    """
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        response = httpx.request(method, url, json=body, headers=headers, timeout=timeout_s, trust_env=False)
-        return response.status_code, response.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise DaemonUnreachable(str(error)) from error

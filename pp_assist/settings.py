@@ -17,10 +17,10 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from pp_assist.checksum.checksum import ChecksumSettings
-from pp_assist.http import is_loopback
+from pp_assist.checksum.settings import ChecksumSettings
+from pp_assist.core.hosts import is_loopback
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
-from pp_assist.uploader.link import UploaderSettings
+from pp_assist.uploader.settings import UploaderSettings
 
 PREFIX = "PP_ASSIST_"
 CONFIG_NAME = "pp_assist.toml"

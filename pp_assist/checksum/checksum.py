@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiosqlite
-from pydantic import BaseModel, ConfigDict, Field
 
 from pp_assist.checksum.entries import Result, read_claims
 from pp_assist.checksum.hashing import LooksDifferent, NotThere, Read
 from pp_assist.checksum.rehash import Rehash
+from pp_assist.checksum.settings import ChecksumSettings
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
 from pp_assist.core.errors import AssistError, RootUnhealthy
@@ -36,20 +36,6 @@ BATCH_BYTES = 4 << 20
 HUGE_AT_A_TIME = 1
 LOOK_AGAIN_MS = 2_000
 """For what was not there when its turn came: the scanner knows more by then."""
-
-
-class ChecksumSettings(BaseModel):
-    """How files are hashed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parallel_workers: int = Field(4, ge=1, le=64, description="Files (or batches of small ones) hashed at a time.")
-    rehash_days: float = Field(
-        30.0,
-        ge=0.0,
-        le=36600,
-        description="Days after which a stored file is hashed again, in the background; 0: never.",
-    )
 
 
 class ChecksumStats:

@@ -6,9 +6,6 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
@@ -16,7 +13,6 @@ from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Server
-from pp_assist.core.timetable import fast_enough, parse
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
 from pp_assist.steering.bandwidth import Bandwidth
@@ -25,6 +21,7 @@ from pp_assist.store import generations, receipts, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
+from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.receipts import ReceiptKey
 
@@ -36,33 +33,6 @@ GREET_AGAIN_MS = 600_000
 HOW_TO_ALLOW = "if that is as it should be, remove the server and add it again"
 
 HttpFactory = Callable[[Server, "UploaderSettings", Bandwidth], Http]
-
-
-def _timetable(line: str) -> str:
-    parse(line)
-    return line
-
-
-class UploaderSettings(BaseModel):
-    """How files are sent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parallel_uploads: int = Field(
-        4, ge=1, le=64, description="Large files sent at a time, besides batches of small ones."
-    )
-    parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
-    chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")
-    timeout_seconds: float = Field(
-        60.0, ge=1.0, le=86400, description="Seconds without an answer after which we try again."
-    )
-    bandwidth_kib_per_second: Annotated[int, AfterValidator(fast_enough)] = Field(
-        0, ge=0, le=1 << 30, description="KiB of contents sent per second, of all together; 0: no limit."
-    )
-    bandwidth_timetable: Annotated[list[Annotated[str, AfterValidator(_timetable)]], Field(max_length=100)] = Field(
-        [], description="Other limits at some times: 'mon-fri 08:00-18:00 512'. The first that fits counts."
-    )
-    allow_http: bool = Field(False, description="Send the API key unencrypted to hosts other than this machine.")
 
 
 def connect(server: Server, settings: UploaderSettings, bandwidth: Bandwidth) -> Http:

@@ -39,6 +39,14 @@ def test_the_running_daemon_imports_only_what_it_needs() -> None:
 
 
 def test_asking_the_daemon_starts_quickly_because_it_imports_little() -> None:
-    code = "import pp_assist.cli, sys; print(*sys.modules)"
+    code = "import pp_assist.cli, pp_assist.asking, pp_assist.settings, pp_assist.state, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {name.split(".")[0] for name in done.stdout.split()} & {"fastapi", "uvicorn", "httpx", "watchdog"}
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"fastapi", "uvicorn", "httpx", "watchdog", "aiosqlite", "uvloop"}
+
+
+def test_asking_the_server_starts_quickly_because_it_imports_little() -> None:
+    code = "import pp_server.cli, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"fastapi", "uvicorn", "httpx", "sqlalchemy", "uvloop"}

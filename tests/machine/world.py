@@ -41,7 +41,7 @@ from pp_assist.store import db as db_module
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader import copying, deletions
 from pp_assist.uploader.deletions import Deletions
-from pp_assist.uploader.link import UploaderSettings
+from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host
 from pp_server import appended, auth, room, staging
 from pp_server.app import create_app

@@ -23,7 +23,7 @@ from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.store.report import Counts, Report
 from pp_assist.supervisor import Supervisor
-from pp_assist.uploader.link import UploaderSettings
+from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host
 from pp_server.app import create_app
 from pp_server.core.model import DEFAULT_SCOPES, Scope
