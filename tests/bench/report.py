@@ -1,6 +1,7 @@
 """`python -m tests.bench.report RESULTS.jsonl`: tables and a plot in docs/performance.md, from what `run` has written.
 
-Only right runs count. A ratio is our median to the peer's, both from this one file.
+Only right runs count. A ratio is our median to the peer's, both from this one file; beside goals, the median of the
+ratios of all runs.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
+
+from tests.bench import goals
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- results: make bench-report -->", "<!-- end of results -->"
@@ -135,11 +138,19 @@ def others(lines: list[Line], field: str, title: str, columns: dict[str, Callabl
     return f"\n\n### {title}\n\n{table(['step', 'who', 'runs', *columns], rows)}" if rows else ""
 
 
+def aims(lines: list[Line]) -> str:
+    """Return the table of what is to be reached; nothing where nothing of it was measured."""
+    rows = goals.rows(lines)
+    head = ["what", "against", "runs", "ours / theirs, or ours", "goal", "moonshot", "reached"]
+    return f"### Goals\n\n{table(head, rows)}\n\n### All passes" if rows else ""
+
+
 def text(lines: list[Line]) -> str:
     """Return all that stands between the markers."""
     wrong = Counter(f"{line['contender']} ({line['step']}): {line['error']}" for line in lines if not line["right"])
     parts = [
         _about(lines),
+        aims(lines),
         f"![wall time beside ours]({PLOT})" if grouped(lines, "wall_s") else "",
         passes(lines)
         + others(

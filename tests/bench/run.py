@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,11 +37,14 @@ def main() -> int:
         workloads.download(options.cache)  # while there still is a network
     be_alone()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
-    wrong = 0
+    wrong, end = 0, time.monotonic() + options.seconds
     sizes = sizes_of(options)
     with ground(options.folder, options.disk_gib) as place:
         print(f"on {place.disk}; network: {place.network}", flush=True)
         for workload, number, contender in turns(options):
+            if time.monotonic() > end:
+                print(f"out of time: nothing from {workload}, run {number}, {contender.name} on", flush=True)
+                break
             wrong += not one(place, sizes, workload, number, contender, options)
     return 1 if wrong else 0
 
@@ -54,14 +58,20 @@ def turns(options: argparse.Namespace) -> Iterator[tuple[str, int, type[Contende
                 print(f"{each.name} stays out: {reason}", flush=True)
             else:
                 chosen.append(each)
-    plays = set(options.workloads) & set(PLAYS)
-    for step in set(options.workloads) & set(PART_OF):
-        if not plays & set(PART_OF[step]):
-            plays |= set(PART_OF[step])
-    for workload in PLAYS:
-        if workload in plays:
-            for number in range(options.runs):
-                yield from ((workload, number, each) for each in chosen if takes_part(each, workload))
+    for workload in plays(options.workloads):
+        for number in range(options.runs):
+            yield from ((workload, number, each) for each in chosen if takes_part(each, workload))
+
+
+def plays(wanted: list[str]) -> list[str]:
+    """Return the plays in which everything wanted happens, in that order."""
+    found: list[str] = []
+    for step in wanted:
+        if step in PLAYS:
+            found.append(step)
+        elif not set(PART_OF[step]) & set(wanted):
+            found += PART_OF[step]
+    return list(dict.fromkeys(found))
 
 
 def one(
@@ -139,9 +149,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     contenders = [each.name for each in (*OURS, *PEERS)]
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument("results", type=Path, help="file that gets a line per step")
-    parser.add_argument("--workloads", type=words(every), default=["w1", "w4", "w5", "w11"], help=",".join(every))
+    parser.add_argument(
+        "--workloads", type=words(every), default=["w1", "w4", "w5", "w11"], help=f"in this order: {','.join(every)}"
+    )
     parser.add_argument("--contenders", type=words(contenders), default=contenders, help=",".join(contenders))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after so long")
     parser.add_argument("--files", type=int, default=50_000, help="W1, W4, W5, W7, W8, W10, W11, W12")
     parser.add_argument("--dirs", type=int, default=0, help="folders they lie in (default: a fiftieth)")
     parser.add_argument("--real-files", type=int, default=workloads.REAL_FILES, help="W2, W12")

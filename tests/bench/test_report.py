@@ -55,6 +55,30 @@ def test_medians_spreads_and_ratios() -> None:
     assert text.index("w9-10000") < text.index("w10-16")
 
 
+def test_beside_goals_ratios_are_made_run_by_run() -> None:
+    text = report.text(
+        [
+            *(line("ours", 1.0 * n, run=n) for n in (1, 2, 3)),
+            *(line("restic", 2.0 * n * n, run=n) for n in (1, 2, 3)),
+            line("rsync", 1.0, run=9),
+            line("ours", 1.0, step="w9-100", files=100),
+            line("ours", 30.0, step="w9-1000", files=1000),
+            line("ours", 1.0, step="w10-1", files=100),
+            line("ours", 0.5, step="w10-16", files=100),
+            line("ours", 1.0, step="w12-small"),
+            line("rclone", 2.0, step="w12-small"),
+            line("rsync", 0.5, step="w12-small"),
+            ABOUT | {"step": "w12-small-line", "contender": "ours", "right": True, "up_bytes": 12_500_000},
+        ]
+    )
+    assert rows(text, "W1") == [["W1", "restic", "3", "**0.25 (0.167–0.5)**", "≤ 0.75", "≤ 0.5", "moonshot"]]
+    assert rows(text, "W9, time per file")[0][3:] == ["**3**", "≤ 1.2", "–", "no"]
+    assert rows(text, "W10, all together")[0][3:] == ["**2**", "≥ 1", "–", "goal"]
+    best, line_itself = rows(text, "W12 of W1")
+    assert (best[1], best[3], best[-1]) == ("the best peer", "**2**", "no")
+    assert (line_itself[3], line_itself[-1]) == ("**1**", "moonshot")
+
+
 def test_a_wrong_run_is_named_and_is_in_no_table() -> None:
     text = report.text(LINES)
     assert "- wrong, 1 ×: rsync (w1): Wrong: <1 fault>" in text
@@ -86,6 +110,7 @@ def test_steps_bring_the_plays_that_they_are_part_of(capsys: pytest.CaptureFixtu
     assert plays("--workloads", "w1,w4,w11") == ["w1"]
     assert plays("--workloads", "w11") == ["w1", "w3"]
     assert plays("--workloads", "w5 w3") == ["w1", "w3"]
+    assert plays("--workloads", "w3,w4,w11,w2") == ["w3", "w1", "w2"], "the most important first"
     with pytest.raises(SystemExit):
         plays("--workloads", "w99")
     assert "unknown: w99" in capsys.readouterr().err
