@@ -176,7 +176,7 @@ def _uploader(
         folder, busy_after_s = os.path.join(settings.state_dir, "snapshots"), settings.scanner.busy_after_seconds
         snapshots = Snapshots(db, link, transfer, threads, clock, folder, busy_after_s)
     grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
-    moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms, tell)
+    moves = TreeMoves(db, queues, link, reconciler, clock, threads, grace_ms, tell, RootsTable(db))
     parts = transfer, batches, settle, deletions, reconciler, snapshots, moves
     return Uploader(db, queues, link, *parts, sending.parallel_uploads, stats, clock)
 

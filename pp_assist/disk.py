@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, FileUnreadable, RootRenumbered, RootUnhealthy
 from pp_assist.core.identity import Identity, Standing, standing
-from pp_assist.core.model import Folder, Kind, Location, Snapshot, Stat
+from pp_assist.core.model import Folder, Kind, Location, Root, Snapshot, Stat
 
 GONE = (errno.ENOENT, errno.ENOTDIR)
 """What the system answers for a name that certainly is not there (ENOTDIR: a parent is no directory any more)."""
@@ -253,6 +253,13 @@ def look(location: Location) -> Snapshot | None:
             return look_beneath(root_fd, folder.directory, location.name)
         except OSError as error:
             raise FileUnreadable(f"cannot look at it: {error.strerror}") from error
+
+
+def location_in(root: Root, path: bytes) -> Location:
+    """Return where *path*, relative to *root*, is."""
+    directory, _, name = path.rpartition(b"/")
+    proven = root.path, root.device, root.inode
+    return Location(Folder(root.id, *proven, directory, root.shown, root_file_system=root.file_system), name)
 
 
 def look_at_all(locations: Iterable[Location]) -> list[Snapshot | AssistError | None]:

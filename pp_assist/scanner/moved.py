@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 from pp_assist.core.errors import AssistError
-from pp_assist.core.model import Folder, Kind, Listing, Location, Root, Snapshot
+from pp_assist.core.model import Kind, Listing, Root, Snapshot
 from pp_assist.core.rules import Rules
-from pp_assist.disk import look
+from pp_assist.disk import location_in, look
 from pp_assist.store import tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.queues import Queues
@@ -93,7 +93,7 @@ def _is_the_same(
     """
     identity = (entry.stat.inode, entry.stat.device)
     try:
-        before, now = look(_location(source_root, known.place.path)), look(_location(root, target.path))
+        before, now = look(location_in(source_root, known.place.path)), look(location_in(root, target.path))
         if before is not None and (before.stat.inode, before.stat.device) == identity:
             return False
         if now is None or (now.kind, now.mounted, now.stat.inode, now.stat.device) != (Kind.DIR, False, *identity):
@@ -101,15 +101,9 @@ def _is_the_same(
         if not children:
             return now.stat.mtime_ns == known.mtime_ns
         for name, *child in children:
-            inside = look(_location(root, target.path + b"/" + name))
+            inside = look(location_in(root, target.path + b"/" + name))
             if inside is not None and [inside.stat.inode, inside.stat.device] == child:
                 return True
     except AssistError:
         pass  # nothing can be said
     return False
-
-
-def _location(root: Root, path: bytes) -> Location:
-    directory, _, name = path.rpartition(b"/")
-    proven = root.path, root.device, root.inode
-    return Location(Folder(root.id, *proven, directory, root.shown, root_file_system=root.file_system), name)

@@ -192,18 +192,20 @@ class Recorder:
     async def _directory_missing(self, root: Root, directory: bytes, look: Look) -> Found:
         """Note that *directory* is missing, with all that is known below it."""
         total = Found()
-        after = (directory, b"")
+        after, is_all = (directory, b""), True
         while True:
             async with self.db.transaction() as tx:
                 rows = await observations.known_below(tx, root.id, directory, after, observations.AT_A_TIME)
                 missing = missing_subtree([file for _, file in rows], look)
+                is_all = is_all and all(look.may_miss(file) for _, file in rows)
                 found = [(Known(0, {}, []), missing)]
                 await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
             total.add(self._told((), [missing]))
             if len(rows) < observations.AT_A_TIME:
                 break
             after = (rows[-1][0], rows[-1][1].name)
-        await observations.directory_gone(self.db, root.id, directory)
+        if is_all:  # else something was written down since we looked: the next look at the folder above goes on with it
+            await observations.directory_gone(self.db, root.id, directory)
         if total.vanished:
             self.tell(
                 Event.FILE_MISSING, join(root.shown.rstrip(b"/"), directory), root_id=root.id, count=total.vanished

@@ -13,10 +13,12 @@ from contextlib import suppress
 from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError, Remedy, ServerNonsense
 from pp_assist.core.events import Event, Tell
+from pp_assist.disk import location_in, look
 from pp_assist.store import generations, receipts, tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.queues import Queues
 from pp_assist.store.receipts import SignedTree
+from pp_assist.store.roots import RootsTable
 from pp_assist.store.tree_moves import TreeMove
 from pp_assist.uploader.client import read_batch
 from pp_assist.uploader.link import ServerLink
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 30.0
 PAUSE_S = 0.1
+LOOK_AGAIN_S = 1.0
 TRIES = 5
 """After so many failures that are not the server's trouble as a whole, a move is told file by file."""
 
@@ -50,7 +53,9 @@ class TreeMoves:
         threads: ThreadPoolExecutor,
         grace_ms: int,
         told: Tell,
+        roots: RootsTable,
     ) -> None:
+        self._roots = roots
         self._told = told
         self._db = db
         self._queues = queues
@@ -74,6 +79,14 @@ class TreeMoves:
 
     async def _tell(self, way: Way, move: TreeMove) -> None:
         """Tell of one move, or make ordinary work of it; after trouble it stays as it is."""
+        try:
+            if not await self._is_so(move):
+                await self._expand(move, "it is not so any more", 0)
+                return
+        except AssistError as error:  # nothing can be said
+            log.info("the move to %s is not told yet: %s", display(move.target_path), error)
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return
         found, owner = await tree_moves.entries(self._db, move)
         entries = [entry for _, entry in found]
         most = way.capabilities.limit("max_move_tree", MAX_MOVE_TREE)
@@ -102,6 +115,20 @@ class TreeMoves:
         self._told(Event.FILE_MOVED, move.target_path, count=len(entries))
         await self._link.succeeded()
         self._wake()
+
+    async def _is_so(self, move: TreeMove) -> bool:
+        """Look once more, as before any deletion: to the server, all is gone that was where the directory came from.
+
+        It may be back there by now: moved, or as it was before a power cut that took the move and left us our rows.
+
+        Raises:
+            AssistError: nothing can be said.
+        """
+        source = await self._roots.get(move.source.root_id)
+        if source is None:
+            return False
+        place = location_in(source, move.source.path)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look, place) is None
 
     async def _failed(self, move: TreeMove, error: AssistError) -> None:
         if error.remedy in (Remedy.WAIT, Remedy.LOGIN):

@@ -51,6 +51,49 @@ def hashed(pair: Pair) -> int:
     return int(pair.daemon.checksums.stats.processed.total)
 
 
+async def test_a_directory_that_is_back_is_not_told_to_have_moved(pair: Pair) -> None:
+    """As after a power cut that took the move, and left the rows that say so."""
+    assert pair.daemon
+    await filled(pair)
+    sent, seen = pair.bytes_sent, operations(pair)
+    await pair.daemon.holding.hold(None)
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    assert await tree_moves.is_pending(pair.daemon.db)
+    os.rename(pair.tree / "b", pair.tree / "a")
+    told: list[str] = []
+
+    def note(path: str, body: bytes) -> bytes:
+        if path in ("/api/batch", "/api/files/deletions"):
+            said = json.loads(body.partition(b"\n")[0])
+            told.extend(each["filepath"] for each in said.get("files", ()))
+            told.extend(
+                each.get("source", each["filepath"]) for each in said.get("operations", ()) if each["op"] != "put"
+            )
+        return body
+
+    pair.weather.damage = note
+    await pair.daemon.holding.resume()
+    await pair.assert_equal()
+    assert "move_tree" not in seen
+    assert [path for path in told if os.path.lexists(path)] == []
+    assert pair.bytes_sent == sent
+
+
+async def test_a_new_directory_where_a_moved_one_was_is_never_gone(pair: Pair) -> None:
+    assert pair.daemon
+    await filled(pair)
+    await pair.daemon.holding.hold(None)
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    write(pair.tree / "a" / "0" / "0", "another one")
+    seen = operations(pair)
+    await pair.daemon.holding.resume()
+    await pair.assert_equal()
+    assert "move_tree" not in seen
+    assert pair.bytes_sent < 10_000
+
+
 async def test_a_renamed_directory_is_one_operation(pair: Pair) -> None:
     await filled(pair)
     before, sent, gens = hashed(pair), pair.bytes_sent, [file["gen"] for file in await pair.listing("any")]
