@@ -151,7 +151,9 @@ class Http:
             return self._client
 
     async def _verification(self) -> ssl.SSLContext | bool:
-        """Return how httpx is to verify certificates."""
+        """Return how httpx is to verify certificates. To read those of all authorities takes longer than to greet."""
+        if self._url.scheme != "https":
+            return False
         if self._trust.ca_file is not None:
             return tls.context_for(self._trust.ca_file)
         if self._trust.fingerprint is None:

@@ -32,6 +32,9 @@ SWITCH_S = 0.0005
 """How long a thread that computes keeps the event loop waiting. Python's own 5 ms, times all threads that work, is long
 for whoever waits for an answer."""
 
+CONTAINERS = 50_000
+"""So many new objects make the search for cycles worth it: a batch has tens of thousands, and none in a cycle."""
+
 
 async def run(
     settings: Settings, config_path: str, ready: Callable[[int], None], reload: Callable[[], Settings]
@@ -145,6 +148,7 @@ async def _serve(
     api = Supervisor([Api(create_app(services, doors, _is_ours), listener)])
     with _signals(stop):
         log.info("daemon on %s, port %d", state.path, port)
+        gc.set_threshold(CONTAINERS)
         gc.freeze()  # what is there by now stays until the end: no collection need ever look at it
         gc.enable()
         ready()

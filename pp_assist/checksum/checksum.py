@@ -32,6 +32,9 @@ from pp_server.wire.names import display
 log = logging.getLogger(__name__)
 
 BATCH_FILES = 256
+CLAIMED_FILES = 1024
+"""At a time: whoever asks for more rows reads past those that are held already."""
+
 BATCH_BYTES = 4 << 20
 HUGE_AT_A_TIME = 1
 LOOK_AGAIN_MS = 2_000
@@ -88,16 +91,18 @@ class ChecksumPool:
     async def _hash(self, tasks: asyncio.TaskGroup, waiting: WorkQueue, at_a_time: int) -> None:
         free = asyncio.Semaphore(at_a_time)
         while True:
-            await free.acquire()
-            await self._holding.allowed()
-            claims = await waiting.take(BATCH_FILES)
-            if self._holding.reason is not None:  # since we began to wait for work
-                waiting.release(claims)
-                free.release()
-                continue
-            batch = _as_much_as_fits(claims)
-            waiting.release(claims[len(batch) :])
-            tasks.create_task(self._work(batch, waiting, free), name="hash")
+            async with free:
+                await self._holding.allowed()
+                claims = await waiting.take(CLAIMED_FILES)
+            shares = list(_shares(claims))[:at_a_time]
+            waiting.release(claims[sum(map(len, shares)) :])
+            for batch in shares:
+                await free.acquire()
+                if self._holding.reason is not None:  # since we began to wait
+                    waiting.release(batch)
+                    free.release()
+                else:
+                    tasks.create_task(self._work(batch, waiting, free), name="hash")
 
     async def _work(self, batch: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore) -> None:
         self.stats.active_workers += 1
@@ -189,11 +194,16 @@ def _name(claim: Claim) -> str:
     return display(claim.location.filepath)
 
 
-def _as_much_as_fits(claims: list[Claim]) -> list[Claim]:
-    """Return the first claims that are one worker's share: many small files, or one large one."""
+def _shares(claims: list[Claim]) -> Iterator[list[Claim]]:
+    """Yield claims in shares of one worker: many small files, or one large one."""
+    share: list[Claim] = []
     total = 0
-    for count, claim in enumerate(claims):
-        total += claim.seen.size_bytes if claim.seen else 0
-        if total > BATCH_BYTES:
-            return claims[: max(1, count)]
-    return claims
+    for claim in claims:
+        size_bytes = claim.seen.size_bytes if claim.seen else 0
+        if share and (len(share) == BATCH_FILES or total + size_bytes > BATCH_BYTES):
+            yield share
+            share, total = [], 0
+        share.append(claim)
+        total += size_bytes
+    if share:
+        yield share

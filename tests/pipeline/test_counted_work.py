@@ -113,6 +113,17 @@ async def test_small_files_cost_a_few_requests_syncs_and_statements_per_batch(pl
     assert work.server_statements.total() <= FILES / 12
 
 
+async def test_what_is_sent_at_once_is_put_in_no_line(planted: Pair, work: Work) -> None:
+    """Seen, offered and stored: that is all that is written down of a small file while the server is there."""
+    work.begin()
+    await planted.scan()
+    await planted.until(lambda counts: counts.queued(*Stage) == 0)
+    print("stored:", shown(work, planted))
+    written = {call for call in work.daemon_calls if call.startswith("executemany")}
+    assert not [call for call in written if call.startswith("executemany UPDATE work")]
+    assert work.daemon_calls.total() <= FILES / 6
+
+
 async def test_what_is_stored_costs_nothing_and_a_change_costs_its_own(planted: Pair, work: Work) -> None:
     await planted.settle()
     planted.weather.requests.clear()
