@@ -41,6 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         "pp_assist.client_connection",
         WIRE,
     ),
+    "pp_assist.indexedcp": ("pp_assist.core", "pp_assist.posix", "pp_assist.http", WIRE),
     "pp_assist": ("pp_assist", WIRE),
     "pp_server.core": (WIRE,),
     "pp_server.posix": (),
