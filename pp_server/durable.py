@@ -77,10 +77,13 @@ class Durable:
             except OSError as error:
                 raise SyncFailed("The disk failed to make the content durable") from error
 
-    def link(self, source: str, target: str) -> None:
-        """Give a finished file its second name. Raises FileExistsError where the name is taken."""
+    def link(self, source: str, target: str, source_dir: int | None = None, target_dir: int | None = None) -> None:
+        """Give a finished file its second name, in open directories where given. FileExistsError: the name is taken."""
         with self._operation("link"):
-            os.link(source, target)
+            if source_dir is None:
+                os.link(source, target)
+            else:
+                os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
 
     def rename(self, source: str, target: str) -> None:
         """Move a name."""

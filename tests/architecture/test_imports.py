@@ -70,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_server.content": ("pp_server.core", "pp_server.durable", "pp_server.appended", "pp_server.posix", WIRE),
     "pp_server.metadata": ("pp_server.core", "pp_server.durable", WIRE),
     "pp_server.staging": ("pp_server.core", "pp_server.durable", "pp_server.posix", WIRE),
+    "pp_server.indexedcp": ("pp_server.core", "pp_server.budget", "pp_server.durable", "pp_server.posix", WIRE),
     "pp_server.auth": ("pp_server.core", "pp_server.metadata.base", WIRE),
     "pp_server.uploads": (
         "pp_server.core",
