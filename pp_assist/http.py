@@ -188,6 +188,7 @@ class Http:
         content: list[bytes] | None = None,
         content_type: str = RAW,
         extra_timeout_s: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request (with *body* as JSON, or raw *content*) and return the answer, whatever its status.
 
@@ -197,9 +198,9 @@ class Http:
             ServerUnreachable: there was no whole answer, or (Untrusted) the certificate is not to be believed.
             ServerNonsense: the answer is absurdly large.
         """
-        headers = {}
+        headers = dict(headers or {})
         if content is not None:
-            headers = {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
+            headers |= {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
         timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=self._connect_timeout_s)
         client = await self._opened()
         turn = self._pace.turn() if content else contextlib.nullcontext()
@@ -289,3 +290,32 @@ def _describe(error: Exception) -> str:
     text = str(error)
     kind = type(error).__name__
     return f"{kind}: {text}" if text else kind
+
+
+class BlockingHttp:
+    """Connections for programs without an event loop; may be used from many threads."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
+        """Send a request and return the answer, whatever its status.
+
+        Raises:
+            ServerUnreachable: there was no whole answer.
+        """
+        try:
+            response = self._client.request(method, url, headers=dict(headers), content=content)
+            return Answer(response.status_code, response.content, _retry_after(response))
+        except BROKEN_CONNECTION as error:
+            raise ServerUnreachable(_describe(error)) from error
+        except httpx.InvalidURL as error:
+            raise ServerNonsense("it names what cannot be part of a URL") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
