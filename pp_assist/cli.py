@@ -8,7 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pp_assist import cli_daemon, cli_deletions, cli_excludes, cli_servers, cli_service, cli_steering, cli_why
+from pp_assist import (
+    cli_aliases,
+    cli_daemon,
+    cli_deletions,
+    cli_excludes,
+    cli_indexedcp,
+    cli_servers,
+    cli_service,
+    cli_steering,
+    cli_why,
+)
 from pp_assist.cli_asking import (
     OK,
     PENDING,
@@ -97,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("path", nargs="?", help="only this folder")
     scan.add_argument("--force", action="store_true", help="hash everything again")
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
-    for group in (cli_daemon, cli_deletions, cli_excludes, cli_servers, cli_service, cli_steering, cli_why):
+    for group in (
+        cli_daemon,
+        cli_deletions,
+        cli_excludes,
+        cli_servers,
+        cli_service,
+        cli_steering,
+        cli_why,
+        cli_indexedcp,
+        cli_aliases,
+    ):
         group.add_commands(commands, command)
     return parser
 

@@ -56,6 +56,11 @@ class DataDir:
         return os.path.join(self.root, "staging")
 
     @property
+    def indexedcp(self) -> str:
+        """What arrives by IndexedCP, a directory for each owner who uses it."""
+        return os.path.join(self.root, "indexedcp")
+
+    @property
     def quarantine(self) -> str:
         """Content that was found to be bad; nothing removes it."""
         return os.path.join(self.root, "quarantine")

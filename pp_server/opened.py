@@ -23,6 +23,9 @@ from pp_server.core.failures import Failures
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable
 from pp_server.files import Files
+from pp_server.indexedcp.mounted import Mounted
+from pp_server.indexedcp.names import PathMode
+from pp_server.indexedcp.placing import Rules
 from pp_server.metadata.store import SqliteMetadata
 from pp_server.receipts.issuer import Issuer
 from pp_server.receipts.log import ReceiptsLog
@@ -32,6 +35,7 @@ from pp_server.room import Room
 from pp_server.settings import Settings
 from pp_server.staging import Staging
 from pp_server.upkeep import Upkeep
+from pp_server.uploads.arrivals import Arrival, Arrivals
 from pp_server.uploads.batch import Batches
 from pp_server.uploads.context import Context
 from pp_server.uploads.rules import UploadRules
@@ -111,7 +115,9 @@ async def _serving(
         settings.storage.compact_dead_percent,
         int(settings.storage.pack_grace_seconds * 1000),
     )
+    indexedcp = _mounted(settings, data, durable, executor, Arrivals(context))
     await _clean(uploads)
+    keeping = asyncio.create_task(indexedcp.run())
     cleaning = asyncio.create_task(_look_after(uploads, upkeep, settings.uploads.cleanup_interval_seconds))
     flushing = asyncio.create_task(_flush_keys(keys))
     services = Services(
@@ -121,23 +127,35 @@ async def _serving(
         Restore(metadata, content, files),
         Verifier(metadata, files, executor),
         receipts,
+        indexedcp,
         keys,
         budget,
         metadata.server_id,
         metadata.is_connected,
-        lambda: not cleaning.done() and not flushing.done(),
+        lambda: not cleaning.done() and not flushing.done() and not keeping.done(),
     )
     try:
         yield services, Admin(keys, uploads, metadata, upkeep)
     finally:
-        for task in (cleaning, flushing):
+        for task in (cleaning, flushing, keeping):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         await keys.flush()
+        indexedcp.close()
         uploads.close()
         content.close()
         receipts_log.close()
+
+
+def _mounted(settings: Settings, data: DataDir, durable: Durable, executor: Executor, arrivals: Arrivals) -> Mounted:
+    chosen = settings.indexedcp
+    rules = Rules(PathMode(chosen.path_mode), chosen.strip_paths, chosen.idle_seconds, only_kept=True)
+
+    async def keep(owner_id: int, host_id: str, path: bytes, gen: int, source: str) -> None:
+        await arrivals.keep(Arrival(owner_id, host_id, path, gen, source))
+
+    return Mounted(data.indexedcp, rules, durable, executor, keep)
 
 
 def content_of(settings: Settings, data: DataDir, durable: Durable, executor: Executor) -> FilesystemContent:

@@ -86,6 +86,20 @@ class LimitSettings(BaseModel):
     auth_window_seconds: float = Field(60, gt=0, le=86400, description="Seconds that this while lasts.")
 
 
+class IndexedCPSettings(BaseModel):
+    """Files that come in chunks over /upload."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path_mode: Literal["ignore", "sanitize", "allow-paths"] = Field(
+        "ignore", description="What the name that a client sends says about the file's path."
+    )
+    strip_paths: bool = Field(False, description="With sanitize: take the last part of a path, instead of refusing it.")
+    idle_seconds: float = Field(
+        30, gt=0, le=86400, description="Seconds without a chunk that end an upload whose client does not say its end."
+    )
+
+
 class TlsSettings(BaseModel):
     """Encryption of the public port."""
 
@@ -148,6 +162,7 @@ class Settings(BaseSettings):
     uploads: UploadSettings = Field(default_factory=UploadSettings, description="Uploads.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="Encryption.")
+    indexedcp: IndexedCPSettings = Field(default_factory=IndexedCPSettings, description="IndexedCP.")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Content on the disk.")
 
     @classmethod

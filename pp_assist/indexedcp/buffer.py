@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +44,23 @@ class BufferedFile:
         if self.confirmed == self.chunks:
             return CONFIRMED
         return UPLOADED if not self.pending else PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file that is about to be sent: *first* is its first chunk's record, *uploaded* what the server took from us."""
+
+    name: str
+    first: dict[str, Any]
+    indexes: list[int]
+    uploaded: set[int]
+    was_tried: bool
+    server_name: str | None
+
+    @property
+    def upload_id(self) -> str | None:
+        """Return what tells this upload from others of its name."""
+        return self.first.get("uploadId")
 
 
 def now_ms() -> int:
@@ -133,12 +150,39 @@ class ChunkStorage(SQLiteStorage):
         )
         return [BufferedFile(from_text(row[0]), *row[1:6], *(number or 0 for number in row[6:])) for row in rows]
 
-    def records(self, name: str) -> list[dict[str, Any]]:
-        """Return the chunks of a file, in order, without their bytes."""
-        rows = self.rows(
-            "SELECT json_remove(value, '$.data') FROM chunks WHERE file = ? ORDER BY position", as_text(name)
+    def plan(self, name: str) -> Plan:
+        """Return what there is of a file: little per chunk, however many there are."""
+        sql = f"SELECT position, {_STATUS} = 'uploaded' FROM chunks WHERE file = ? ORDER BY position"
+        indexes, uploaded = [], set()
+        for index, is_uploaded in self.rows(sql, as_text(name)):
+            indexes.append(int(index or 0))
+            if is_uploaded:
+                uploaded.add(int(index or 0))
+        [(tried, server_name)] = self.rows(
+            "SELECT MAX(json_extract(value, '$.retryMetadata.lastAttempt') IS NOT NULL),"
+            " MAX(json_extract(value, '$.serverName')) FROM chunks WHERE file = ?",
+            as_text(name),
         )
-        return [json.loads(value) for (value,) in rows]
+        first = self.record(name, indexes[0]) if indexes else {}
+        return Plan(name, first, indexes, uploaded, bool(tried), server_name)
+
+    def record(self, name: str, index: int) -> dict[str, Any]:
+        """Return a chunk without its bytes; empty where it is not here any more."""
+        sql = "SELECT json_remove(value, '$.data') FROM chunks WHERE file = ? AND position = ?"
+        found = self.rows(sql, as_text(name), index)
+        return dict(json.loads(found[0][0])) if found else {}
+
+    def records(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the chunks of a file, in order, without their bytes; few of them are in memory."""
+        sql = (
+            "SELECT json_remove(value, '$.data') FROM chunks WHERE file = ? AND position > ? ORDER BY position LIMIT ?"
+        )
+        after = -1
+        while page := self.rows(sql, as_text(name), after, _PAGE):
+            for (value,) in page:
+                record = json.loads(value)
+                after = record["chunkIndex"]
+                yield record
 
     def size_of(self, key: str) -> int:
         """Return how many bytes of a chunk are here."""
@@ -176,35 +220,41 @@ class ChunkStorage(SQLiteStorage):
             finally:
                 conn.execute("PRAGMA synchronous = FULL")
 
-    def note_uploaded(self, records: Iterable[dict[str, Any]], server_name: str | None = None) -> None:
+    def note_uploaded(self, plan: Plan, indexes: Iterable[int], server_name: str | None = None) -> None:
         """The server has these, and calls their file so."""
-        named = {} if server_name is None else {"serverName": server_name}
+        changes = {"status": UPLOADED} | ({} if server_name is None else {"serverName": server_name})
         with self._noting() as conn:
-            for record in records:
-                _set(conn, record, status=UPLOADED, **named)
+            for index in indexes:
+                _set(conn, plan, index, changes)
 
-    def note_failure(self, records: Iterable[dict[str, Any]], delay_ms: int, message: str) -> None:
-        """One attempt at all of these failed."""
+    def note_failure(self, plan: Plan, delay_ms: int, message: str) -> None:
+        """One attempt at all that is still to be sent of this file failed."""
         at = now_ms()
-        with self._noting() as conn:
-            for record in records:
-                noted = retry.after_failure(record.get("retryMetadata", {}), at, delay_ms, message)
-                _set(conn, record, retryMetadata=noted)
+        self._note_pending(plan, lambda metadata: retry.after_failure(metadata, at, delay_ms, message))
 
-    def note_wait(self, records: Iterable[dict[str, Any]], until_ms: int) -> None:
-        """The server takes none of these before that time; nobody is to blame."""
-        with self._noting() as conn:
-            for record in records:
-                _set(conn, record, retryMetadata={**record.get("retryMetadata", {}), "nextRetry": until_ms})
+    def note_wait(self, plan: Plan, until_ms: int) -> None:
+        """The server takes nothing of this file before that time; nobody is to blame."""
+        self._note_pending(plan, lambda metadata: {**metadata, "nextRetry": until_ms})
 
-    def confirm(self, records: list[dict[str, Any]], keep: bool) -> None:
+    def _note_pending(self, plan: Plan, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        with self._noting() as conn:
+            for record in self.records(plan.name):
+                if record.get("status", PENDING) == PENDING and record.get("uploadId") == plan.upload_id:
+                    _set(conn, plan, record["chunkIndex"], {"retryMetadata": change(record.get("retryMetadata", {}))})
+
+    def confirm(self, plan: Plan, keep: bool) -> None:
         """The server has the whole file: remove it, or keep its records, without bytes."""
+        same = (as_text(plan.name), plan.upload_id)
         with self._noting() as conn:
-            for record in records:
-                if keep:
-                    _set(conn, record, status=CONFIRMED, confirmedAt=now_ms())
-                else:
-                    conn.execute(_DELETE, (as_text(record["id"]), record.get("uploadId")))
+            if keep:
+                conn.execute(
+                    "UPDATE chunks SET value = json_set(value, '$.status', 'confirmed', '$.confirmedAt', ?)"
+                    f" WHERE {_SAME}",
+                    (now_ms(), *same),
+                )
+                conn.execute(f"DELETE FROM chunks_data WHERE key IN (SELECT key FROM chunks WHERE {_SAME})", same)
+            else:
+                conn.execute(f"DELETE FROM chunks WHERE {_SAME}", same)
 
     def drop_confirmed(self, before_ms: int) -> None:
         """Forget records of files that were confirmed before that time."""
@@ -220,22 +270,19 @@ class ChunkStorage(SQLiteStorage):
             conn.execute("DELETE FROM chunks")
 
 
-_SAME = "key = ? AND json_extract(value, '$.uploadId') IS ?"
+_SAME = "file = ? AND json_extract(value, '$.uploadId') IS ?"
 """A file that was added again meanwhile is another upload: nothing about the old one is noted there."""
 
-_DELETE = f"DELETE FROM chunks WHERE {_SAME}"
+_PAGE = 500
 
 
-def _set(conn: Any, record: dict[str, Any], **changes: Any) -> None:
-    """Change fields of a row, and of *record*."""
-    record.update(changes)
+def _set(conn: Any, plan: Plan, index: int, changes: dict[str, Any]) -> None:
+    """Change fields of one row."""
     paths = ", ".join(f"'$.{name}', json(?)" for name in changes)
-    done = conn.execute(
-        f"UPDATE chunks SET value = json_set(value, {paths}), updated_at = ? WHERE {_SAME}",
-        (*map(json.dumps, changes.values()), time.time(), as_text(record["id"]), record.get("uploadId")),
+    conn.execute(
+        f"UPDATE chunks SET value = json_set(value, {paths}), updated_at = ? WHERE position = ? AND {_SAME}",
+        (*map(json.dumps, changes.values()), time.time(), index, as_text(plan.name), plan.upload_id),
     )
-    if done.rowcount and changes.get("status") == CONFIRMED:
-        conn.execute("DELETE FROM chunks_data WHERE key = ?", (as_text(record["id"]),))
 
 
 def _stat(found: os.stat_result) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from pp_assist.core.errors import AssistError
 from pp_assist.http import Http
 from pp_assist.indexedcp import retry, wire
-from pp_assist.indexedcp.buffer import CONFIRMED, PENDING, BufferedFile, ChunkStorage, now_ms
+from pp_assist.indexedcp.buffer import CONFIRMED, BufferedFile, ChunkStorage, Plan, now_ms
 from pp_assist.indexedcp.errors import ServerAsksToWait, UploadError, UploadsFailed
 from pp_assist.indexedcp.logger import create_logger, from_environment
 from pp_assist.indexedcp.sending import Failure, Record, Sending
@@ -184,7 +184,7 @@ class IndexedCPClient:
     async def _send_file(self, url: str, name: str) -> str | Exception:
         """Send one file; return the server's name for it, or what stopped it."""
         storage = self._opened()
-        records = await storage.run(storage.records, name)
+        plan = await storage.run(storage.plan, name)
 
         async def send(record: Record, data: bytes) -> str:
             index = record["chunkIndex"]
@@ -194,15 +194,15 @@ class IndexedCPClient:
             finally:
                 del self._sent[name, index]
 
-        sending = Sending(storage, records, send, self._succeeded, self.parallel_chunks, self.max_retry_delay)
+        sending = Sending(storage, plan, send, self._succeeded, self.parallel_chunks, self.max_retry_delay)
         received: set[int] = set()
-        trusted = False
-        if len(records) > 1 or any(record.get("status") != PENDING or _was_tried(record) for record in records):
-            received, trusted = await self._received(url, name, records[0])
-        await sending.run(received, trusted)
+        is_trusted = False
+        if len(plan.indexes) > 1 or plan.uploaded or plan.was_tried:
+            received, is_trusted = await self._received(url, name, plan.first)
+        await sending.run(received, is_trusted)
         if sending.failure is not None:
-            return await self._failed(records, sending.failure)
-        await storage.run(storage.confirm, records, self.keep_confirmed_s > 0)
+            return await self._failed(plan, sending.failure)
+        await storage.run(storage.confirm, plan, self.keep_confirmed_s > 0)
         return sending.server_name or os.path.basename(name)
 
     @staticmethod
@@ -222,22 +222,22 @@ class IndexedCPClient:
             },
         )
 
-    async def _failed(self, records: list[Record], failure: Failure) -> Exception:
+    async def _failed(self, plan: Plan, failure: Failure) -> Exception:
         """Count the attempt on all chunks that are still to be sent; say so, and return why."""
         storage, error = self._opened(), failure.error
-        remaining = [record for record in records if record.get("status", PENDING) == PENDING] or [failure.record]
+        failures = failure.record.get("retryMetadata", {}).get("retryCount", 0)
         if isinstance(error, ServerAsksToWait):
             delay_ms = int(error.seconds * 1000)
-            await storage.run(storage.note_wait, remaining, now_ms() + delay_ms)
+            await storage.run(storage.note_wait, plan, now_ms() + delay_ms)
         else:
-            failures = failure.record.get("retryMetadata", {}).get("retryCount", 0) + 1
+            failures += 1
             delay_ms = int(
                 1000
                 * retry.delay_s(
                     self.retry_strategy, failures, self.initial_retry_delay, self.retry_multiplier, self.max_retry_delay
                 )
             )
-            await storage.run(storage.note_failure, remaining, delay_ms, str(error) or type(error).__name__)
+            await storage.run(storage.note_failure, plan, delay_ms, str(error) or type(error).__name__)
         self.logger.warning("upload of %r stopped at chunk %d: %s", *_place(failure.record), error)
         await self._call(
             self.on_upload_progress,
@@ -245,7 +245,7 @@ class IndexedCPClient:
                 "fileName": failure.record["fileName"],
                 "chunkIndex": failure.record["chunkIndex"],
                 "status": "failed",
-                "retryCount": failure.record.get("retryMetadata", {}).get("retryCount", 0),
+                "retryCount": failures,
                 "nextRetryIn": delay_ms,
                 "error": str(error),
             },
@@ -348,10 +348,6 @@ class IndexedCPClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _was_tried(record: Record) -> bool:
-    return record.get("retryMetadata", {}).get("lastAttempt") is not None
 
 
 def _place(record: Record) -> tuple[str, int]:

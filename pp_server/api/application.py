@@ -10,6 +10,7 @@ from pp_server.api import (
     routes_batch,
     routes_files,
     routes_health,
+    routes_indexedcp,
     routes_receipts,
     routes_restore,
     routes_uploads,
@@ -35,7 +36,15 @@ def build(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], docs
         },
     )
     problems.install(app)
-    for module in (routes_uploads, routes_batch, routes_files, routes_restore, routes_receipts, routes_health):
+    for module in (
+        routes_uploads,
+        routes_batch,
+        routes_files,
+        routes_restore,
+        routes_receipts,
+        routes_indexedcp,
+        routes_health,
+    ):
         app.include_router(module.router)
     app.add_middleware(RequestFrame)
     return app

@@ -48,7 +48,8 @@ async def _caller(request: Request) -> Caller:
     return await services(request).keys.caller(key_text(request), request.client.host if request.client else "")
 
 
-async def _uploader(request: Request) -> Caller:
+async def uploader(request: Request) -> Caller:
+    """Return whoever asks, and may upload."""
     return require(await _caller(request), Scope.UPLOAD)
 
 
@@ -61,7 +62,7 @@ async def _deleter(request: Request) -> Caller:
 
 
 AnyCaller = Annotated[Caller, Depends(_caller)]
-Uploader = Annotated[Caller, Depends(_uploader)]
+Uploader = Annotated[Caller, Depends(uploader)]
 Reader = Annotated[Caller, Depends(_reader)]
 Deleter = Annotated[Caller, Depends(_deleter)]
 

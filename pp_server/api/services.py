@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pp_server.auth import Keys
 from pp_server.budget import Budget
 from pp_server.files import Files
+from pp_server.indexedcp.mounted import Mounted
 from pp_server.receipts.issuer import Issuer
 from pp_server.restore import Restore
 from pp_server.uploads.batch import Batches
@@ -23,6 +24,7 @@ class Services:
     restore: Restore
     verifier: Verifier
     receipts: Issuer
+    indexedcp: Mounted
     keys: Keys
     budget: Budget
     server_id: str

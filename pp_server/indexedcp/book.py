@@ -56,19 +56,23 @@ def chunks(upload: Upload, new: dict[int, Chunk]) -> list[Statement]:
     ]
 
 
-def finished(over: Finished, now_ms: int) -> list[Statement]:
+def finished(over: Finished) -> list[Statement]:
     """Return what records that an upload is over; its chunks are told apart no more, if it is whole."""
-    statements: list[Statement] = [(_FINISH, (now_ms, over.chunks, over.size_bytes, over.id))]
+    statements: list[Statement] = [(_FINISH, (over.finished_ms, over.chunks, over.size_bytes, over.id))]
     return statements if over.size_bytes is None else [*statements, (_FORGET_CHUNKS, (over.id,))]
 
 
-def over(upload: Finished, now_ms: int) -> list[Statement]:
+def over(upload: Finished) -> list[Statement]:
     """Return what records an upload that is over as a whole."""
     owner, name, tag = upload.identity
     names = (upload.id, _encoded(owner), _encoded(name), tag, _encoded("\n".join(upload.parts)))
-    numbers = (*_signed(upload.file), None, upload.chunks, None, now_ms)
+    numbers = (*_signed(upload.file), None, upload.chunks, None, upload.finished_ms)
     more = [(_KEPT, (upload.id,))] if upload.is_kept else []
-    return [(_UPLOAD, names + numbers), (_FINISH, (now_ms, upload.chunks, upload.size_bytes, upload.id)), *more]
+    return [
+        (_UPLOAD, names + numbers),
+        (_FINISH, (upload.finished_ms, upload.chunks, upload.size_bytes, upload.id)),
+        *more,
+    ]
 
 
 def renamed(upload_id: str, parts: Parts) -> list[Statement]:
@@ -113,7 +117,9 @@ def finished_of(row: tuple[Any, ...]) -> Finished:
     """Return a row as an upload that is over."""
     identity = (decoded(row[1]), decoded(row[2]), row[3])
     file = FileId(row[5] % _TWO_64, row[6] % _TWO_64)
-    return Finished(row[0], identity, tuple(decoded(row[4]).split("\n")), file, row[8] or 0, row[12], bool(row[13]))
+    return Finished(
+        row[0], identity, tuple(decoded(row[4]).split("\n")), file, row[8] or 0, row[12], row[11] or 0, bool(row[13])
+    )
 
 
 _TWO_64 = 1 << 64

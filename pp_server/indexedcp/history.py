@@ -68,9 +68,9 @@ class History:
         with self._lock:
             return set(self._marks.get(name, ()))
 
-    def statements(self, now_ms: int) -> list[Statement]:
+    def statements(self) -> list[Statement]:
         """Return what a new database must hold of all this. Which uploads are over is told by those that run."""
         with self._lock:
-            over = [statement for each in self._over.values() for statement in book.over(each, now_ms)]
+            over = [statement for each in self._over.values() for statement in book.over(each)]
             marks = [book.marked(name, number) for name, numbers in self._marks.items() for number in numbers]
         return over + marks

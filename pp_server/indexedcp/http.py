@@ -21,6 +21,7 @@ from pp_server.indexedcp.names import NameRefused, OutsideRefused, Parts
 from pp_server.indexedcp.receiving import Receiver
 from pp_server.wire.chunks import MAX_CHUNK_BYTES
 from pp_server.wire.digest import Digest, digest_of, parse_digest
+from pp_server.wire.errors import ErrorCode
 from pp_server.wire.names import json_fields, query_bytes
 
 log = logging.getLogger(__name__)
@@ -34,22 +35,22 @@ MAX_TAG = 200
 _NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):\s*(?:,|$)")
 
-_REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    OutsideRefused: (403, "Access denied: invalid path"),
-    NameRefused: (400, "Invalid filename"),
-    errors.InvalidRequest: (400, "Invalid request"),
-    errors.BadGeometry: (400, "Invalid chunk"),
-    errors.ChunkDamaged: (400, "Invalid chunk"),
-    errors.DigestMismatch: (400, "SHA256 mismatch"),
-    errors.ChunkConflict: (409, "Chunk conflict"),
-    errors.BodyTooLarge: (413, "Chunk too large"),
-    errors.RateLimited: (429, "Too many requests"),
-    errors.Unauthorized: (401, "Invalid or missing API key"),
-    errors.Forbidden: (403, "Not allowed"),
-    errors.Overloaded: (503, "Upload error"),
-    errors.StorageFull: (507, "Write error"),
-    errors.StorageFailed: (500, "Write error"),
-    errors.SyncFailed: (500, "Write error"),
+_REFUSALS: dict[type[Exception], tuple[int, str, ErrorCode]] = {
+    OutsideRefused: (403, "Access denied: invalid path", ErrorCode.INVALID_REQUEST),
+    NameRefused: (400, "Invalid filename", ErrorCode.INVALID_REQUEST),
+    errors.InvalidRequest: (400, "Invalid request", ErrorCode.INVALID_REQUEST),
+    errors.BadGeometry: (400, "Invalid chunk", ErrorCode.GEOMETRY),
+    errors.ChunkDamaged: (400, "Invalid chunk", ErrorCode.SHA256_MISMATCH),
+    errors.DigestMismatch: (400, "SHA256 mismatch", ErrorCode.SHA256_MISMATCH),
+    errors.ChunkConflict: (409, "Chunk conflict", ErrorCode.CHUNK_CONFLICT),
+    errors.BodyTooLarge: (413, "Chunk too large", ErrorCode.TOO_LARGE),
+    errors.RateLimited: (429, "Too many requests", ErrorCode.RATE_LIMITED),
+    errors.Unauthorized: (401, "Invalid or missing API key", ErrorCode.UNAUTHORIZED),
+    errors.Forbidden: (403, "Not allowed", ErrorCode.FORBIDDEN),
+    errors.Overloaded: (503, "Upload error", ErrorCode.OVERLOADED),
+    errors.StorageFull: (507, "Write error", ErrorCode.STORAGE_FULL),
+    errors.StorageFailed: (500, "Write error", ErrorCode.STORAGE_FAILED),
+    errors.SyncFailed: (500, "Write error", ErrorCode.STORAGE_FAILED),
 }
 
 
@@ -58,8 +59,8 @@ def refusal(error: Exception) -> JSONResponse:
     known = next((kind for kind in type(error).__mro__ if kind in _REFUSALS), None)
     if known is None:
         log.error("an upload failed", exc_info=error)
-        return _problem(500, "Upload error", "Something went wrong on the server")
-    status, text = _REFUSALS[known]
+        return _problem(500, ErrorCode.INTERNAL, "Upload error", "Something went wrong on the server")
+    status, text, code = _REFUSALS[known]
     headers = {}
     if status >= 500:
         log.error("an upload failed: %s", error, exc_info=error)
@@ -67,13 +68,15 @@ def refusal(error: Exception) -> JSONResponse:
     if isinstance(error, errors.RateLimited):
         headers["Retry-After"] = str(error.retry_after_s)
     if status == 401:
-        return _problem(401, text, text, {"WWW-Authenticate": "Bearer"})
-    return _problem(status, text, str(error), headers)
+        return _problem(401, code, text, text, {"WWW-Authenticate": "Bearer"})
+    return _problem(status, code, text, str(error), headers)
 
 
-def _problem(status: int, error: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def _problem(
+    status: int, code: ErrorCode, error: str, message: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
     detail = error if error == message else f"{error}: {message}"
-    return JSONResponse({"error": error, "message": message, "detail": detail}, status, headers)
+    return JSONResponse({"error": error, "message": message, "detail": detail, "code": code}, status, headers)
 
 
 async def upload(

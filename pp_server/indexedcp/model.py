@@ -64,6 +64,7 @@ class Finished:
     file: FileId
     chunks: int
     size_bytes: int | None
+    finished_ms: int
     is_kept: bool = False
     """It was taken out of the folder and lies in the store."""
 
@@ -130,12 +131,12 @@ class Upload:
         """Say whether a chunk is missing before the last that came."""
         return bool(self.chunks) and len(self.chunks) != max(self.chunks) + 1
 
-    def finished(self) -> Finished:
+    def finished(self, now_ms: int) -> Finished:
         """Return it as one that is over."""
         assert self.file is not None
         whole = not self.has_gap and (self.total_chunks is None or len(self.chunks) == self.total_chunks)
         size = sum(chunk.length for chunk in self.chunks.values()) if whole else None
-        return Finished(self.id, self.identity, self.parts, self.file, len(self.chunks), size)
+        return Finished(self.id, self.identity, self.parts, self.file, len(self.chunks), size, now_ms)
 
 
 def _agreed(header: str, known: int | None, said: int | None) -> int | None:

@@ -1,45 +1,33 @@
-"""Receiving: which upload a chunk belongs to, where it goes, and when it counts.
+"""Receiving: which upload a chunk belongs to, and when one begins and ends.
 
 The order is that of all our promises: the bytes are durable in the file, then the record of them, and only then is
 anything said. A file gets its own name once its first chunk is recorded, by a link; a start after a kill links what was
 recorded and removes what was not. Blocking; for many threads.
 """
 
-import hashlib
 import itertools
 import logging
+import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from pp_server.core.errors import ChunkConflict, DigestMismatch, ServerError
+from pp_server.core.errors import ChunkConflict, DigestMismatch
 from pp_server.durable import Durable
 from pp_server.indexedcp import book
-from pp_server.indexedcp.folder import Folder, blocks, cut, id_of, part_of, write_whole
+from pp_server.indexedcp.folder import Folder, cut, part_of
 from pp_server.indexedcp.history import History
 from pp_server.indexedcp.model import PARKED, Chunk, Finished, Identity, Incoming, Outcome, Upload
-from pp_server.indexedcp.names import Parts, PathMode, other, place
+from pp_server.indexedcp.names import place
+from pp_server.indexedcp.placing import FileTaken, Placing, Rules, stamp
 from pp_server.indexedcp.tracking import Statement, Tracking
 
 log = logging.getLogger(__name__)
 
 CLEAN_EVERY = 1000
 """Uploads between two clean-ups of old records."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How one folder is served."""
-
-    mode: PathMode = PathMode.IGNORE
-    strip_paths: bool = False
-    idle_s: float = 30.0
-    keep_finished_s: float = 30 * 86400.0
-    only_kept: bool = False
-    """Records of uploads that are over are cleaned up only once their files are in the store."""
 
 
 class Receiver:
@@ -56,12 +44,12 @@ class Receiver:
     ) -> None:
         self._folder = folder
         self._rules = rules
-        self._durable = durable
         self._on_finished = on_finished
         self._now_ms = now_ms
         self.running: dict[Identity, Upload] = {}
         self._deciding = threading.RLock()
         self._tracking = Tracking(tracking_path, durable, self._everything)
+        self._placing = Placing(folder, self._tracking, durable, rules, now_ms)
         self.history = History(self._tracking)
         self._finishes = itertools.count(1)
         self._recover()
@@ -79,7 +67,7 @@ class Receiver:
             upload = self.running.get(identity)
         if upload is not None:
             with upload.lock:
-                if upload.file is not None and self._is_there(upload):
+                if upload.file is not None and self._placing.is_there(upload):
                     return set(upload.chunks), False
             return set(), False
         over = self._over(identity)
@@ -132,7 +120,7 @@ class Receiver:
             self.end_idle()
             upload = self.running.get(incoming.identity)
             if upload is None:
-                place(incoming.name, self._rules.mode, self._stamp(), self._rules.strip_paths)  # or raise
+                place(incoming.name, self._rules.mode, stamp(), self._rules.strip_paths)  # or raise
                 upload = Upload(secrets.token_hex(16), incoming.identity, self._now_ms())
                 self.running[incoming.identity] = upload
             return upload
@@ -144,7 +132,7 @@ class Receiver:
             upload.lock.wait_for(lambda: index not in upload.busy)
             if upload.is_over:
                 return None
-            if upload.file is not None and not self._is_there(upload):
+            if upload.file is not None and not self._placing.is_there(upload):
                 self._drop(upload)
                 return None
             known = upload.chunks.get(index)
@@ -154,25 +142,37 @@ class Receiver:
             try:
                 upload.learn(incoming)
                 if upload.file is None:
-                    return self._begin(upload, incoming)
+                    return self._said(upload, self._placing.begin(upload, incoming))
                 if upload.chunk_bytes is None:
-                    return self._append(upload, incoming)
-            except BaseException:
-                if upload.file is None:  # nothing of it is recorded
-                    self._end_running(upload)
+                    return self._said(upload, self._placing.append(upload, incoming))
+            except FileTaken:
+                return None
+            except BaseException as error:
+                self._after_failure(upload, error)
                 raise
             upload.busy.add(index)
+        return self._put(upload, incoming)
+
+    def _put(self, upload: Upload, incoming: Incoming) -> Outcome | None:
         try:
-            return self._put(upload, incoming)
+            over = self._placing.put(upload, incoming)
+        except FileTaken:
+            return None
+        except DigestMismatch as error:
+            with upload.lock:
+                self._after_failure(upload, error)
+            raise
         finally:
             with upload.lock:
-                upload.busy.discard(index)
+                upload.busy.discard(incoming.index)
                 upload.lock.notify_all()
+        return self._said(upload, over)
 
-    def _is_there(self, upload: Upload) -> bool:
-        assert upload.file is not None
-        with self._folder.opened(upload.parts, upload.file) as fd:
-            return fd is not None
+    def _after_failure(self, upload: Upload, error: BaseException) -> None:
+        if upload.file is None:  # nothing of it is recorded
+            self._end_running(upload)
+        elif isinstance(error, DigestMismatch):
+            self._drop(upload)
 
     def _again(self, upload: Upload, known: Chunk, incoming: Incoming) -> Outcome | None:
         if known.sha256.hex() == incoming.sha256:
@@ -182,144 +182,6 @@ class Receiver:
             self.end(upload)
             return None
         raise ChunkConflict("Other bytes are recorded for this chunk")
-
-    def _begin(self, upload: Upload, incoming: Incoming) -> Outcome:
-        """Take the first chunk that comes: the file is made, recorded, and gets its name."""
-        name = part_of(upload.id)
-        offset = upload.offset_of(incoming.index)
-        try:
-            with self._folder.new(name) as fd:
-                new = {incoming.index: self._chunk(upload, incoming, PARKED if offset is None else offset)}
-                write_whole(self._durable, fd, [] if offset is None else [(offset, incoming.data)])
-                upload.file = id_of(fd)
-                over = self._complete(upload, new, fd)
-            self._name(upload, new, over)
-        except BaseException:
-            if upload.file is not None and upload.parts:
-                self._folder.remove(upload.parts, upload.file)
-            upload.file = None
-            upload.chunks.clear()
-            with suppress(ServerError):
-                self._tracking.write(book.forgotten(upload.id))
-            self._folder.forget(name)
-            raise
-        self._folder.forget(name)
-        return self._said(upload, over)
-
-    def _name(self, upload: Upload, new: dict[int, Chunk], over: Finished | None) -> None:
-        """Record the upload and give its file a name; another one for as long as it is taken."""
-        wanted = place(upload.identity[1], self._rules.mode, self._stamp(), self._rules.strip_paths)
-        self._folder.prepare(wanted)
-        for parts in self._candidates(wanted):
-            if self._folder.is_there(parts):
-                continue
-            upload.parts = parts
-            over = over and replace(over, parts=parts)
-            ends = [] if over is None else book.finished(over, self._now_ms())
-            self._write([book.begun(upload), *book.chunks(upload, new), *ends], upload, new)
-            if self._folder.publish(part_of(upload.id), parts):
-                return
-
-    def _candidates(self, wanted: Parts) -> Iterator[Parts]:
-        yield wanted
-        yield other(wanted, str(self._now_ms()))
-        while True:
-            yield other(wanted, self._stamp())
-
-    def _append(self, upload: Upload, incoming: Incoming) -> Outcome | None:
-        """Take a chunk of an upload whose chunks have any length: it goes behind the others, or waits for them."""
-        offset = upload.offset_of(incoming.index)
-        if offset is None:
-            new = {incoming.index: self._chunk(upload, incoming, PARKED)}
-            self._write(book.chunks(upload, new), upload, new)
-            return Outcome(upload.parts)
-        pieces, new = [(offset, incoming.data)], {incoming.index: self._chunk(upload, incoming, offset)}
-        for index, data in self._waiting_behind(upload, incoming.index):
-            offset = pieces[-1][0] + len(pieces[-1][1])
-            pieces.append((offset, data))
-            new[index] = replace(upload.chunks[index], offset=offset)
-        assert upload.file is not None
-        with self._folder.opened(upload.parts, upload.file) as fd:
-            if fd is None:
-                return None
-            write_whole(self._durable, fd, pieces)
-            over = self._record(upload, new, fd)
-        for index in new:
-            self._folder.forget(part_of(upload.id, index))
-        return self._said(upload, over)
-
-    def _waiting_behind(self, upload: Upload, index: int) -> Iterator[tuple[int, bytes]]:
-        for following in itertools.count(index + 1):
-            if following not in upload.chunks:
-                return
-            data = self._folder.read(part_of(upload.id, following))
-            if data is None or hashlib.sha256(data).digest() != upload.chunks[following].sha256:
-                self._write(
-                    [("DELETE FROM chunks WHERE upload = ? AND number = ?", (upload.id, following))], upload, {}
-                )
-                del upload.chunks[following]  # somebody took it away
-                return
-            yield following, data
-
-    def _chunk(self, upload: Upload, incoming: Incoming, offset: int) -> Chunk:
-        """Return what is recorded of a chunk; where its place is not known, it is written aside now."""
-        if offset == PARKED:
-            with self._folder.new(part_of(upload.id, incoming.index)) as fd:
-                write_whole(self._durable, fd, [(0, incoming.data)])
-            self._folder.sync()
-        return Chunk(offset, len(incoming.data), bytes.fromhex(incoming.sha256))
-
-    def _put(self, upload: Upload, incoming: Incoming) -> Outcome | None:
-        """Take a chunk whose place is known; others may be written to the same file at the same time."""
-        offset = upload.offset_of(incoming.index)
-        assert upload.file is not None and offset is not None
-        with self._folder.opened(upload.parts, upload.file) as fd:
-            if fd is None:
-                return None
-            self._durable.write(fd, incoming.data, offset)
-            self._durable.datasync(fd)
-            with upload.lock:
-                if upload.is_over:
-                    return None
-                over = self._record(upload, {incoming.index: self._chunk(upload, incoming, offset)}, fd)
-        return self._said(upload, over)
-
-    def _record(self, upload: Upload, new: dict[int, Chunk], fd: int) -> Finished | None:
-        over = self._complete(upload, new, fd)
-        ends = [] if over is None else book.finished(over, self._now_ms())
-        self._write([*book.chunks(upload, new), *ends], upload, new)
-        return over
-
-    def _write(self, statements: list[Statement], upload: Upload, new: dict[int, Chunk]) -> None:
-        """Record chunks; they are known in memory first, so that a new database has them as well."""
-        before = {index: upload.chunks.get(index) for index in new}
-        upload.chunks.update(new)
-        try:
-            self._tracking.write(statements)
-        except BaseException:
-            for index, chunk in before.items():
-                if chunk is None:
-                    del upload.chunks[index]
-                else:
-                    upload.chunks[index] = chunk
-            raise
-
-    def _complete(self, upload: Upload, new: dict[int, Chunk], fd: int) -> Finished | None:
-        """Return the upload as one that is over, if these chunks are the last; else None.
-
-        Raises:
-            DigestMismatch: the whole is not what was announced; the upload begins anew.
-        """
-        total = upload.total_chunks
-        chunks = upload.chunks | new
-        if total is None or len(chunks) < total:
-            return None
-        over = replace(upload.finished(), chunks=total, size_bytes=sum(chunk.length for chunk in chunks.values()))
-        size = over.size_bytes or 0
-        if upload.file_sha256 is not None and _digest(fd, size) != upload.file_sha256:
-            self._drop(upload)
-            raise DigestMismatch("SHA256 mismatch: the file is not what X-File-SHA256 announces")
-        return over
 
     def _said(self, upload: Upload, over: Finished | None) -> Outcome:
         if over is None:
@@ -358,10 +220,10 @@ class Receiver:
         if upload.file is None:
             self._end_running(upload)
             return
-        over = upload.finished()
+        over = upload.finished(self._now_ms())
         if over.size_bytes is None:
             log.warning("an upload of %r ends without some of its chunks", upload.identity[1])
-        self._tracking.write(book.finished(over, self._now_ms()))
+        self._tracking.write(book.finished(over))
         self._over_now(upload, over)
 
     def _over_now(self, upload: Upload, over: Finished) -> None:
@@ -396,6 +258,14 @@ class Receiver:
         before_ms = self._now_ms() - int(self._rules.keep_finished_s * 1000)
         self._tracking.write(book.cleaned(before_ms, self._rules.only_kept))
 
+    def unkept(self) -> list[Finished]:
+        """Return the files that are complete and not in the store yet, oldest first."""
+        return [over for over in self.history.load() if over.size_bytes is not None and not over.is_kept]
+
+    def path_of(self, over: Finished) -> str:
+        """Return where a file lies."""
+        return os.path.join(self._folder.path, *over.parts)
+
     def forget_file(self, over: Finished) -> None:
         """The file is in the store: remember that, and remove it here."""
         self._tracking.write(book.kept(over.id))
@@ -428,13 +298,13 @@ class Receiver:
             self._folder.forget(name)
 
     def _take_up(self, upload: Upload, was_arriving: bool) -> None:
-        if was_arriving and not self._is_there(upload):
-            for parts in self._candidates(upload.parts):
+        if was_arriving and not self._placing.is_there(upload):
+            for parts in self._placing.candidates(upload.parts):
                 upload.parts = parts
                 self._tracking.write([book.begun(upload)])
                 if self._folder.publish(part_of(upload.id), parts):
                     break
-        if not self._is_there(upload):
+        if not self._placing.is_there(upload):
             log.warning("the file of an upload of %r is gone: it begins anew", upload.identity[1])
             self._drop(upload)
         elif upload.chunk_bytes is None and upload.file is not None:
@@ -444,7 +314,7 @@ class Receiver:
 
     def _publish_again(self, over: Finished) -> None:
         """Give a file its name that was complete with its first chunk, and then there was a kill."""
-        for parts in self._candidates(over.parts):
+        for parts in self._placing.candidates(over.parts):
             if self._folder.publish(part_of(over.id), parts):
                 if parts != over.parts:
                     self.history.rename(over, parts)
@@ -457,15 +327,4 @@ class Receiver:
             statement
             for upload in uploads
             for statement in (book.begun(upload), *book.chunks(upload, dict(upload.chunks)))
-        ] + self.history.statements(self._now_ms())
-
-    @staticmethod
-    def _stamp() -> str:
-        return f"{time.time_ns() // 1_000_000}_{secrets.token_hex(4)}"
-
-
-def _digest(fd: int, size_bytes: int) -> str:
-    hasher = hashlib.sha256()
-    for block in blocks(fd, size_bytes):
-        hasher.update(block)
-    return hasher.hexdigest()
+        ] + self.history.statements()

@@ -20,7 +20,8 @@ from pp_server.indexedcp.folder import Folder
 from pp_server.indexedcp.logs import create_logger
 from pp_server.indexedcp.model import Finished
 from pp_server.indexedcp.names import NameRefused, PathMode
-from pp_server.indexedcp.receiving import Receiver, Rules
+from pp_server.indexedcp.placing import Rules
+from pp_server.indexedcp.receiving import Receiver
 from pp_server.wire.digest import digest_of
 from pp_server.wire.names import display
 

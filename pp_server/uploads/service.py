@@ -90,6 +90,10 @@ class Uploads:
             await self._context.check_known(upload)
             return await self._missing(upload, base)
 
+    async def check_room(self, needed_bytes: int) -> None:
+        """Raise StorageFull where the disk has no room for so much new content."""
+        await self._context.check_room(needed_bytes)
+
     async def put_chunk(self, caller: Caller, upload_id: str, number: int, body: ChunkBody) -> ChunkAnswer:
         """Take one chunk; see `Receiver.receive`."""
         async with self._live.use(caller.owner_id, upload_id) as upload:

@@ -26,6 +26,8 @@ ROUTES = [
     ("POST", "/api/files/held"),
     ("POST", "/api/files/verify"),
     ("GET", "/api/receipts/1"),
+    ("POST", "/upload"),
+    ("GET", "/upload/status"),
 ]
 
 
