@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from conftest import KEY
+from chunk_sender import KEY
 
 from pp_assist.indexedcp import IndexCPClient, IndexedCPClient, UploadsFailed
 from pp_assist.indexedcp.retry import delay_s

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Asking, Serving
+from chunk_sender import Asking, Serving
 from test_names import corpus
 
 from pp_server.core.errors import StorageFull, SyncFailed
