@@ -169,6 +169,7 @@ def content_of(settings: Settings, data: DataDir, durable: Durable, executor: Ex
         executor,
         packing.pack_up_to_kb << 10,
         packing.pack_size_mb << 20,
+        packing.compression == "auto",
     )
 
 

@@ -129,6 +129,10 @@ class StorageSettings(BaseModel):
     pack_grace_seconds: float = Field(
         3600, ge=60, le=30 * 86400, description="Seconds a pack is left alone before it is rewritten, and then removed."
     )
+    compression: Literal["auto", "never"] = Field(
+        "auto",
+        description="Keep content compressed where that is smaller; never: for a disk that compresses by itself.",
+    )
     compact_dead_percent: int = Field(
         50, ge=1, le=100, description="A full pack of which so much is of no use any more is rewritten."
     )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from pp_server import posix
 from pp_server.core.errors import StorageFailed, SyncFailed
+from pp_server.core.extents import FRAMED_SUFFIX
 from pp_server.durable import Durable, as_storage_error, raise_if_ours
 from pp_server.wire.digest import Digest
 
@@ -68,12 +69,14 @@ class Staging:
             return [number for number, *_ in chunks]
 
     def remove(self, upload_id: str) -> None:
-        """Remove the upload's bytes; none there is fine."""
-        self._durable.unlink(self.path_of(upload_id))
+        """Remove the upload's bytes, and what was made of them; none there is fine."""
+        for suffix in ("", FRAMED_SUFFIX):
+            self._durable.unlink(self.path_of(upload_id) + suffix)
 
     def upload_ids(self) -> list[str]:
-        """Return the uploads that have a file here."""
-        return [name.removesuffix(_SUFFIX) for name in os.listdir(self._directory) if name.endswith(_SUFFIX)]
+        """Return the uploads that have a file here, or something that was being made of one."""
+        names = [name.removesuffix(FRAMED_SUFFIX) for name in os.listdir(self._directory)]
+        return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
 
 
 class Prefix:

@@ -6,10 +6,11 @@ from typing import Any
 
 from pp_server.content.base import ContentStore
 from pp_server.content.packs import HEAD_BYTES, MAGIC
-from pp_server.core.extents import Blob, Container, Extent
+from pp_server.core.extents import ZSTD, Blob, Container, Extent
 from pp_server.files import Files
 from pp_server.metadata.base import MetadataStore
 from pp_server.wire.digest import Digest, digest_of
+from pp_server.wire.frames import Encoder
 
 _AT_A_TIME = 256
 _COPIED_AT_A_TIME = 64
@@ -110,7 +111,8 @@ class Upkeep:
                     data = await self._read(extent)
                     if data is not None:
                         wanted[extent] = data
-        placed = await self._content.put_many([(extent.sha256, data) for extent, data in wanted.items()])
+        frames = {extent.sha256: Encoder().frame(data) for extent, data in wanted.items() if extent.encoding == ZSTD}
+        placed = await self._content.put_many([(extent.sha256, data) for extent, data in wanted.items()], frames)
         return [(old, new) for old, (new,) in zip(wanted, placed, strict=True)]
 
     async def _read(self, extent: Extent) -> bytes | None:

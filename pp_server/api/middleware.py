@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pp_server.api import problems
+from pp_server.api import encoded, problems
 from pp_server.core.errors import ContentDamaged, ServerError, UnsupportedEncoding, UrlTooLong
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ def _refused(request: Request) -> ServerError | None:
     """Return what is wrong with any request of that kind, whatever it asks for."""
     if len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"]) > MAX_URL_BYTES:
         return UrlTooLong("The URL is too long")
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return UnsupportedEncoding("Bodies are taken as they are: send it without Content-Encoding")
+    if not encoded.is_taken(request):
+        return UnsupportedEncoding("This body is taken as it is only: send it without Content-Encoding")
     return None
 
 

@@ -36,6 +36,7 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.AlreadyCompleted: (409, ErrorCode.ALREADY_COMPLETED),
     errors.ChunkOutOfRange: (400, ErrorCode.CHUNK_OUT_OF_RANGE),
     errors.ChunkWrongLength: (400, ErrorCode.CHUNK_WRONG_LENGTH),
+    errors.BodyDamaged: (400, ErrorCode.BODY_DAMAGED),
     errors.BodyWrongLength: (400, ErrorCode.BODY_WRONG_LENGTH),
     errors.RateLimited: (429, ErrorCode.RATE_LIMITED),
     errors.ChunkConflict: (422, ErrorCode.CHUNK_CONFLICT),

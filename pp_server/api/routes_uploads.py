@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from pp_server.api import deps
+from pp_server.api import deps, encoded
 from pp_server.uploads.receive import ChunkBody
 from pp_server.wire.messages import CompleteRequest, InitiateRequest
 
@@ -20,8 +20,11 @@ async def initiate(request: Request, caller: deps.Uploader) -> Response:
 @router.put("/{upload_id}/chunk/{number}")
 async def put_chunk(request: Request, upload_id: str, number: int, caller: deps.Uploader) -> Response:
     """Take one chunk."""
-    body = ChunkBody(deps.body_pieces(request), deps.content_length(request), deps.content_digest(request))
-    return deps.json_answer(await deps.services(request).uploads.put_chunk(caller, upload_id, number, body))
+    uploads = deps.services(request).uploads
+    length = None if encoded.encoding_of(request) else deps.content_length(request)
+    pieces = encoded.plain(encoded.frames(request, deps.body_pieces(request), uploads.aside))
+    body = ChunkBody(pieces, length, deps.content_digest(request))
+    return deps.json_answer(await uploads.put_chunk(caller, upload_id, number, body))
 
 
 @router.get("/{upload_id}")

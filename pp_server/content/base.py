@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from pp_server.core.extents import Blob, Location
@@ -11,6 +12,8 @@ from pp_server.wire.batch import MAX_INLINE_BYTES
 from pp_server.wire.digest import Digest
 
 Data = bytes | memoryview
+
+NO_FRAMES: Mapping[Digest, Data] = MappingProxyType({})
 
 SMALL_BYTES = MAX_INLINE_BYTES
 """Blobs up to this size share packs; larger ones are a file each."""
@@ -66,8 +69,12 @@ class ContentStore(Protocol):
             StorageFull, StorageFailed: nothing was stored.
         """
 
-    async def put_many(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
+    async def put_many(
+        self, contents: Sequence[tuple[Digest, Data]], frames: Mapping[Digest, Data] = NO_FRAMES
+    ) -> list[Location]:
         """Store contents of up to `SMALL_BYTES` each, together with whatever others store at this moment.
+
+        *frames* are some of them as frames of zstd, which the caller has decoded: kept instead, where that is smaller.
 
         Raises:
             SyncFailed, StorageFull, StorageFailed: nothing of it counts as stored.

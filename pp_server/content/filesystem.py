@@ -1,4 +1,5 @@
-"""Blobs on a file system: small ones in packs, large ones as files ``blobs/aa/bb/<sha256>``.
+"""Blobs on a file system: small ones in packs, large ones as files ``blobs/aa/bb/<sha256>``, or ``<sha256>.zst`` where
+that is smaller.
 
 Such a file is created only by linking a finished, synced one.
 """
@@ -6,60 +7,36 @@ Such a file is created only by linking a finished, synced one.
 import asyncio
 import hashlib
 import os
-import stat
-import threading
-import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TypeVar
 
 from pp_server import posix
-from pp_server.content.base import SMALL_BYTES, BlobReader, Data, Found, Placed
+from pp_server.content.base import NO_FRAMES, SMALL_BYTES, BlobReader, Data, Found, Placed
+from pp_server.content.framed import content_bytes, encode_file, is_worthwhile
 from pp_server.content.packs import SEAL_BYTES, Packs
+from pp_server.content.publishing import Publisher, file_size
 from pp_server.content.reading import READ_FLAGS, Content, ExtentsReader, read_together
 from pp_server.core.errors import StorageFailed
-from pp_server.core.extents import Blob, Container, Extent, Location, whole_file
+from pp_server.core.extents import (
+    FRAMED_SUFFIX,
+    PLAIN,
+    ZSTD,
+    Blob,
+    Container,
+    Extent,
+    Location,
+    framed_file,
+    whole_file,
+)
 from pp_server.durable import Durable, as_storage_error, raise_if_ours
 from pp_server.wire.digest import Digest, digest_of
+from pp_server.wire.frames import Encoder
 
 T = TypeVar("T")
 
-_BLOB_MODE = 0o440
 _BLOCK_BYTES = 1 << 20
-
-
-class NewParents:
-    """Directories in which somebody is creating a subdirectory that is not durable yet.
-
-    Whoever puts a blob below one of them syncs it too, instead of trusting that the other will get that far.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
-
-    @contextmanager
-    def adding(self) -> Iterator[Callable[[str], None]]:
-        """Yield a function that adds a directory; all that were added leave at the end of the block."""
-        added: list[str] = []
-
-        def add(directory: str) -> None:
-            with self._lock:
-                self._held[directory] += 1
-            added.append(directory)
-
-        try:
-            yield add
-        finally:
-            with self._lock:
-                self._held -= Counter(added)
-
-    def holds(self, directory: str) -> bool:
-        """Say whether the directory has to be synced."""
-        with self._lock:
-            return directory in self._held
 
 
 class FilesystemContent:
@@ -76,22 +53,25 @@ class FilesystemContent:
         executor: Executor,
         small_bytes: int = SMALL_BYTES,
         seal_bytes: int = SEAL_BYTES,
+        compress: bool = True,
     ) -> None:
         self._blobs = blobs
-        self._quarantine = quarantine
         self._durable = durable
         self._executor = executor
         self._small_bytes = small_bytes
+        self._compress = compress
         self._packs = Packs(packs, durable, seal_bytes)
-        self._new_parents = NewParents()
+        self._publisher = Publisher(blobs, quarantine, durable)
 
     async def put_file(self, digest: Digest, size_bytes: int, path: str) -> Placed:
         """See `ContentStore`."""
         return await self._run(self._put_file, digest, size_bytes, path)
 
-    async def put_many(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
+    async def put_many(
+        self, contents: Sequence[tuple[Digest, Data]], frames: Mapping[Digest, Data] = NO_FRAMES
+    ) -> list[Location]:
         """See `ContentStore`."""
-        return await self._run(self._packs.append, contents)
+        return await self._run(self._packs.append, contents, frames if self._compress else NO_FRAMES)
 
     async def holds(self, location: Location) -> bool:
         """See `ContentStore`."""
@@ -137,9 +117,9 @@ class FilesystemContent:
     async def _run(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
-    def path_of(self, digest: str) -> str:
+    def path_of(self, digest: str, encoding: str = PLAIN) -> str:
         """Return where a blob of its own lies, whether it is there or not."""
-        return os.path.join(self._blobs, digest[:2], digest[2:4], digest)
+        return os.path.join(self._blobs, digest[:2], digest[2:4], digest + (FRAMED_SUFFIX if encoding == ZSTD else ""))
 
     def recover(self) -> None:
         """After an unclean stop: make directories durable that were created but perhaps not synced. Blocking."""
@@ -157,64 +137,42 @@ class FilesystemContent:
                 data = file.read()
             if digest_of(data) != digest:
                 raise StorageFailed("The staged content is not what it was a moment ago")
-            return Placed(self._packs.append([(digest, data)])[0])
-        self._sync_file(path)
-        target = self.path_of(digest)
-        parent = os.path.dirname(target)
-        with self._new_parents.adding() as add_parents:
-            existed = self._link(path, target, digest, size_bytes, add_parents)
-            self._durable.sync_dir(parent)
-            for directory in (os.path.dirname(parent), self._blobs):
-                if self._new_parents.holds(directory):
-                    self._durable.sync_dir(directory)
+            frames = {digest: Encoder().frame(data)} if data and self._compress else NO_FRAMES
+            return Placed(self._packs.append([(digest, data)], frames)[0])
+        if self._compress and is_worthwhile(path, size_bytes):
+            return self._put_framed(digest, size_bytes, path, path + FRAMED_SUFFIX)
+        existed = self._publisher.publish(path, self.path_of(digest), size_bytes)
         return Placed(whole_file(digest, size_bytes), existed)
 
-    def _sync_file(self, path: str) -> None:
-        fd = os.open(path, os.O_RDONLY)
+    def _put_framed(self, digest: Digest, size_bytes: int, path: str, framed: str) -> Placed:
+        """Store the file at *path* compressed, by way of a file at *framed*."""
         try:
-            posix.set_mode(fd, _BLOB_MODE)
-            self._durable.sync(fd)
+            framed_bytes = self._encode(digest, size_bytes, path, framed)
+            existed = self._publisher.publish(framed, self.path_of(digest, ZSTD), framed_bytes)
         finally:
-            os.close(fd)
+            self._durable.unlink(framed)
+        return Placed(framed_file(digest, size_bytes, framed_bytes), existed)
 
-    def _link(
-        self, path: str, target: str, digest: Digest, size_bytes: int, add_parents: Callable[[str], None]
-    ) -> bool:
-        """Give the file its name; say whether a file of that name and size was there."""
-        while True:
+    def _encode(self, digest: Digest, size_bytes: int, path: str, framed: str) -> int:
+        self._durable.unlink(framed)  # never written to: what a kill left there may be a blob by now
+        try:
+            fd = os.open(framed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
             try:
-                self._durable.link(path, target)
-            except FileNotFoundError:
-                if not os.path.exists(path):
-                    raise
-                self._make_parents(target, add_parents)
-            except FileExistsError:
-                if self._file_size(target) == size_bytes:
-                    return True
-                self._move_aside(digest)
-            else:
-                return False
-
-    def _make_parents(self, target: str, add_parents: Callable[[str], None]) -> None:
-        parent = os.path.dirname(target)
-        for directory in (os.path.dirname(parent), parent):
-            add_parents(os.path.dirname(directory))
-            self._durable.mkdir(directory)
+                return encode_file(path, digest, size_bytes, lambda data, offset: self._durable.write(fd, data, offset))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise as_storage_error(error) from error
 
     # reading
 
     def _place(self, extent: Extent) -> str:
-        return self.path_of(extent.name) if extent.container is Container.FILE else self._packs.path_of(extent.name)
-
-    def _file_size(self, path: str) -> int | None:
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        if extent.container is Container.FILE:
+            return self.path_of(extent.name, extent.encoding)
+        return self._packs.path_of(extent.name)
 
     def _holds(self, location: Location) -> bool:
-        return all(self._is_whole(extent, self._file_size(self._place(extent))) for extent in location)
+        return all(self._is_whole(extent, file_size(self._place(extent))) for extent in location)
 
     @staticmethod
     def _is_whole(extent: Extent, container_bytes: int | None) -> bool:
@@ -236,12 +194,12 @@ class FilesystemContent:
                 if not self._is_whole(extent, os.fstat(opened[path]).st_size):
                     raise OSError("shorter than it was")
                 parts.append((opened[path], extent))
+            return ExtentsReader(parts, self._executor)
         except OSError as error:
             for fd in opened.values():
                 os.close(fd)
             raise_if_ours(error)
             return None
-        return ExtentsReader(parts, self._executor)
 
     def _verify(self, digest: Digest, location: Location) -> bool:
         reader = self._open(location)
@@ -262,26 +220,16 @@ class FilesystemContent:
     def _put_aside(self, digest: Digest, location: Location) -> None:
         for number, extent in enumerate(location):
             if extent.container is Container.FILE:
-                self._move_aside(Digest(extent.name))
+                self._publisher.move_aside(self._place(extent))
             else:
                 self._copy_aside(digest, number, extent)
-
-    def _move_aside(self, digest: Digest) -> None:
-        try:
-            self._durable.rename(self.path_of(digest), self._aside(digest))
-        except FileNotFoundError:
-            return
-        self._durable.sync_dir(self._quarantine)
 
     def _copy_aside(self, digest: Digest, number: int, extent: Extent) -> None:
         """Copy what a pack holds; the pack itself stays as it is. Only for people, so a failure changes nothing."""
         with suppress(OSError), open(self._place(extent), "rb", buffering=0) as pack:
             data = posix.read_at(pack.fileno(), extent.stored_bytes, extent.offset)
-            with open(self._aside(digest) + f".{number}", "xb") as copy:
+            with open(self._publisher.aside(digest) + f".{number}", "xb") as copy:
                 copy.write(data)
-
-    def _aside(self, digest: Digest) -> str:
-        return os.path.join(self._quarantine, f"{digest}.{uuid.uuid4().hex}")
 
     # finding everything
 
@@ -293,10 +241,33 @@ class FilesystemContent:
             directories.sort()
             self._durable.sync_dir(folder)  # whoever made these names was perhaps killed before it came to that
             for name in sorted(names):
-                path = os.path.join(folder, name)
-                if len(name) == 64 and path == self.path_of(name) and (size := self._file_size(path)) is not None:
-                    location = whole_file(Digest(name), size)
-                    yield Found(Blob(Digest(name), size, location), self._verify(Digest(name), location))
+                path, digest = os.path.join(folder, name), Digest(name.removesuffix(FRAMED_SUFFIX))
+                encoding = PLAIN if name == digest else ZSTD
+                if len(digest) == 64 and path == self.path_of(digest, encoding):
+                    yield from self._found(digest, encoding, path)
+
+    def _found(self, digest: Digest, encoding: str, path: str) -> Iterator[Found]:
+        stored_bytes = file_size(path)
+        if stored_bytes is None:
+            return
+        if encoding == PLAIN:
+            location, size_bytes = whole_file(digest, stored_bytes), stored_bytes
+        else:
+            size_bytes = self._content_bytes(path)
+            location = framed_file(digest, size_bytes, stored_bytes)
+        yield Found(Blob(digest, size_bytes, location), self._verify(digest, location))
+
+    def _content_bytes(self, path: str) -> int:
+        """Return how long the content of a compressed file is, 0 where it does not say."""
+        try:
+            fd = os.open(path, READ_FLAGS)
+            try:
+                return content_bytes(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise_if_ours(error)
+            return 0
 
 
 def _next(reading: Iterator[list[Content]]) -> list[Content] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from pp_server.content.base import BlobReader, Data, Found, Placed
+from pp_server.content.base import NO_FRAMES, BlobReader, Data, Found, Placed
 from pp_server.core.extents import Blob, Location, whole_file
 from pp_server.wire.digest import Digest, digest_of
 
@@ -46,7 +46,9 @@ class MemoryContent:
             self.blobs[digest] = file.read()
         return Placed(whole_file(digest, size_bytes))
 
-    async def put_many(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
+    async def put_many(
+        self, contents: Sequence[tuple[Digest, Data]], frames: Mapping[Digest, Data] = NO_FRAMES
+    ) -> list[Location]:
         """See `ContentStore`."""
         self.blobs.update((digest, bytes(data)) for digest, data in contents)
         return [whole_file(digest, len(data)) if data else () for digest, data in contents]

@@ -5,7 +5,7 @@ A pack begins with ``PPACK001``. Then come entries, each a head of 52 bytes and 
 | bytes | field |
 |---|---|
 | 4 | ``PPE1`` |
-| 4 | encoding: 0 is plain (little-endian, as all numbers) |
+| 4 | encoding: 0 is plain, 1 one frame of zstd (little-endian, as all numbers) |
 | 4 | length of the stored bytes |
 | 4 | length of the content |
 | 32 | SHA-256 of the content |
@@ -21,14 +21,16 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from pp_server.appended import AppendedFile, TakesNoMore, read_past_damage
 from pp_server.content.base import Data
-from pp_server.core.extents import Container, Extent, Location
+from pp_server.content.framed import Damaged, plain_bytes
+from pp_server.core.extents import PLAIN, ZSTD, Container, Extent, Location
 from pp_server.durable import Durable
 from pp_server.wire.digest import Digest, digest_of
+from pp_server.wire.frames import MAX_FRAME_BYTES
 
 MAGIC = b"PPACK001"
 SEAL_BYTES = 64 * 1024 * 1024
@@ -38,13 +40,15 @@ _ENTRY_MAGIC = b"PPE1"
 _HEAD = struct.Struct("<4sIII32s")
 _CRC = struct.Struct("<I")
 HEAD_BYTES = _HEAD.size + _CRC.size
+_ENCODINGS = (PLAIN, ZSTD)
 _SUFFIX = ".pack"
 _STEP_BYTES = 1 << 20
 
 
-def entry_head(digest: Digest, length: int) -> bytes:
-    """Return what stands before a plain entry of *length* bytes."""
-    fields = _HEAD.pack(_ENTRY_MAGIC, 0, length, length, bytes.fromhex(digest))
+def entry_head(digest: Digest, size_bytes: int, frame_bytes: int | None = None) -> bytes:
+    """Return what stands before content of *size_bytes*, or before a frame of it of *frame_bytes*."""
+    encoding, stored_bytes = (0, size_bytes) if frame_bytes is None else (1, frame_bytes)
+    fields = _HEAD.pack(_ENTRY_MAGIC, encoding, stored_bytes, size_bytes, bytes.fromhex(digest))
     return fields + _CRC.pack(zlib.crc32(fields))
 
 
@@ -58,28 +62,34 @@ class Packs:
         self._choosing = threading.Lock()
         self._current: tuple[str, AppendedFile] | None = None
 
-    def append(self, contents: Sequence[tuple[Digest, Data]]) -> list[Location]:
+    def append(self, contents: Sequence[tuple[Digest, Data]], frames: Mapping[Digest, Data]) -> list[Location]:
         """Store all of *contents*; durable when this returns. Empty content has no extent.
+
+        Of what is in *frames*, too, the frame is stored, if it is smaller.
 
         Raises:
             StorageFull, StorageFailed: nothing was stored.
             SyncFailed: nothing counts as stored, and the pack takes nothing more.
         """
         pieces: list[Data] = []
+        stored: list[tuple[int, str]] = []
         for digest, data in contents:
+            frame = frames.get(digest, data)
+            content, encoding = (frame, ZSTD) if len(frame) < len(data) else (data, PLAIN)
+            stored.append((len(content), encoding))
             if data:
-                pieces += (entry_head(digest, len(data)), data)
+                pieces += (entry_head(digest, len(data), len(content) if encoding == ZSTD else None), content)
         if not pieces:
             return [() for _ in contents]
         name, offset = self._append(pieces)
         locations: list[Location] = []
-        for digest, data in contents:
+        for (digest, data), (stored_bytes, encoding) in zip(contents, stored, strict=True):
             if not data:
                 locations.append(())
                 continue
             offset += HEAD_BYTES
-            locations.append((Extent(Container.PACK, name, offset, len(data), len(data), digest),))
-            offset += len(data)
+            locations.append((Extent(Container.PACK, name, offset, stored_bytes, len(data), digest, encoding),))
+            offset += stored_bytes
         return locations
 
     def _append(self, pieces: Sequence[Data]) -> tuple[str, int]:
@@ -145,10 +155,17 @@ def _entries(name: str, fd: int, size_bytes: int) -> Iterator[tuple[Extent, bool
     offset = len(MAGIC)
     while (found := _next_entry(name, fd, offset, size_bytes)) is not None:
         is_whole = found.offset + found.stored_bytes <= size_bytes  # else its length may be anything: do not read it
-        intact = is_whole and digest_of(read_past_damage(fd, found.stored_bytes, found.offset)) == found.sha256
+        intact = is_whole and _is_intact(read_past_damage(fd, found.stored_bytes, found.offset), found)
         yield found, intact
         # a damaged entry may have a damaged length that happens to pass: look for the next head right after this one's
         offset = found.offset + (found.stored_bytes if intact else 0)
+
+
+def _is_intact(stored: bytes, extent: Extent) -> bool:
+    try:
+        return digest_of(plain_bytes(stored, extent)) == extent.sha256
+    except Damaged:
+        return False
 
 
 def _next_entry(name: str, fd: int, offset: int, size_bytes: int) -> Extent | None:
@@ -168,6 +185,7 @@ def _entry_at(name: str, fd: int, offset: int) -> Extent | None:
     if len(head) < HEAD_BYTES or _CRC.unpack(head[_HEAD.size :])[0] != zlib.crc32(head[: _HEAD.size]):
         return None
     magic, encoding, stored, size, digest = _HEAD.unpack(head[: _HEAD.size])
-    if magic != _ENTRY_MAGIC or encoding != 0 or stored != size:
+    is_ours = stored == size if encoding == 0 else encoding == 1 and stored < size <= MAX_FRAME_BYTES
+    if magic != _ENTRY_MAGIC or not is_ours:
         return None
-    return Extent(Container.PACK, name, offset + HEAD_BYTES, stored, size, Digest(digest.hex()))
+    return Extent(Container.PACK, name, offset + HEAD_BYTES, stored, size, Digest(digest.hex()), _ENCODINGS[encoding])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
 from pp_server import posix
+from pp_server.content.framed import Damaged, opened_part, plain_bytes
 from pp_server.core.extents import Blob, Extent
 from pp_server.durable import raise_if_ours
 from pp_server.wire.digest import digest_of
@@ -25,9 +26,11 @@ class ExtentsReader:
     """An open blob: its extents one after the other; reads happen in *executor*."""
 
     def __init__(self, parts: Sequence[tuple[int, Extent]], executor: Executor) -> None:
-        self._parts = parts
+        """Raises OSError where what is stored stands for nothing; then the files stay open."""
+        self._parts = [opened_part(fd, extent) for fd, extent in parts]
+        self._files = {fd for fd, _ in parts}
         self._executor = executor
-        self.size_bytes = sum(extent.size_bytes for _, extent in parts)
+        self.size_bytes = sum(part.size_bytes for part in self._parts)
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return the bytes at *offset*."""
@@ -36,17 +39,17 @@ class ExtentsReader:
     def read_now(self, offset: int, length: int) -> bytes:
         """As `read`, blocking."""
         pieces = []
-        for fd, extent in self._parts:
+        for part in self._parts:
             if length <= 0:
                 break
-            if offset < extent.size_bytes:
-                wanted = min(length, extent.size_bytes - offset)
-                piece = posix.read_at(fd, wanted, extent.offset + offset)
+            if offset < part.size_bytes:
+                wanted = min(length, part.size_bytes - offset)
+                piece = part.read(offset, wanted)
                 pieces.append(piece)
                 if len(piece) < wanted:
                     break
                 length -= wanted
-            offset = max(0, offset - extent.size_bytes)
+            offset = max(0, offset - part.size_bytes)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def close(self) -> None:
@@ -55,9 +58,9 @@ class ExtentsReader:
 
     def close_now(self) -> None:
         """As `close`, at once."""
-        for fd in {fd for fd, _ in self._parts}:
+        for fd in self._files:
             os.close(fd)
-        self._parts = ()
+        self._parts, self._files = [], set()
 
 
 def read_together(blobs: Sequence[Blob], path_of: Callable[[Extent], str]) -> Iterator[list[Content]]:
@@ -109,6 +112,15 @@ def _read_span(span: Sequence[tuple[Blob, Extent]], path_of: Callable[[Extent], 
         return [(blob, None) for blob, _ in span]
     found: list[Content] = []
     for blob, extent in span:
-        piece = data[extent.offset - begin : extent.offset - begin + extent.stored_bytes]
-        found.append((blob, piece if digest_of(piece) == blob.sha256 else None))
+        stored = data[extent.offset - begin : extent.offset - begin + extent.stored_bytes]
+        found.append((blob, _checked(stored, blob, extent)))
     return found
+
+
+def _checked(stored: bytes, blob: Blob, extent: Extent) -> bytes | None:
+    """Return the content that *stored* stands for; None where it is another one, or none."""
+    try:
+        content = plain_bytes(stored, extent)
+    except Damaged:
+        return None
+    return content if digest_of(content) == blob.sha256 else None

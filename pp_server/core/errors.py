@@ -95,6 +95,10 @@ class ChunkWrongLength(ServerError):
     """The body is not as long as this chunk."""
 
 
+class BodyDamaged(ServerError):
+    """The body is not what its Content-Encoding says."""
+
+
 class BodyWrongLength(ServerError):
     """More or fewer bytes came than the request itself says."""
 

@@ -19,7 +19,13 @@ class Container(StrEnum):
 
 
 PLAIN = "plain"
-"""The stored bytes are the content's bytes; the only encoding so far."""
+"""The stored bytes are the content's bytes."""
+
+ZSTD = "zstd"
+"""The stored bytes are one frame of zstd in a pack, or many in a file with an index (`pp_server.content.framed`)."""
+
+FRAMED_SUFFIX = ".zst"
+"""Ends the name of such a file."""
 
 
 class Extent(NamedTuple):
@@ -44,6 +50,11 @@ class Blob(NamedTuple):
     sha256: Digest
     size_bytes: int
     location: Location
+
+
+def framed_file(digest: Digest, size_bytes: int, stored_bytes: int) -> Location:
+    """Return the location of a blob that is a compressed file of its own."""
+    return (Extent(Container.FILE, digest, 0, stored_bytes, size_bytes, digest, ZSTD),)
 
 
 def whole_file(digest: Digest, size_bytes: int) -> Location:

@@ -187,7 +187,13 @@ _MOVE = (
         e.name == sa.bindparam("from_name"),
         e.byte_offset == sa.bindparam("from_offset"),
     )
-    .values(container=sa.bindparam("to_container"), name=sa.bindparam("to_name"), byte_offset=sa.bindparam("to_offset"))
+    .values(
+        container=sa.bindparam("to_container"),
+        name=sa.bindparam("to_name"),
+        byte_offset=sa.bindparam("to_offset"),
+        stored_bytes=sa.bindparam("to_stored_bytes"),
+        encoding=sa.bindparam("to_encoding"),
+    )
 )
 
 
@@ -201,6 +207,8 @@ def move(tx: Transaction, moves: Sequence[tuple[Extent, Extent]]) -> None:
             "to_container": new.container,
             "to_name": new.name,
             "to_offset": new.offset,
+            "to_stored_bytes": new.stored_bytes,
+            "to_encoding": new.encoding,
         }
         for old, new in moves
     ]

@@ -5,7 +5,7 @@ Times are milliseconds since 1970, sizes bytes, paths and link targets BLOBs (fi
 
 import sqlalchemy as sa
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
 
 metadata = sa.MetaData()
@@ -99,7 +99,8 @@ blob_extents = sa.Table(
     sa.CheckConstraint("container IN ('file', 'pack')", name="ck_blob_extents_container"),
     sa.Index("ix_blob_extents_container", "container", "name", "byte_offset"),
     sqlite_with_rowid=False,
-    comment="where a blob lies, in order: nearly always one extent, none where it is empty; extents may be shared",
+    comment="where a blob lies, in order: nearly always one extent, none where it is empty; extents may be shared;"
+    " encoding is plain or zstd",
 )
 
 retired_packs = sa.Table(

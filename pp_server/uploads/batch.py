@@ -1,6 +1,6 @@
 """Batches: many small operations, one append to a pack, one transaction, one line in the receipts log."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +34,8 @@ class Accepted:
     operations: dict[int, Operation | MoveTree]
     refused: dict[int, OperationResult]
     contents: dict[Digest, memoryview]
+    frames: dict[Digest, bytes]
+    """Some of the contents as they came, if they came encoded."""
 
 
 class Batches:
@@ -66,8 +68,12 @@ class Batches:
         counts = (each.count for each in request.operations if isinstance(each, wire.MoveTree))
         return min(sum(counts), MAX_MOVE_TREE)
 
-    async def apply(self, caller: Caller, request: BatchRequest, body: AsyncIterator[bytes]) -> bytes:
+    async def apply(
+        self, caller: Caller, request: BatchRequest, body: AsyncIterator[bytes], frames: Mapping[int, bytes]
+    ) -> bytes:
         """Apply the operations in order and return a `BatchAnswer` as JSON; what has a receipt in it is durable.
+
+        *frames*, full once the body was read, are those of zstd that hold one content each, by where that begins.
 
         Raises:
             BodyWrongLength: more or fewer bytes follow than the operations name; nothing changed.
@@ -79,12 +85,12 @@ class Batches:
         puts = [each.path for each in request.operations if isinstance(each, wire.Put)]
         with self._context.arriving.announced(caller.owner_id, request.host, puts):
             data = await _whole(body, length)
-            accepted = await self._context.blocking(_accepted, caller, request, data)
+            accepted = await self._context.blocking(_accepted, caller, request, data, frames)
             return await finish(self._apply(caller, request, accepted, puts))
 
     async def _apply(self, caller: Caller, request: BatchRequest, accepted: Accepted, puts: Sequence[bytes]) -> bytes:
         await self._check_held(caller, accepted)
-        stored, known = await self._store(accepted.contents)
+        stored, known = await self._store(accepted.contents, accepted.frames)
         batch = Batch(
             caller.owner_id,
             request.host,
@@ -125,7 +131,9 @@ class Batches:
             if not await content.holds(blob.location):
                 await self._context.put_aside(digest)
 
-    async def _store(self, contents: dict[Digest, memoryview]) -> tuple[list[Blob], set[Digest]]:
+    async def _store(
+        self, contents: dict[Digest, memoryview], frames: dict[Digest, bytes]
+    ) -> tuple[list[Blob], set[Digest]]:
         """Make contents durable; return those that were stored now, and the digests of those that were there.
 
         What is there already counts only once its bytes were read and are right: we hold the content in our hands, and
@@ -138,7 +146,7 @@ class Batches:
                 await self._context.put_aside(digest)
                 del known[digest]
         new = [(digest, data) for digest, data in contents.items() if digest not in known]
-        locations = await content.put_many(new) if new else []
+        locations = await content.put_many(new, frames) if new else []
         stored = [Blob(digest, len(data), at) for (digest, data), at in zip(new, locations, strict=True)]
         return stored, set(known)
 
@@ -154,22 +162,25 @@ async def _whole(body: AsyncIterator[bytes], length: int) -> bytearray:
     return data
 
 
-def _accepted(caller: Caller, request: BatchRequest, data: bytearray) -> Accepted:
+def _accepted(caller: Caller, request: BatchRequest, data: bytearray, frames: Mapping[int, bytes]) -> Accepted:
     """Cut the body into contents, check each against its digest, and leave out what may not be applied."""
     operations: dict[int, Operation | MoveTree] = {}
     refused: dict[int, OperationResult] = {}
     contents: dict[Digest, memoryview] = {}
+    encoded: dict[Digest, bytes] = {}
     view, start, moved = memoryview(data), 0, 0
     for number, asked in enumerate(request.operations):
         if isinstance(asked, wire.Put):
             if asked.content == "inline":
-                content = view[start : start + asked.file_size]
+                content, frame = view[start : start + asked.file_size], frames.get(start)
                 start += asked.file_size
                 digest = digest_of(content)
                 if digest != asked.sha256:
                     refused[number] = _refusal(ErrorCode.SHA256_MISMATCH, "The content is not what sha256 announces")
                     continue
                 contents[digest] = content
+                if frame is not None:
+                    encoded[digest] = frame
         else:
             if isinstance(asked, wire.MoveTree):
                 moved += asked.count
@@ -181,7 +192,7 @@ def _accepted(caller: Caller, request: BatchRequest, data: bytearray) -> Accepte
                 refused[number] = _refusal(ErrorCode.FORBIDDEN, "This key lacks the scope delete")
                 continue
         operations[number] = _operation(asked)
-    return Accepted(operations, refused, contents)
+    return Accepted(operations, refused, contents, encoded)
 
 
 def _refusal(code: ErrorCode, detail: str) -> OperationResult:

@@ -1,7 +1,9 @@
 """The verbs of uploading."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from pp_server.core import geometry
 from pp_server.core.errors import AlreadyCompleted, Forbidden, StorageFull, UnsupportedKind, UploadExpired
@@ -28,6 +30,8 @@ from pp_server.wire.messages import (
 )
 from pp_server.wire.receipts import Receipt
 from pp_server.wire.times import iso, iso_or_none
+
+T = TypeVar("T")
 
 
 class Uploads:
@@ -93,6 +97,10 @@ class Uploads:
     async def check_room(self, needed_bytes: int) -> None:
         """Raise StorageFull where the disk has no room for so much new content."""
         await self._context.check_room(needed_bytes)
+
+    async def aside(self, work: Callable[..., T], *args: object) -> T:
+        """Run CPU-bound work around an upload in our threads."""
+        return await self._context.blocking(work, *args)
 
     async def put_chunk(self, caller: Caller, upload_id: str, number: int, body: ChunkBody) -> ChunkAnswer:
         """Take one chunk; see `Receiver.receive`."""

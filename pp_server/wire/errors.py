@@ -15,6 +15,7 @@ class ErrorCode(StrEnum):
     ETAG_MISMATCH = "etag_mismatch"
     CHUNK_OUT_OF_RANGE = "chunk_out_of_range"
     CHUNK_WRONG_LENGTH = "chunk_wrong_length"
+    BODY_DAMAGED = "body_damaged"
     BODY_WRONG_LENGTH = "body_wrong_length"
     RATE_LIMITED = "rate_limited"
     CHUNK_CONFLICT = "chunk_conflict"

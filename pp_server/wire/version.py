@@ -22,6 +22,7 @@ FEATURES: tuple[str, ...] = (
     "move_tree",
     "inconsistent",
     "base",
+    "zstd",
 )
 
 

@@ -1,8 +1,8 @@
 """Kills the server before and after each durable operation of an upload, and finishes the upload after a restart.
 
-A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|base|pack|batch|tree`. It
-imports everything once, goes through everything once, and forks for each round, which then has nothing to build but the
-server. Prints one JSON line: the operations that were interrupted, in order.
+A script, so that the killed process is not the test's: `python killing.py DIRECTORY file|framed|base|pack|batch|tree`.
+It imports everything once, goes through everything once, and forks for each round, which then has nothing to build but
+the server. Prints one JSON line: the operations that were interrupted, in order.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from pp_server.settings import Settings, StorageSettings
 from pp_server.wire.trees import Entry, tree_digest
 
 WHAT = sys.argv[2]
-STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT in ("file", "base") else 256)
-DATA = content(2 * CHUNK + 100)
+STORAGE = StorageSettings(pack_up_to_kb=0 if WHAT in ("file", "framed", "base") else 256)
+DATA = content(2 * CHUNK + 100) if WHAT != "framed" else b"much the same; " * 143 + b"and the end"
 OLD = DATA[: CHUNK + 5] + b"another" + DATA[CHUNK + 12 :]
 BASE = {"sha256": sha(OLD), "same": [[0, CHUNK + 4], [CHUNK + 12, len(DATA) - 1]]}
 SMALL = {f"/small/{n}": content(50 * n, n) for n in range(5)}
@@ -185,6 +185,8 @@ async def finish_and_compare(server: Server, client: Client) -> None:
     assert (stats["blobs"], stats["files"], stats["bytes_stored"]) == (1, 1, len(DATA))
     assert stats["bytes_received"] <= len(DATA) + CHUNK, "more than a chunk was sent again"
     assert not list((server.data_dir / "quarantine").iterdir())
+    assert not server.staged()
+    assert server.blob(sha(DATA) + ".zst").exists() == (WHAT == "framed")
 
 
 def forked(work) -> int:

@@ -22,6 +22,7 @@ UPLOAD = ("write", "commit", "unlink", "datasync")  # datasync: of the receipts 
     [
         ("file", (*UPLOAD, "sync", "link", "mkdir", "sync_dir"), 5),
         ("base", (*UPLOAD, "sync", "link", "mkdir", "sync_dir"), 3),
+        ("framed", (*UPLOAD, "sync", "link", "sync_dir", "unlink"), 5),
         ("pack", (*UPLOAD, "sync", "sync_dir"), 5),
         ("batch", ("write", "commit", "datasync", "sync", "sync_dir"), 1),
         ("tree", ("write", "commit", "datasync"), 1),

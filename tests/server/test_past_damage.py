@@ -107,7 +107,7 @@ async def test_content_stored_afresh_is_not_put_aside_by_who_saw_the_damaged(
             await alice.upload("/b", b"precious")
             return found
 
-        async def full(contents: object) -> list[Location]:
+        async def full(*_: object) -> list[Location]:
             raise StorageFull("injected")
 
         monkeypatch.setattr(store, "verify", slow)

@@ -272,10 +272,10 @@ async def test_a_deletion_does_not_overtake_a_batch_that_is_under_way(server: Se
     storing, go_on = asyncio.Event(), asyncio.Event()
     real = content_store.put_many
 
-    async def slowly(contents):
+    async def slowly(*contents):
         storing.set()
         await go_on.wait()
-        return await real(contents)
+        return await real(*contents)
 
     monkeypatch.setattr(content_store, "put_many", slowly)
     late = asyncio.create_task(client.batch(client_put("/a", b"a", gen=1)))

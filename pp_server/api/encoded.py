@@ -1,0 +1,55 @@
+"""Bodies that come as frames of zstd: decoded as they arrive, so that little behind here has to know of it."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+
+from fastapi import Request
+
+from pp_server.core.errors import BodyDamaged
+from pp_server.wire.frames import ENCODING, BadFrame, Decoder, Frame
+
+Aside = Callable[..., Awaitable[list[Frame]]]
+"""Runs CPU-bound work in a thread."""
+
+_TAKEN = re.compile(r"POST /api/batch|PUT /api/uploads/[^/]+/chunk/[^/]+")
+
+
+def encoding_of(request: Request) -> str:
+    """Return how the body is encoded, by whatever name; empty where it comes as it is."""
+    named = request.headers.get("content-encoding", "").strip().lower()
+    return "" if named == "identity" else named
+
+
+def is_taken(request: Request) -> bool:
+    """Say whether this request may have its body encoded like that."""
+    encoding = encoding_of(request)
+    return not encoding or (encoding == ENCODING and bool(_TAKEN.fullmatch(f"{request.method} {request.url.path}")))
+
+
+async def frames(request: Request, pieces: AsyncGenerator[bytes, None], aside: Aside) -> AsyncGenerator[Frame, None]:
+    """Yield the body frame by frame; what comes as it is, piece by piece, as frames that are not encoded.
+
+    Raises:
+        BodyDamaged: it is not of frames, or ends in the middle of one.
+    """
+    async with aclosing(pieces):
+        if not encoding_of(request):
+            async for piece in pieces:
+                yield Frame(b"", piece)
+            return
+        decoder = Decoder()
+        try:
+            async for piece in pieces:
+                for frame in await aside(decoder.feed, piece):
+                    yield frame
+            decoder.finish()
+        except BadFrame as error:
+            raise BodyDamaged(f"The body is not what its Content-Encoding says: {error}") from error
+
+
+async def plain(body: AsyncGenerator[Frame, None]) -> AsyncIterator[bytes]:
+    """Yield what the frames of a body hold."""
+    async with aclosing(body):
+        async for frame in body:
+            yield frame.plain
