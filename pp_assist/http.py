@@ -187,6 +187,7 @@ class Http:
         body: Any = None,
         content: list[bytes] | None = None,
         content_type: str = RAW,
+        content_encoding: str | None = None,
         extra_timeout_s: float = 0.0,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -201,6 +202,7 @@ class Http:
         headers = dict(headers or {})
         if content is not None:
             headers |= {"Content-Type": content_type, "Content-Length": str(sum(map(len, content)))}
+            headers |= {"Content-Encoding": content_encoding} if content_encoding else {}
         timeout = httpx.Timeout(self._timeout_s + extra_timeout_s, connect=self._connect_timeout_s)
         client = await self._opened()
         turn = self._pace.turn() if content else contextlib.nullcontext()

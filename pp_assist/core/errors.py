@@ -125,6 +125,13 @@ class ServerBusy(AssistError):
     reason = "server_busy"
 
 
+class DamagedOnItsWay(AssistError):
+    """The server received something else than was sent."""
+
+    remedy = Remedy.RETRY
+    reason = "damaged_on_its_way"
+
+
 class NeedsLogin(AssistError):
     """The server does not accept our API key. Everything is kept."""
 

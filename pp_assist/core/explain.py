@@ -91,6 +91,7 @@ _OF_SERVER = {
     "server_trouble": "the server cannot work now",
     "server_unavailable": "the server can serve nobody now: overloaded, full, or gone behind its gateway",
     "server_nonsense": "what answers is not our server, or is not well",
+    "damaged_on_its_way": "the server received something else than was sent; something between may be changing it",
     "server_busy": "the server asks to be asked again a little later",
     "not_offered": "the server does not offer what this needs",
     "session_lost": "the server has forgotten a half-sent upload: it begins again",

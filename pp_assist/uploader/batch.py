@@ -91,7 +91,7 @@ class Batches:
         left: list[Share] = []
         try:
             held = await self._held(way, share)
-            packed = await self._in_thread(pack, share.claims, way.host, held)
+            packed = await self._in_thread(pack, share.claims, way.host, held, way.compression)
             left = [Share(packed.left, share.lacking)] if packed.left else []
             share = Share(packed.claims, share.lacking)
             if packed.failures:
@@ -116,7 +116,7 @@ class Batches:
 
     async def _travel(self, way: Way, packed: Packed) -> list[Share]:
         """Send a batch and settle what became of it; return what must be sent again, with its content."""
-        answer = await way.client.batch(packed.body, len(packed.claims))
+        answer = await way.client.batch(packed.body, len(packed.claims), packed.encoding)
         self._on_bytes(sum(packed.sent))
         judged = await self._in_thread(_judge, answer, packed, way)
         if judged.confirmed:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.errors import (
+    DamagedOnItsWay,
     FileChanged,
     NeedsLogin,
     NotAllowed,
@@ -76,10 +77,14 @@ class UploadClient:
         """Offer a version; the answer says which chunks are missing."""
         return _parse(await self._call("POST", "/api/uploads/initiate", request), InitiateAnswer)
 
-    async def put_chunk(self, upload_id: str, number: int, content: bytes, patience_s: float = 0.0) -> ChunkAnswer:
-        """Send one chunk; *patience_s* is how much longer than usual that may take."""
+    async def put_chunk(
+        self, upload_id: str, number: int, body: list[bytes], patience_s: float = 0.0, encoding: str | None = None
+    ) -> ChunkAnswer:
+        """Send one chunk, as *body* (a list that is emptied); *patience_s*: how much longer that may take."""
         path = f"/api/uploads/{upload_id}/chunk/{number}"
-        answer = await self._http.request("PUT", path, content=[content], extra_timeout_s=patience_s)
+        answer = await self._http.request(
+            "PUT", path, content=body, content_encoding=encoding, extra_timeout_s=patience_s
+        )
         return _parse(accepted(answer), ChunkAnswer)
 
     async def complete(self, upload_id: str, sha256: str, size_bytes: int) -> CompleteAnswer:
@@ -101,14 +106,19 @@ class UploadClient:
         answer = await self._call("POST", "/api/files/held", {"sha256": digests})
         return set(_parse(answer, HeldAnswer).held)
 
-    async def batch(self, body: list[bytes], operations: int) -> Answer:
+    async def batch(self, body: list[bytes], operations: int, encoding: str | None = None) -> Answer:
         """Send a batch whose encoded form is *body* (a list that is emptied); give the answer to `read_batch`.
 
         The server has all of it on its disk before it answers, so many files are given the time for that.
         """
         patience_s = operations / SLOWEST_FILES_PER_S
         answer = await self._http.request(
-            "POST", "/api/batch", content=body, content_type=CONTENT_TYPE, extra_timeout_s=patience_s
+            "POST",
+            "/api/batch",
+            content=body,
+            content_type=CONTENT_TYPE,
+            content_encoding=encoding,
+            extra_timeout_s=patience_s,
         )
         return accepted(answer)
 
@@ -261,6 +271,8 @@ def accepted(answer: Answer) -> Answer:
             raise Stale(problem["gen"])
         case ErrorCode.NOT_ALL_CHUNKS_UPLOADED:
             raise ChunksMissing(_ranges(problem.get("missing")))
+        case ErrorCode.BODY_DAMAGED:
+            raise DamagedOnItsWay(f"the server received something else than was sent: {detail}")
         case ErrorCode.SHA256_MISMATCH | ErrorCode.CHUNK_CONFLICT | ErrorCode.ETAG_MISMATCH:
             raise FileChanged(f"the server received other bytes than were announced: {detail}")
         case ErrorCode.UPLOAD_NOT_FOUND | ErrorCode.UPLOAD_EXPIRED | ErrorCode.UPLOAD_ABORTED:

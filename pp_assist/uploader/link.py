@@ -10,6 +10,7 @@ from contextlib import suppress
 from pp_assist.clock import Clock
 from pp_assist.core.breaker import Breaker
 from pp_assist.core.capabilities import Capabilities
+from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Server
@@ -23,6 +24,7 @@ from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
 from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host, Way
+from pp_server.wire.frames import ENCODING
 from pp_server.wire.receipts import ReceiptKey
 
 log = logging.getLogger(__name__)
@@ -175,7 +177,8 @@ class ServerLink:
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
-        self._way = Way(client, self._host, capabilities, key, self._rate, server.id, server_id or "")
+        compression = self._settings.compression if capabilities.can(ENCODING) else Compression.NEVER
+        self._way = Way(client, self._host, capabilities, key, self._rate, compression, server.id, server_id or "")
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
 

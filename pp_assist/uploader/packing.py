@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from pp_assist import posix
+from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged
 from pp_assist.core.model import Claim, Hashed, Kind
 from pp_assist.disk import Directories
+from pp_assist.uploader.encoding import batch_body
 from pp_assist.uploader.transfer import open_unchanged, read_unchanged
 from pp_assist.uploader.way import Host, offer_of
 from pp_server.wire.names import to_json
-
-PIECE_BYTES = 256 << 10
-"""Contents are joined up to about this size: sending many tiny pieces costs more than copying them."""
 
 HEAD_BYTES = 2 << 20
 """The line of JSON is kept this short: names may be long, and the server repeats them in its answer."""
@@ -36,15 +35,19 @@ class Packed:
     inline: list[bool] = field(default_factory=list)
     """For each of them, whether its content is in it."""
     body: list[bytes] = field(default_factory=list)
+    encoding: str | None = None
+    """Of the body, if it is not as it is."""
     failures: list[tuple[Claim, AssistError]] = field(default_factory=list)
     """What cannot be sent as it is."""
     left: list[Claim] = field(default_factory=list)
     """What did not fit any more."""
 
 
-def pack(claims: Sequence[Claim], host: Host, held: Collection[str]) -> Packed:
+def pack(
+    claims: Sequence[Claim], host: Host, held: Collection[str], compression: Compression = Compression.NEVER
+) -> Packed:
     """Pack *claims* into one batch. Content that is *held* by the server, or is in the batch already, is only named."""
-    packed, loose, operations, head_bytes = Packed(), _Joined(), [], 0
+    packed, contents, operations, head_bytes = Packed(), list[bytes](), list[str](), 0
     named = set(held)
     with Directories() as directories:
         for number, claim in enumerate(claims):
@@ -62,12 +65,12 @@ def pack(claims: Sequence[Claim], host: Host, held: Collection[str]) -> Packed:
                 packed.failures.append((claim, error))
                 continue
             named.add(digest)
-            loose.add(content)
+            contents.append(content)
             packed.claims.append(claim)
             packed.inline.append(inline)
             packed.sent.append(len(content))
             operations.append(line)
-    packed.body = [*body_of(host, operations), *loose.pieces()]
+    packed.body, packed.encoding = batch_body(compression, body_of(host, operations), contents)
     return packed
 
 
@@ -123,22 +126,3 @@ def _read(directories: Directories, claim: Claim, inline: bool) -> bytes:
     if hashlib.sha256(content).hexdigest() != hashed.sha256:
         raise FileChanged("its content is not what was hashed, though it looks untouched")
     return content
-
-
-class _Joined:
-    """Contents, joined into pieces as they come."""
-
-    def __init__(self) -> None:
-        self._whole: list[bytes] = []
-        self._loose: list[bytes] = []
-        self._loose_bytes = 0
-
-    def add(self, content: bytes) -> None:
-        self._loose.append(content)
-        self._loose_bytes += len(content)
-        if self._loose_bytes >= PIECE_BYTES:
-            self._whole.append(b"".join(self._loose))
-            self._loose, self._loose_bytes = [], 0
-
-    def pieces(self) -> list[bytes]:
-        return [*self._whole, b"".join(self._loose)] if self._loose else self._whole

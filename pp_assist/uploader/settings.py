@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from pp_assist.core.compression import Compression
 from pp_assist.core.timetable import fast_enough, parse
 
 
@@ -22,6 +23,9 @@ class UploaderSettings(BaseModel):
     )
     parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
     chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")
+    compression: Compression = Field(
+        Compression.AUTO, description="Compress what is sent: auto, where it becomes smaller; always; never."
+    )
     timeout_seconds: float = Field(
         60.0, ge=1.0, le=86400, description="Seconds without an answer after which we try again."
     )

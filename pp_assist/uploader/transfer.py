@@ -22,6 +22,7 @@ from pp_assist.disk import Directories, looks_as, stat_of
 from pp_assist.store.stored_blocks import StoredBlocks
 from pp_assist.uploader.client import ChunksMissing
 from pp_assist.uploader.confirmed import Confirmed, believed
+from pp_assist.uploader.encoding import chunk_body
 from pp_assist.uploader.way import Way, offer_of
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIB, chunk_count, chunk_span, numbers_in
 from pp_server.wire.messages import MAX_SPANS, InitiateAnswer
@@ -128,8 +129,8 @@ class Transfer:
         while self.held_back() is None and (number := next(waiting, None)) is not None:
             offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
             async with self.chunk_slots:
-                content = await self._in_thread(read_unchanged, fd, hashed, offset, length)
-                await _put_timed(way, offer.upload_id, number, content)
+                body, encoding = await self._in_thread(_chunk, way, fd, hashed, offset, length)
+                await _put_timed(way, offer.upload_id, number, body, encoding)
             self.on_bytes(length)
             progress.one_more()
             sent += length
@@ -169,11 +170,17 @@ class _Progress:
         )  # fmt: skip
 
 
-async def _put_timed(way: Way, upload_id: str, number: int, content: bytes) -> None:
+def _chunk(way: Way, fd: int, hashed: Hashed, offset: int, length: int) -> tuple[list[bytes], str | None]:
+    """Return a chunk as it is sent, and its encoding."""
+    content = read_unchanged(fd, hashed, offset, length)
+    return chunk_body(way.compression, way.rate.bytes_per_s, content)
+
+
+async def _put_timed(way: Way, upload_id: str, number: int, body: list[bytes], encoding: str | None) -> None:
     """Send a chunk, and note what that says of the way."""
-    size_bytes, began = len(content), asyncio.get_running_loop().time()
+    size_bytes, began = sum(map(len, body)), asyncio.get_running_loop().time()
     try:
-        await way.client.put_chunk(upload_id, number, content, way.rate.patience_s(size_bytes))
+        await way.client.put_chunk(upload_id, number, body, way.rate.patience_s(size_bytes), encoding)
     except ServerUnreachable:
         way.rate.broke(size_bytes, asyncio.get_running_loop().time() - began)
         raise

@@ -5,6 +5,7 @@ from typing import Any
 
 from pp_assist import posix
 from pp_assist.core.capabilities import Capabilities
+from pp_assist.core.compression import Compression
 from pp_assist.core.model import Claim, Kind
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.uploader.client import UploadClient
@@ -35,6 +36,8 @@ class Way:
     """What its receipts must be signed with; None: it signs none."""
     rate: UploadRate = field(default_factory=UploadRate)
     """How fast chunks reach it; the same object over all greetings."""
+    compression: Compression = Compression.NEVER
+    """What it takes compressed."""
     server: int = 0
     """Its row of `servers`."""
     server_id: str = ""
