@@ -7,7 +7,7 @@ from pp_assist.core.hints import Hints
 from pp_assist.scanner.sink import Sink
 
 REMEMBERED = 20_000
-"""Changes of one scan that are looked up; further ones count as missed."""
+"""Changes of one scan that nobody has told of so far; further ones count as missed."""
 
 Change = tuple[bytes, bytes, int]
 """(directory, name, files)"""
@@ -25,6 +25,11 @@ class Counted:
         self._total = 0
 
     @property
+    def is_full(self) -> bool:
+        """Whether it is time to see which of them were told of meanwhile: there is no room for more."""
+        return len(self.changes) >= REMEMBERED
+
+    @property
     def missed(self) -> int:
         """Files that nobody had told of."""
         return self._total - self.announced
@@ -37,11 +42,15 @@ class Counted:
 
     def pending(self, sink: Sink) -> None:
         """Do not count as missed what is among the hints that were not followed when the scan came."""
+        silent: list[Change] = []
         for directory, name, count in self.changes:
             if sink.announces(self._root_id, directory, name) or any(
                 hints.announces(self._root_id, directory, name) for hints in self._hints
             ):
                 self.announced += count
+            else:
+                silent.append((directory, name, count))
+        self.changes = silent
 
 
 class Announced:

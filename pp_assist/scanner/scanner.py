@@ -251,6 +251,8 @@ class Scanner:
                 found = await self._recorder.record(root, seen)
                 total.add(found)
                 counted.found(found.changes)
+                if counted.is_full and self._watcher is not None:
+                    await self._recorder.in_thread(counted.pending, self._watcher.sink)
             await self._count(counted)
         await observations.sweep(self._recorder.db, root.id)
         await held.end_empty(self._recorder.db, self._recorder.queues.deletion)
