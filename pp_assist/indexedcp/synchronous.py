@@ -138,6 +138,7 @@ class IndexCPClient:
             names = only or [file.name for file in await client.buffered_files() if file.confirmed < file.chunks]
             return await client.upload_files(names, server_url)
 
+        self._http = BlockingHttp(self._timeout)
         try:
             results = self._with_client(upload)
         except Exception as error:
@@ -145,9 +146,8 @@ class IndexCPClient:
                 self._on_error(error)
             raise
         finally:
-            http, self._http = self._http, None
-            if http is not None:
-                http.close()
+            self._http.close()
+            self._http = None
         if results and self._on_complete is not None:
             self._on_complete({"succeeded": len(results), "failed": 0, "total": len(results)})
         return results
@@ -162,13 +162,15 @@ class IndexCPClient:
             return set(), False
 
     def _ask(self, method: str, url: str, headers: dict[str, str], content: bytes | None, key: str | None) -> Any:
-        if self._http is None:
-            self._http = BlockingHttp(self._timeout)
+        http = self._http or BlockingHttp(self._timeout)
         key = key or self.api_key or ""
         try:
-            return self._http.request(method, url, {**headers, "Authorization": f"Bearer {key}"}, content)
+            return http.request(method, url, {**headers, "Authorization": f"Bearer {key}"}, content)
         except AssistError as error:
             raise UploadError(str(error)) from error
+        finally:
+            if http is not self._http:  # one question alone, not part of an upload: nobody closes it later
+                http.close()
 
     def _with_client(self, work: Callable[["_Client"], Coroutine[Any, Any, T]]) -> T:
         """Run *work* with the buffer open, in an event loop of its own."""

@@ -123,6 +123,8 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
             to_container="pack",
             to_name="y",
             to_offset=1,
+            to_stored_bytes=1,
+            to_encoding=1,
         )
         span = {"owner": 1, "host": 1, "first": b"/a/", "last": b"/a0", "at_gen": 7}
         for statement in (sql_trees.THERE, sql_trees.ANY_LIVE, sql_trees.LACKS_CONTENT, sql_trees._STEP_DOWN):
