@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 POLL_S = 30.0
 PAUSE_S = 0.1
-LOOK_AGAIN_S = 1.0
 TRIES = 5
 """After so many failures that are not the server's trouble as a whole, a move is told file by file."""
 
@@ -83,9 +82,8 @@ class TreeMoves:
             if not await self._is_so(move):
                 await self._expand(move, "it is not so any more", 0)
                 return
-        except AssistError as error:  # nothing can be said
-            log.info("the move to %s is not told yet: %s", display(move.target_path), error)
-            await asyncio.sleep(LOOK_AGAIN_S)
+        except AssistError as error:  # nothing can be said: each file gets its own look, and nobody else waits for that
+            await self._expand(move, str(error), 0)
             return
         found, owner = await tree_moves.entries(self._db, move)
         entries = [entry for _, entry in found]

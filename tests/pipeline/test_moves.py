@@ -1,5 +1,6 @@
 """A directory that is renamed is moved on the server in one step: nothing is hashed, sent or lost for it."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -78,6 +79,29 @@ async def test_a_directory_that_is_back_is_not_told_to_have_moved(pair: Pair) ->
     assert "move_tree" not in seen
     assert [path for path in told if os.path.lexists(path)] == []
     assert pair.bytes_sent == sent
+
+
+async def test_a_root_that_is_away_holds_up_no_other(pair: Pair) -> None:
+    assert pair.daemon
+    await filled(pair)
+    other = pair.folder / "other"
+    other.mkdir()
+    path, identity = disk.resolve(os.fsencode(other))
+    await pair.daemon.roots.add(path, path, True, identity, 0)
+    await pair.daemon.holding.hold(None)
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    assert await tree_moves.is_pending(pair.daemon.db)
+    os.rename(pair.tree, pair.folder / "away")
+    write(other / "file", "x")
+    await pair.scan()
+    seen = operations(pair)
+    await pair.daemon.holding.resume()
+    async with asyncio.timeout(20):
+        while path + b"/file" not in await pair.live():
+            await asyncio.sleep(0.05)
+    assert not {"move_tree", "delete"} & set(seen)
+    os.rename(pair.folder / "away", pair.tree)
 
 
 async def test_a_new_directory_where_a_moved_one_was_is_never_gone(pair: Pair) -> None:
