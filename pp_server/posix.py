@@ -132,7 +132,7 @@ def connect_unix(path: str, timeout_s: float) -> socket.socket:
         OSError: nobody listens there.
     """
     if sys.platform == "win32":
-        raise NotImplementedError("no Unix sockets here")
+        raise OSError("no Unix sockets here")
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.settimeout(timeout_s)
