@@ -27,6 +27,7 @@ from pp_assist.restore.command import get, ls
 from pp_assist.scanner.walk import walk
 from pp_assist.uploader.client import UploadClient
 from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.under_way import UnderWay
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.chunks import MIB
 from pp_server.wire.names import display, json_fields
@@ -112,7 +113,7 @@ async def _push_all(server: Connection, hostname: str, claims: list[Claim], as_j
     threads = ThreadPoolExecutor(CHUNKS_AT_A_TIME, "push")
     way = Way(client, Host(hostname, hostname))  # without a state directory, a host is its name
     slots = asyncio.Semaphore(CHUNKS_AT_A_TIME)
-    transfer = Transfer(threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None)
+    transfer = Transfer(threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None, UnderWay())
     failed = 0
     try:
         gen = await client.highest_gen(hostname)

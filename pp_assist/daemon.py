@@ -16,7 +16,8 @@ from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
 from pp_assist.core.events import Tell
 from pp_assist.core.explain import Sight
-from pp_assist.core.model import Kind, Root
+from pp_assist.core.model import Claim, Kind, Root
+from pp_assist.core.pause import PAUSED
 from pp_assist.core.rest import Rest
 from pp_assist.memory import Memory, opened_memory
 from pp_assist.scanner.examine import examine_all
@@ -26,6 +27,7 @@ from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
+from pp_assist.steering.line import Line
 from pp_assist.steering.live import LIVE, changed, merged
 from pp_assist.store.activity import first_free_id
 from pp_assist.store.db import Database
@@ -42,6 +44,7 @@ from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.tree_moves import TreeMoves
+from pp_assist.uploader.under_way import UnderWay
 from pp_assist.uploader.uploader import Uploader
 from pp_assist.uploader.way import Host
 from pp_server.wire.chunks import MIB
@@ -69,6 +72,7 @@ class Daemon:
     link: ServerLink
     bus: Bus
     journal: Journal
+    line: Line
     holding: Holding
     bandwidth: Bandwidth
     reconciler: Reconciler
@@ -132,13 +136,19 @@ async def build(
         recorder.moved = MovedTrees(db, roots, queues, pools.walking)
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
+        under_way = UnderWay(bus.tell)
+        line = Line(db, queues, under_way.of, clock, pools.walking)
+
+        def held_back(claim: Claim) -> str | None:
+            return holding.reason or (PAUSED if queues.is_withdrawn(claim) else None)
+
         uploader = _uploader(
-            settings, db, queues, link, host, clock, pools.sending, reconciler, lambda: holding.reason, bus.tell
+            settings, db, queues, link, host, clock, pools.sending, reconciler, held_back, under_way, bus.tell
         )
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
         told = bus, journal
-        yield Daemon(*kept, recorder, *stages, link, *told, holding, bandwidth, reconciler, clock, pools)
+        yield Daemon(*kept, recorder, *stages, link, *told, line, holding, bandwidth, reconciler, clock, pools)
         await journal.write()
 
 
@@ -155,7 +165,8 @@ def _uploader(
     clock: Clock,
     threads: ThreadPoolExecutor,
     reconciler: Reconciler,
-    held_back: Callable[[], str | None],
+    held_back: Callable[[Claim], str | None],
+    under_way: UnderWay,
     tell: Tell,
 ) -> Uploader:
     stats, sending = UploaderStats(), settings.uploader
@@ -166,7 +177,7 @@ def _uploader(
 
     slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
     transfer = Transfer(
-        threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, held_back, tell
+        threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, under_way, held_back
     )
     settle = Settle(db, queues, link, rest, clock, threads, stats, tell)
     batches = Batches(settle, link, transfer, threads, count_bytes)

@@ -1,18 +1,18 @@
 """Paths (the roots), and scanning them."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
+from pp_assist.api.bodies import absolute_path
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddPath, RowId, TriggerScan
 from pp_assist.api.services import Services
 from pp_assist.core.model import Root
-from pp_server.wire.names import display, from_json, json_fields
+from pp_server.wire.names import display, json_fields
 from pp_server.wire.times import iso, iso_or_none
 
 FORBIDDEN = (b"/proc", b"/sys", b"/dev")
@@ -45,7 +45,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/paths")
     async def add_path(body: AddPath) -> dict[str, Any]:
-        shown = _absolute(_name(body.path, body.path_b64))
+        shown = absolute_path(body.path, body.path_b64)
         try:
             resolved, identity = await services.resolve(shown)
         except OSError as error:
@@ -72,7 +72,7 @@ def router(services: Services) -> APIRouter:
         if request.path is None and request.path_b64 is None:
             wanted, scan = roots, services.scanner.request_scan(force=request.force)
         else:
-            found = root_of(roots, _absolute(_name(request.path or "", request.path_b64)))
+            found = root_of(roots, absolute_path(request.path or "", request.path_b64))
             if found is None:
                 raise Refusal(404, "not_found", "this path is not registered")
             wanted = [found[0]]
@@ -87,24 +87,6 @@ def router(services: Services) -> APIRouter:
         }
 
     return routes
-
-
-def _name(plain: str, encoded: str | None) -> bytes:
-    try:
-        return from_json(plain, encoded)
-    except ValueError as error:
-        raise Refusal(422, "invalid_request", f"path: {error}") from error
-
-
-def _absolute(path: bytes) -> bytes:
-    """Return the path a person meant: ~ expanded, . and .. removed, links left as they are.
-
-    The API knows no working directory: a relative path would mean something else in the shell it was typed in.
-    """
-    expanded = os.path.expanduser(path)
-    if not os.path.isabs(expanded):
-        raise Refusal(400, "path_not_absolute", f"{display(path)}: must be an absolute path")
-    return os.path.normpath(expanded)
 
 
 def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_paths: Iterable[bytes]) -> None:

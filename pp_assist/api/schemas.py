@@ -79,6 +79,28 @@ class HoldBack(Body):
         return self
 
 
+LineState = Literal["waiting", "eligible", "backoff", "parked", "held"]
+"""Of what is in line; eligible: its turn may be now."""
+
+
+class SteerQueue(Body):
+    """POST /queue/{bump|hold|release|retry|cancel}: which files, in one of three ways."""
+
+    path: Annotated[str, Field(min_length=1)] | None = None
+    """The file, or everything below the folder."""
+    path_b64: str | None = None
+    glob: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(checked)] | None = None
+    """A pattern as in a list of excludes."""
+    ids: Annotated[list[Annotated[int, Field(ge=0, lt=2**63, strict=True)]], Field(max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        by_path = self.path is not None or self.path_b64 is not None
+        if by_path + (self.glob is not None) + (self.ids is not None) != 1:
+            raise ValueError("path, glob or ids: exactly one of them")
+        return self
+
+
 class AddServer(Body):
     """POST /servers"""
 

@@ -15,6 +15,7 @@ from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
 from pp_assist.steering.holding import Holding
+from pp_assist.steering.line import Line
 from pp_assist.store.excludes import ExcludesTable
 from pp_assist.store.held import HeldDeletions
 from pp_assist.store.hiding import Hidden
@@ -118,6 +119,7 @@ class Services:
     hidden_by: Callable[[str, int | None], Awaitable[Hidden]]
     """What a pattern would leave out, in one root or in all."""
     scanner: Scanner
+    line: Line
     holding: Holding
     journal: Journal
     bus: Bus

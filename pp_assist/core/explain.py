@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pp_assist.core.aside import CANCELLED, HELD_BY_PERSON
 from pp_assist.core.model import NOT_TAKEN, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.core.pause import PAUSED
@@ -107,6 +108,8 @@ _OF_PERSON = {
     "server_untrusted": ("the server's certificate is not believed", "pp_assist server list says why"),
     "receipt_key_changed": ("the server signs with another key than before", "pp_assist server list says what to do"),
     PAUSED: ("you paused it: nothing is hashed or sent meanwhile", "pp_assist resume"),
+    HELD_BY_PERSON: ("you hold it", "pp_assist queue release, with its path"),
+    CANCELLED: ("you cancelled it: it is left alone until it changes", "pp_assist queue retry, with its path"),
     "held": ("so many files are missing at once that a person must decide", "pp_assist deletions list"),
 }
 _WAITING = {
@@ -205,7 +208,9 @@ def _at_work(
     next_ms = at_ms if at_ms is not None and at_ms > now_ms else None
     code = known.work_reason
     if known.work_state is WorkState.HELD:
-        return _person("held")
+        return _person(HELD_BY_PERSON if code == HELD_BY_PERSON else "held")
+    if known.work_state is WorkState.PARKED and code == CANCELLED:
+        return _person(CANCELLED)
     if known.work_state is WorkState.PARKED:
         text = known.last_error or "it cannot be done as it is"
         return _say(

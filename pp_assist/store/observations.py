@@ -19,6 +19,7 @@ from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
 from pp_assist.store import generations
 from pp_assist.store.db import Database
+from pp_assist.store.queue import HELD_BY_A_PERSON
 from pp_server.wire.names import below
 
 _NEW_LOOK = ("DELETE FROM looked", "DELETE FROM asked")
@@ -85,17 +86,19 @@ _CHANGE_FILE = """
 UPDATE files SET state = 'discovered', kind = ?, reason = NULL, rule_pattern = NULL, rule_source = NULL,
     rule_line = NULL, gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
-_CHANGE_WORK = """
+_CHANGE_WORK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
 VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (file_id) DO UPDATE SET
     queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
-    stage = 'checksum', gen = excluded.gen, state = 'waiting', eligible_at_ms = excluded.eligible_at_ms,
-    attempts = 0, last_error = NULL,
-    reason = COALESCE(excluded.reason, CASE WHEN work.stage = 'checksum' THEN 'changing' END),
+    stage = 'checksum', gen = excluded.gen, attempts = 0, last_error = NULL,
+    state = CASE WHEN {HELD_BY_A_PERSON} THEN 'held' ELSE 'waiting' END,
+    eligible_at_ms = CASE WHEN {HELD_BY_A_PERSON} THEN NULL ELSE excluded.eligible_at_ms END,
+    reason = CASE WHEN {HELD_BY_A_PERSON} THEN work.reason
+        ELSE COALESCE(excluded.reason, CASE WHEN work.stage = 'checksum' THEN 'changing' END) END,
     seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
-    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
+    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""  # noqa: S608 - constants
 _RECHECK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)

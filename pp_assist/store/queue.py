@@ -12,6 +12,7 @@ from typing import Any
 import aiosqlite
 
 from pp_assist.clock import Clock
+from pp_assist.core.aside import CANCELLED, HELD_BY_PERSON
 from pp_assist.core.model import HUGE_BYTES, Claim, Folder, Hashed, Kind, Lane, Location, Stage, Stat, Stored
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
@@ -41,13 +42,18 @@ _WHICH = {  # literals all of them, so that the partial indexes serve
     (Stage.VANISHED, None): f"w.stage = 'vanished' AND {_NOT_UPLOAD}",
     (Stage.DELETION, None): f"w.stage = 'deletion' AND {_NOT_UPLOAD}",
 }
+BUMPED_MS = 0
+"""When the turn of a row was that a person wants to be the next, in every line that it passes."""
 LONGEST_SLEEP_S = 30.0
 IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
 """Nothing is ever put off that long: the clock was put back while no daemon ran, and the row is due."""
 CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
 _PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?1 WHERE {which} AND eligible_at_ms > ?2 + ?1"
-_CURRENT = "SELECT file_id, gen, stage FROM work WHERE file_id IN (SELECT value FROM json_each(?)) AND state <> 'held'"
+_CURRENT = "SELECT file_id, gen, stage FROM work WHERE file_id IN (SELECT value FROM json_each(?))"
+_WANTED = f"{_CURRENT} AND (state = 'waiting' OR state = 'backoff')"
+HELD_BY_A_PERSON = f"work.state = 'held' AND work.reason = '{HELD_BY_PERSON}'"
+"""Of a row: it stays held whatever becomes of its file."""
 _DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
@@ -58,10 +64,10 @@ WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held' AND state <> 'pa
 _PARK = """
 UPDATE work SET state = 'parked', eligible_at_ms = NULL, attempts = attempts + 1, reason = ?, last_error = ?
 WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held'"""
-_ASK_AGAIN = """
+_ASK_AGAIN = f"""
 UPDATE work SET state = 'waiting', eligible_at_ms = ?1, attempts = 0
-WHERE state IN ('parked', 'backoff') AND (?2 IS NULL OR file_id IN (
-    SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?2))"""
+WHERE state IN ('parked', 'backoff') AND reason IS NOT '{CANCELLED}' AND (?2 IS NULL OR file_id IN (
+    SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id WHERE d.root_id = ?2))"""  # noqa: S608 - constants
 _AGE = """
 UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, MAX(?2, MAX(seen_mtime_ns, seen_ctime_ns) / 1000000 + ?1))
 WHERE stage = 'checksum' AND reason = 'too_young' AND state = 'waiting'"""
@@ -71,10 +77,12 @@ _MOVE = f"""
 UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
     reason = NULL, last_error = NULL, blocks = ?, lane = (SELECT {LANE} FROM files WHERE id = work.file_id)
 WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
-_TO_UPLOAD = """
-UPDATE work SET stage = 'upload', gen = ?, state = 'waiting', queued_at_ms = ?, eligible_at_ms = ?, attempts = 0,
-    reason = NULL, last_error = NULL, blocks = ?, lane = ?
-WHERE file_id = ? AND gen = ? AND stage = 'checksum'"""
+_ASIDE = "state = 'held' OR state = 'parked'"
+_TO_UPLOAD = f"""
+UPDATE work SET stage = 'upload', gen = ?, queued_at_ms = ?, attempts = 0, last_error = NULL, blocks = ?, lane = ?,
+    state = CASE WHEN {_ASIDE} THEN state ELSE 'waiting' END, reason = CASE WHEN {_ASIDE} THEN reason END,
+    eligible_at_ms = CASE WHEN {_ASIDE} THEN NULL WHEN eligible_at_ms = {BUMPED_MS} THEN {BUMPED_MS} ELSE ? END
+WHERE file_id = ? AND gen = ? AND stage = 'checksum'"""  # noqa: S608 - constants
 
 
 class WorkQueue:
@@ -87,6 +95,7 @@ class WorkQueue:
         self._ready, self._next, self._put_back = (sql.format(which=which) for sql in (_READY, _NEXT, _PUT_BACK))
         self._clock = clock
         self._claimed: set[int] = set()
+        self._withdrawn: set[int] = set()
         self._woken = asyncio.Event()
         self._offset_ms = clock.now_ms() - clock.mono_ms()
 
@@ -97,6 +106,7 @@ class WorkQueue:
     def start_over(self) -> None:
         """Give everything back: those who held it are gone."""
         self._claimed.clear()
+        self._withdrawn.clear()
 
     async def take(self, limit: int) -> list[Claim]:
         """Wait for work and claim up to *limit* rows of it, oldest first. Give each back with `release`."""
@@ -131,6 +141,7 @@ class WorkQueue:
         """Give claims back, whatever became of them; their rows may be there again under a newer generation."""
         given_back = {claim.file_id for claim in claims}
         self._claimed -= given_back
+        self._withdrawn -= given_back
         if given_back:
             self.wake()
 
@@ -145,9 +156,17 @@ class WorkQueue:
             pass
         self._woken.clear()
 
-    def holds(self, claim: Claim) -> bool:
-        """Say whether somebody works on the file of *claim*, for this queue."""
-        return claim.file_id in self._claimed
+    def holds(self, file_id: int) -> bool:
+        """Say whether somebody works on that file, for this queue."""
+        return file_id in self._claimed
+
+    def withdraw(self, file_ids: Iterable[int]) -> None:
+        """Ask whoever works on these files to leave them as they are at his next step."""
+        self._withdrawn |= self._claimed.intersection(file_ids)
+
+    def is_withdrawn(self, claim: Claim) -> bool:
+        """Say whether the work on *claim* is not wanted any more."""
+        return claim.file_id in self._withdrawn
 
 
 def lane_of(read: Hashed) -> Lane:
@@ -156,8 +175,17 @@ def lane_of(read: Hashed) -> Lane:
 
 
 async def current(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
-    """Return the file ids of those *claims* whose work is still to be done, as it was when it was claimed."""
-    rows = await tx.execute_fetchall(_CURRENT, (json.dumps([claim.file_id for claim in claims]),))
+    """Return the file ids of those *claims* whose row is still about what was claimed."""
+    return await _of(tx, _CURRENT, claims)
+
+
+async def wanted(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
+    """Return the file ids of those *claims* that are `current`, and have not been held or parked since."""
+    return await _of(tx, _WANTED, claims)
+
+
+async def _of(tx: aiosqlite.Connection, sql: str, claims: Sequence[Claim]) -> set[int]:
+    rows = await tx.execute_fetchall(sql, (json.dumps([claim.file_id for claim in claims]),))
     there = {(row[0], row[1], row[2]) for row in rows}
     return {claim.file_id for claim in claims if (claim.file_id, claim.gen, claim.stage) in there}
 
@@ -204,8 +232,11 @@ async def move(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Stage, int
 
 
 async def to_upload(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Hashed, int]], now_ms: int) -> None:
-    """Hand hashed files on to be uploaded: (claim, what was read, generation from now on)."""
-    rows = [(gen, now_ms, now_ms, read.blocks, lane_of(read).value, c.file_id, c.gen) for c, read, gen in moves]
+    """Hand hashed files on to be uploaded: (claim, what was read, generation from now on).
+
+    What a person has set aside, or put first, since it was claimed stays so.
+    """
+    rows = [(gen, now_ms, read.blocks, lane_of(read).value, now_ms, c.file_id, c.gen) for c, read, gen in moves]
     await tx.executemany(_TO_UPLOAD, rows)
 
 

@@ -6,7 +6,7 @@ gives the claim back, or dies with it, only has the file read once more.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pp_assist.clock import Clock
 from pp_assist.core.model import Claim, Lane, Stage
@@ -116,7 +116,25 @@ class Queues:
 
     def is_uploading(self, claim: Claim) -> bool:
         """Say whether the file of *claim* (a claim of another stage, as a rule) is being sent."""
-        return any(queue.holds(claim) for queue in self.uploads.values())
+        return any(queue.holds(claim.file_id) for queue in self.uploads.values())
+
+    def is_at_work(self, file_id: int) -> bool:
+        """Say whether somebody works on that file at this moment."""
+        return any(queue.holds(file_id) for queue in self)
+
+    def withdraw(self, file_ids: Collection[int]) -> None:
+        """Ask whoever works on these files to leave them as they are: see `WorkQueue.withdraw`."""
+        for queue in self:
+            queue.withdraw(file_ids)
+
+    def is_withdrawn(self, claim: Claim) -> bool:
+        """Say whether an upload of *claim* that is under way is not wanted any more."""
+        return any(queue.is_withdrawn(claim) for queue in self.uploads.values())
+
+    def wake(self) -> None:
+        """Let everybody look."""
+        for queue in self:
+            queue.wake()
 
 
 def _size(claim: Claim) -> int:

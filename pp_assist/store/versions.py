@@ -21,11 +21,13 @@ _LOOK_AGAIN_FILE = f"""
 UPDATE files SET state = 'discovered', kind = COALESCE(?, kind), gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
 WHERE id = ? AND {_CURRENT}"""  # noqa: S608 - constants
-_LOOK_AGAIN_WORK = """
+_LOOK_AGAIN_WORK = f"""
 UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms ELSE ? END,
-    stage = 'checksum', gen = ?, state = 'waiting', eligible_at_ms = ?, reason = ?, last_error = NULL, attempts = 0,
+    stage = 'checksum', gen = ?, state = CASE WHEN {queue.HELD_BY_A_PERSON} THEN 'held' ELSE 'waiting' END,
+    eligible_at_ms = CASE WHEN {queue.HELD_BY_A_PERSON} THEN NULL ELSE ? END,
+    reason = CASE WHEN {queue.HELD_BY_A_PERSON} THEN reason ELSE ? END, last_error = NULL, attempts = 0,
     seen_size = ?, seen_mtime_ns = ?, seen_ctime_ns = ?, seen_inode = ?, seen_device = ?
-WHERE file_id = ? AND gen = ? AND stage = ?"""
+WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
 _OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), gen) WHERE id = ?"
 _OFFERED_AS_READ = """
 UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
@@ -95,11 +97,12 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int
     """Note, before it happens, that a server may get to know these generations; return those that may still be sent.
 
     A file that was found changed or missing since it was claimed must not be: its row may be forgotten, and then
-    nobody would ever tell the server that it is gone. What is sent right after it was read is written down with it, so
-    that whoever reads it once more knows what it was offered as.
+    nobody would ever tell the server that it is gone. Nor what a person has set aside since.
+    What is sent right after it was read is written down with it, so that whoever reads it once more knows what it was
+    offered as.
     """
-    current = await queue.current(tx, claims)
-    there = [claim for claim in claims if claim.file_id in current]
+    wanted = await queue.wanted(tx, claims)
+    there = [claim for claim in claims if claim.file_id in wanted]
     known = [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD]
     if known:
         await tx.executemany(_OFFERED, known)

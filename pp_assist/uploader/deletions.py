@@ -98,7 +98,7 @@ class Deletions:
         gone: list[Claim] = []
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
-            current = await queue.current(tx, claims)  # it may have taken long to come to them
+            current = await queue.wanted(tx, claims)  # it may have taken long to come to them
             for claim, seen in zip(claims, looks, strict=True):
                 if claim.file_id not in current:
                     continue

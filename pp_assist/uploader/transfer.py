@@ -15,22 +15,21 @@ from typing import Any, TypeVar
 from pp_assist import posix
 from pp_assist.core.blocks import agrees, same_spans
 from pp_assist.core.errors import AssistError, FileChanged, Paused, ServerNonsense, ServerUnreachable, SessionLost
-from pp_assist.core.events import Event, Tell, nobody_listens
 from pp_assist.core.model import Claim, Hashed
+from pp_assist.core.progress import Progress
 from pp_assist.core.upload_rate import proposal
 from pp_assist.disk import Directories, looks_as, stat_of
 from pp_assist.store.stored_blocks import StoredBlocks
 from pp_assist.uploader.client import ChunksMissing
 from pp_assist.uploader.confirmed import Confirmed, believed
 from pp_assist.uploader.encoding import chunk_body
+from pp_assist.uploader.under_way import UnderWay
 from pp_assist.uploader.way import Way, offer_of
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIB, chunk_count, chunk_span, numbers_in
 from pp_server.wire.messages import MAX_SPANS, InitiateAnswer
 
 ROUNDS = 5
 """How often the server may name chunks as missing that we have just sent before we try again later."""
-
-PROGRESS_S = 0.25
 
 CHUNK_BYTES_FOR_FEW = MIB
 FEW = 8
@@ -50,9 +49,9 @@ class Transfer:
     max_chunk_bytes: int
     on_bytes: Callable[[int], None]
     """Told the size of each chunk the server has accepted."""
-    held_back: Callable[[], str | None] = lambda: None
-    """Why nothing more is to be sent just now; asked before each chunk."""
-    tell: Tell = nobody_listens
+    under_way: UnderWay
+    held_back: Callable[[Claim], str | None] = lambda claim: None
+    """Why no more of a file is to be sent just now; asked before each chunk."""
 
     async def run(
         self, way: Way, claim: Claim, copy: str | None = None, marked: bool = False, before: StoredBlocks | None = None
@@ -108,12 +107,13 @@ class Transfer:
             fd, hashed = await self._in_thread(_opened, stack, claim, copy)
             if not numbers:
                 return 0
-            waiting, progress = iter(numbers), _Progress(self.tell, claim, offer, len(numbers))
+            waiting = iter(numbers)
+            progress = stack.enter_context(self.under_way.begun(claim, offer.total_chunks, len(numbers)))
             at_a_time = min(self.parallel_chunks, len(numbers))
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
-                        group.create_task(self._chunks(way, fd, hashed, offer, waiting, progress))
+                        group.create_task(self._chunks(way, fd, claim, hashed, offer, waiting, progress))
                         for _ in range(at_a_time)
                     ]
             except ExceptionGroup as errors:
@@ -123,16 +123,23 @@ class Transfer:
             return sum(task.result() for task in tasks)
 
     async def _chunks(
-        self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, waiting: Iterator[int], progress: "_Progress"
+        self,
+        way: Way,
+        fd: int,
+        claim: Claim,
+        hashed: Hashed,
+        offer: InitiateAnswer,
+        waiting: Iterator[int],
+        progress: Progress,
     ) -> int:
         sent = 0
-        while self.held_back() is None and (number := next(waiting, None)) is not None:
+        while self.held_back(claim) is None and (number := next(waiting, None)) is not None:
             offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
             async with self.chunk_slots:
                 body, encoding = await self._in_thread(_chunk, way, fd, hashed, offset, length)
                 await _put_timed(way, offer.upload_id, number, body, encoding)
             self.on_bytes(length)
-            progress.one_more()
+            self.under_way.one_more(progress, length)
             sent += length
         return sent
 
@@ -144,30 +151,6 @@ class Transfer:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
-
-
-class _Progress:
-    """Tells how far an upload has come, not more often than people can see."""
-
-    def __init__(self, tell: Tell, claim: Claim, offer: InitiateAnswer, missing: int) -> None:
-        assert claim.hashed is not None
-        self._tell, self._path, self._total_bytes = tell, claim.location.filepath, claim.hashed.stat.size_bytes
-        self._done, self._total = offer.total_chunks - missing, offer.total_chunks
-        self._told_at_s = asyncio.get_running_loop().time()
-        tell(Event.UPLOAD_STARTED, self._path, file_size=self._total_bytes, chunks_done=self._done, chunks=self._total)
-
-    def one_more(self) -> None:
-        """Count a chunk that has arrived."""
-        self._done += 1
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._told_at_s < PROGRESS_S:
-            return
-        self._told_at_s = now_s
-        self._tell(
-            Event.UPLOAD_PROGRESS, self._path, total_bytes=self._total_bytes,
-            bytes_uploaded=self._total_bytes * self._done // self._total,
-            progress_percent=100 * self._done // self._total, chunks_done=self._done, chunks=self._total,
-        )  # fmt: skip
 
 
 def _chunk(way: Way, fd: int, hashed: Hashed, offset: int, length: int) -> tuple[list[bytes], str | None]:

@@ -12,7 +12,7 @@ ROUTES = [
     ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"),
     ("GET", "/activity"), ("GET", "/activity/stream"), ("GET", "/metrics"),
     ("GET", "/excludes"), ("POST", "/excludes"), ("POST", "/excludes/preview"), ("DELETE", "/excludes/1"),
-    ("POST", "/session/ticket"),
+    ("POST", "/session/ticket"), ("GET", "/queue"), ("POST", "/queue/hold"),
     ("GET", "/deletions"), ("POST", "/deletions/1/approve"), ("POST", "/deletions/1/reject"),
 ]  # fmt: skip
 
@@ -25,7 +25,7 @@ FOREIGN_HOSTS = [
 def test_the_table_has_every_route(api: Api) -> None:
     app = api._app._app  # type: ignore[attr-defined]
     paths = {(m, r.path) for r in _routes(app) for m in getattr(r, "methods", None) or ()}
-    listed = {(method, path.replace("/1", "/{}")) for method, path in ROUTES}
+    listed = {(method, path.replace("/1", "/{}").replace("/hold", "/{}")) for method, path in ROUTES}
     import re
 
     assert {(m, re.sub(r"{\w+}", "{}", p)) for m, p in paths if m != "HEAD"} - {
