@@ -179,10 +179,8 @@ def _status(args: argparse.Namespace) -> int:
     while True:
         stats, status = ask(args, "GET", "/stats"), ask(args, "GET", "/status")
         paths = ask(args, "GET", "/paths")["paths"]
-        pending = sum(queue["count"] for queue in stats["queues"].values())
         unhealthy = [path for path in paths if path["status"] == "unhealthy"]
-        unscanned = [path for path in paths if path["last_scanned_at"] is None]
-        busy = bool(pending or unhealthy or unscanned or status["paths_to_compare"])
+        busy = status["summary"]["state"] not in ("up_to_date", "nothing_watched")
         if not busy or time.monotonic() >= end:
             break
         time.sleep(0.2)
@@ -213,6 +211,8 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
         )
     lines += [f"warning: {printable(warning['text'])}" for warning in status["warnings"]]
     lines += [f"{path['path']}: {path['reason']}" for path in unhealthy]
+    said = ("does_not_add_up", "unread", "behind", "not_scanned", "stopped")
+    lines += [printable(each["text"]) for each in status["summary"]["reasons"] if each["code"] in said]
     return lines
 
 

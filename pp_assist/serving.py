@@ -101,6 +101,7 @@ def services_of(
         excludes_changed=excludes_changed,
         hidden_by=hidden,
         scanner=daemon.scanner,
+        ledger=daemon.scanner.ledger.entries,
         line=daemon.line,
         holding=daemon.holding,
         stop=stop,

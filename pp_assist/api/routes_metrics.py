@@ -1,13 +1,17 @@
 """The same counts as /status and /stats, for Prometheus and whatever else reads its text format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from pp_assist.api.services import Services
-from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.api.standing import condition, how_it_stands
+from pp_assist.core.model import FileState, Root, Stage, WorkState
+from pp_assist.core.summary import State
+from pp_assist.store.report import Counts
+from pp_server.wire.names import display
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -62,7 +66,7 @@ async def _collected(services: Services) -> list["Metric"]:
         since_ms = counts.oldest(stage)
         oldest.add_metric([stage], 0 if since_ms is None else max(0, now_ms - since_ms) / 1000)
     paths = GaugeMetricFamily(PREFIX + "paths", "Watched folders by how they stand.", labels=["status"])
-    standing = ["unhealthy" if root.status == "unhealthy" else services.scanner.condition(root.id)[0] for root in roots]
+    standing = [condition(root, services)[0] for root in roots]
     for status in ("healthy", "behind", "polling", "unhealthy"):
         paths.add_metric([status], standing.count(status))
     running = GaugeMetricFamily(PREFIX + "component_up", "Whether a component works.", labels=["component"])
@@ -74,7 +78,8 @@ async def _collected(services: Services) -> list["Metric"]:
     build = GaugeMetricFamily(PREFIX + "build_info", "The version that runs.", labels=["version"])
     build.add_metric([services.version], 1)
     return [
-        build, files, queue, oldest, paths, running, stuck,
+        build, *await _as_a_whole(services, counts), *_ledger(services, roots),
+        files, queue, oldest, paths, running, stuck,
         gauge("paused", "1 while a person holds everything back.", services.holding.pause is not None),
         gauge("uptime_seconds", "Time since the start.", (services.clock.mono_ms() - services.started_mono_ms) / 1000),
         gauge("held_deletions", "Deletions that wait for a person.", sum(each.count for each in held)),
@@ -88,3 +93,31 @@ async def _collected(services: Services) -> list["Metric"]:
         counter("uploaded_files", "Files that the server confirmed.", uploading.total),
         counter("sent_bytes", "Bytes of contents sent.", services.bytes_sent()),
     ]  # fmt: skip
+
+
+async def _as_a_whole(services: Services, counts: Counts) -> list["Metric"]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    found = await how_it_stands(services, counts)
+    state = GaugeMetricFamily(PREFIX + "state", "1 for how it stands as a whole.", labels=["state"])
+    for each in State:
+        state.add_metric([each], each is found.state)
+    return [state]
+
+
+def _ledger(services: Services, roots: Sequence[Root]) -> list["Metric"]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    text = "Names of a watched folder by where they stand."
+    names = GaugeMetricFamily(PREFIX + "ledger_names", text, labels=["path", "standing"])
+    text = "Names that the last scan of a watched folder could not account for."
+    differ = GaugeMetricFamily(PREFIX + "ledger_difference", text, labels=["path"])
+    entries = services.ledger()
+    for root in roots:
+        if (entry := entries.get(root.id)) is None:
+            continue
+        for word in ("stored", "pending", "excluded", "unsupported", "missing"):
+            names.add_metric([display(root.shown), word], getattr(entry.counted, word))
+        if entry.tally is not None and entry.tally.difference is not None:
+            differ.add_metric([display(root.shown)], entry.tally.difference)
+    return [names, differ]

@@ -11,6 +11,7 @@ from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddPath, RowId, TriggerScan
 from pp_assist.api.services import Services
+from pp_assist.api.standing import condition
 from pp_assist.core.model import Root
 from pp_server.wire.names import display, json_fields
 from pp_server.wire.times import iso, iso_or_none
@@ -26,7 +27,7 @@ def router(services: Services) -> APIRouter:
     async def all_paths() -> list[dict[str, Any]]:
         counts = await services.roots.file_counts()
         return [
-            _path(root, counts.get(root.id, 0), services.scanner.condition(root.id))
+            _path(root, counts.get(root.id, 0), condition(root, services))
             | {"rule_problems": [problem._asdict() for problem in services.rule_problems(root.id)]}
             for root in await services.roots.all()
         ]
@@ -56,7 +57,7 @@ def router(services: Services) -> APIRouter:
                 resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy, body.exclude
             )
         await services.scanner.root_added(root)
-        return _path(root, 0, services.scanner.condition(root.id)) | {"rule_problems": []}
+        return _path(root, 0, condition(root, services)) | {"rule_problems": []}
 
     @routes.delete("/paths/{path_id}")
     async def delete_path(path_id: RowId) -> dict[str, Any]:
@@ -102,8 +103,8 @@ def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_pat
             raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
 
 
-def _path(root: Root, file_count: int, condition: tuple[str, str | None]) -> dict[str, Any]:
-    status, reason = ("unhealthy", root.reason) if root.status == "unhealthy" else condition
+def _path(root: Root, file_count: int, stands: tuple[str, str | None]) -> dict[str, Any]:
+    status, reason = stands
     return {
         "id": root.id,
         **json_fields(root.shown, "path"),

@@ -1,5 +1,6 @@
 """What is in line, and what a person does with single files of it."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -36,8 +37,12 @@ def router(services: Services) -> APIRouter:
     ) -> JSONResponse:
         stages = IN_ORDER if stage is None else (stage,)
         items, total = await services.line.page(stages, state, limit, offset)
-        shown = [_item(item, services) for item in items]
-        return JSONResponse({"items": shown, "total": total, "limit": limit, "offset": offset})
+
+        def answer() -> JSONResponse:
+            shown = [_item(item, services) for item in items]
+            return JSONResponse({"items": shown, "total": total, "limit": limit, "offset": offset})
+
+        return await asyncio.to_thread(answer)
 
     @routes.post("/queue/{action}")
     async def steer(action: Steer, body: SteerQueue) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Health, status, statistics, files and their receipts."""
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,14 +11,13 @@ from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.routes_steering import paused
 from pp_assist.api.services import Services
+from pp_assist.api.standing import DELETING, how_it_stands, ledger_shown, shown
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
 from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
 from pp_server.wire.names import json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
-
-DELETING = (Stage.VANISHED, Stage.DELETION)
 
 
 def router(services: Services) -> APIRouter:
@@ -40,6 +40,7 @@ def router(services: Services) -> APIRouter:
         obstacle = services.upload_obstacle()
         return {
             "running": True,
+            "summary": shown(await how_it_stands(services, counts)),
             "uptime_seconds": (services.clock.mono_ms() - services.started_mono_ms) / 1000,
             "version": services.version,
             "hostname": services.hostname,
@@ -50,7 +51,7 @@ def router(services: Services) -> APIRouter:
             "paused": paused(services.holding.pause),
             "token_required": services.config()["api"]["require_token"],
             "paths_watched": sum(root.enabled for root in await services.roots.all()),
-            "files_tracked": sum(counts.files[state] for state in TRACKED),
+            "files_tracked": counts.tracked,
             "files_excluded": counts.files[FileState.EXCLUDED],
             "files_unsupported": counts.files[FileState.UNSUPPORTED],
             "pending_sha256": counts.queued(Stage.CHECKSUM),
@@ -82,8 +83,8 @@ def router(services: Services) -> APIRouter:
             return "running" if running[component] else "stopped"
 
         return {
-            "files": {"total": sum(counts.files[state] for state in TRACKED)}
-            | {state.value: counts.files[state] for state in TRACKED},
+            "ledger": await ledger_shown(services),
+            "files": {"total": counts.tracked} | {state.value: counts.files[state] for state in TRACKED},
             "queues": {
                 "pending_checksum": queue("oldest_queued_at", Stage.CHECKSUM),
                 "pending_upload": queue("oldest_queued_at", Stage.UPLOAD),
@@ -129,8 +130,12 @@ def router(services: Services) -> APIRouter:
         prefix = query_bytes(request.scope["query_string"], "path_prefix")
         where = covering(await services.roots.all(), prefix) if prefix else None
         rows, total = await services.report.files(status, where, limit, offset, None if kind == "any" else kind)
-        page = {"files": [_file(row, services) for row in rows], "total": total, "limit": limit, "offset": offset}
-        return JSONResponse(page)  # as it is: asking FastAPI what is in it takes ten times as long
+
+        def page() -> JSONResponse:  # as it is: asking FastAPI what is in it takes ten times as long
+            files = [_file(row, services) for row in rows]
+            return JSONResponse({"files": files, "total": total, "limit": limit, "offset": offset})
+
+        return await asyncio.to_thread(page)
 
     @routes.get("/receipt")
     async def receipt(request: Request) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pp_assist.api.sessions import Sessions
 from pp_assist.clock import Clock
 from pp_assist.core.explain import Sight
 from pp_assist.core.identity import Identity
+from pp_assist.core.ledger import Counted, Tally
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
 from pp_assist.core.trust import Trust
@@ -43,6 +44,19 @@ class ScannerFacts(Protocol):
     scans_finished: int
     announced_changes: int
     missed_changes: int
+
+
+class LedgerEntry(Protocol):
+    """Where the names of one root stand."""
+
+    @property
+    def counted(self) -> Counted: ...
+
+    @property
+    def counted_at_ms(self) -> int: ...
+
+    @property
+    def tally(self) -> Tally | None: ...
 
 
 class Scanner(Protocol):
@@ -119,6 +133,8 @@ class Services:
     hidden_by: Callable[[str, int | None], Awaitable[Hidden]]
     """What a pattern would leave out, in one root or in all."""
     scanner: Scanner
+    ledger: Callable[[], Mapping[int, LedgerEntry]]
+    """What is known of each root, by its id, of where its names stand."""
     line: Line
     holding: Holding
     journal: Journal

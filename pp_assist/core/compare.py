@@ -12,6 +12,9 @@ from pp_assist.core.model import NOT_TAKEN, TRACKED, FileState, Kind, KnownFile,
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
 
+UNCOUNTED = 10**12
+"""Rows: nobody has counted how many there are below a folder, and they may be as many as there can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -55,12 +58,20 @@ class Changes:
     excluded_directories: list[tuple[bytes, LeftOut]] = field(default_factory=list)
     """Directories known before that a pattern leaves out now, with all below them. Nothing is deleted by that."""
     unchanged: int = 0
+    too_young: int = 0
+    """Not seen, but written down since the look began: it cannot say that they are missing."""
 
     @property
     def is_nothing(self) -> bool:
         """Whether there is nothing to write down."""
         files = self.new, self.changed, self.recheck, self.sooner, self.set_aside, self.vanished, self.forgotten
-        return not (any(files) or self.vanished_directories or self.excluded_directories)
+        return not (any(files) or self.vanished_directories or self.excluded_directories or self.too_young)
+
+    @property
+    def noted(self) -> int:
+        """How many rows come, go, or begin or cease to be about something on the disk, at most."""
+        names = len(self.new) + len(self.changed) + len(self.set_aside) + len(self.vanished) + len(self.forgotten)
+        return names + UNCOUNTED * len(self.excluded_directories)
 
     def names(self) -> list[bytes]:
         """Return the names of the files and links that are new, changed or missing.
@@ -105,7 +116,10 @@ def compare(
     if listing.complete:
         asked = listing.asked
         for name, row in known.items():
-            if name in present or not look.may_miss(row) or (asked is not None and name not in asked):
+            if name in present or (asked is not None and name not in asked):
+                continue
+            if not look.may_miss(row):
+                changes.too_young += row.state is not FileState.VANISHED
                 continue
             if judge.levels and judge.rule(name, row.kind is Kind.DIR):  # left out by now: no deletion is told any more
                 changes.forgotten.append(row)

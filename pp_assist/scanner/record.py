@@ -1,6 +1,7 @@
 """One batch of listings → comparison → one transaction."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from pp_assist.clock import Clock
-from pp_assist.core.compare import Changes, Look, compare, missing_subtree
+from pp_assist.core.compare import UNCOUNTED, Changes, Look, compare, missing_subtree
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Kind, Listing, Root
 from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
@@ -38,6 +39,10 @@ class Found:
     changed: int = 0
     """Files that are new, changed or missing, and directories that were moved."""
     problems: int = 0
+    noted: int = 0
+    """Rows that were written down, or dropped."""
+    too_young: int = 0
+    """Rows that were written down since the look began, and were not seen by it."""
     fresh_directories: tuple[bytes, ...] = ()
     """Directories (relative paths) never listed before: a targeted look must go on below them."""
     directories: tuple[bytes, ...] = ()
@@ -53,6 +58,8 @@ class Found:
         self.vanished += other.vanished
         self.changed += other.changed
         self.problems += other.problems
+        self.noted += other.noted
+        self.too_young += other.too_young
 
 
 class Seen(NamedTuple):
@@ -97,6 +104,8 @@ class Recorder:
         self._added = Level(b"", parse_list((), EXCLUDE))
         self.rule_problems = RuleProblems()
         self.moved: MovedTrees | None = None
+        self.noted: Counter[int] = Counter()
+        """Root → rows that were written down or dropped since the start, of a moved folder uncounted many."""
 
     def batches(self, root: Root, start: bytes, force: bool = False) -> AsyncIterator[Seen]:
         """Walk *start* and all below it: see `walk.walk`. What is exactly as known is left out, unless forced.
@@ -182,6 +191,8 @@ class Recorder:
         self._tell_of_files(root, listings, [changes for _, changes in found])
         told.looked_at = seen.looked_at
         told.changed += len(moved)
+        told.noted += len(moved) * UNCOUNTED
+        self.noted[root.id] += told.noted
         for listing, (_, changes) in zip(listings, found, strict=True):
             for name in changes.vanished_directories:
                 missing = await self._directory_missing(root, join(listing.directory, name), look)
@@ -200,7 +211,9 @@ class Recorder:
                 is_all = is_all and all(look.may_miss(file) for _, file in rows)
                 found = [(Known(0, {}, []), missing)]
                 await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
-            total.add(self._told((), [missing]))
+            told = self._told((), [missing])
+            self.noted[root.id] += told.noted
+            total.add(told)
             if len(rows) < observations.AT_A_TIME:
                 break
             after = (rows[-1][0], rows[-1][1].name)
@@ -219,6 +232,8 @@ class Recorder:
             vanished=sum(len(c.vanished) for c in changes),
             changed=sum(len(c.names()) for c in changes),
             problems=sum(listing.problem is not None for listing in listings),
+            noted=sum(c.noted for c in changes),
+            too_young=sum(c.too_young for c in changes),
         )
         if found.to_hash:
             self.queues.wake_checksums()

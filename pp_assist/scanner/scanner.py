@@ -17,6 +17,7 @@ from pp_assist.scanner.announced import Announced, Counted
 from pp_assist.scanner.follow import follow
 from pp_assist.scanner.guard import Guard
 from pp_assist.scanner.identify import identify
+from pp_assist.scanner.ledger import Ledger
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.scanner.second_look import SecondLooks
 from pp_assist.scanner.settings import ScannerSettings
@@ -80,6 +81,7 @@ class Scanner:
         self._recorder = recorder
         self._tell = recorder.tell
         self._roots = roots
+        self.ledger = Ledger(recorder, roots)
         self._second_looks = SecondLooks(recorder, roots)
         self._settings = settings
         self._clock = clock
@@ -135,6 +137,7 @@ class Scanner:
                 tasks.create_task(self._scans(), name="scans")
                 tasks.create_task(self._second_looks.run(), name="second looks")
                 tasks.create_task(self._astray(), name="astray")
+                tasks.create_task(self.ledger.run(), name="ledger")
                 if watcher is not None and self._guard is not None:
                     tasks.create_task(self._guarding(self._guard), name="guard")
                     tasks.create_task(self._hints(watcher.sink.woken, HINT_WAIT_S, watcher.sink.take), name="hints")
@@ -245,7 +248,7 @@ class Scanner:
             )  # fmt: skip
 
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
-        total = Found()
+        total, noted_before = Found(), self._recorder.noted[root.id]
         with self._announced.scanning(root.id, start) as counted:
             async for seen in self._recorder.batches(root, start, force):
                 found = await self._recorder.record(root, seen)
@@ -260,6 +263,8 @@ class Scanner:
             async with self._recorder.db.transaction() as tx:
                 await queue.ask_again(tx, root.id, self._clock.now_ms())
         await self._roots.scanned(root.id, None if start else self._clock.now_ms())
+        if not start:
+            self.ledger.scanned(root, total, noted_before)
         if force or root.status == "unhealthy":  # its work was left alone until now
             for waiting in self._recorder.queues:
                 waiting.wake()

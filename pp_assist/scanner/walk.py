@@ -161,7 +161,8 @@ def _list_directory(
                 listing = replace(told, entries=entries_of(seen, folders))
             elif news:
                 listing = replace(told, entries=entries_of(seen, folders, news), asked=frozenset(news))
-            yield _Looked(listing, len(seen), _descend(told, folders.values(), rules), told.levels)
+            counted = len(seen) if rules.recursive else len(seen) - len(folders)  # else they have no rows
+            yield _Looked(listing, counted, _descend(told, folders.values(), rules), told.levels)
     except OSError as error:
         problem = f"cannot list it: {error.strerror}"
         yield _Looked(replace(told, complete=False, problem=problem), 0, [], told.levels)

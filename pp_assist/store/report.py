@@ -1,10 +1,11 @@
 """What the API tells, read without disturbing anybody: counts from counters, pages from indexes."""
 
+import asyncio
 import json
 import sqlite3
 from dataclasses import dataclass
 
-from pp_assist.core.model import FileState, Kind, Stage, WorkState
+from pp_assist.core.model import TRACKED, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.store import receipts, tree_moves
 from pp_assist.store.db import Database
@@ -67,6 +68,11 @@ class Counts:
     work: dict[tuple[Stage, WorkState], int]
     oldest_ms: dict[Stage, int | None]
     """When the oldest row of each stage was queued."""
+
+    @property
+    def tracked(self) -> int:
+        """All files that must be stored."""
+        return sum(self.files[state] for state in TRACKED)
 
     def queued(self, *stages: Stage) -> int:
         """Return all rows of *stages*, whatever they wait for."""
@@ -146,15 +152,13 @@ class Report:
 
         *below_roots* restricts it to some roots (ids) and a path relative to them: the path itself and all below it.
         """
-        if below_roots is None and kind == Kind.FILE:  # nothing is counted, and nothing joined that is not shown
-            rows = await self._db.rows(_SOME_FILES, (state, limit, offset))
-            files = (await self.counts()).files
-            return [_file(row) for row in rows], sum(files.values()) if state is None else files[state]
-        roots, prefix = below_roots if below_roots else (None, b"")
-        directory, _, name = prefix.rpartition(b"/")
-        where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)
-        total = await self._db.value(_COUNT, where)
-        return [_file(row) for row in await self._db.rows(_FILES, (*where, limit, offset))], total
+
+        def read() -> tuple[list[FileRow], int]:  # a thousand rows: too much for the event loop
+            with self._db.reading() as conn:
+                return _page(conn, state, below_roots, limit, offset, kind)
+
+        with self._db.damage_noted():
+            return await asyncio.to_thread(read)
 
     async def file(self, root_id: int, relative: bytes) -> FileRow | None:
         """Return what is known about one path below a root, or None."""
@@ -170,6 +174,27 @@ class Report:
     async def signed_receipt(self, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:
         """Return the last receipt for a path below a root, if it is a signed one: see `receipts.signed_receipt`."""
         return await receipts.signed_receipt(self._db, root_id, relative)
+
+
+def _page(
+    conn: sqlite3.Connection,
+    state: FileState | None,
+    below_roots: tuple[list[int], bytes] | None,
+    limit: int,
+    offset: int,
+    kind: str | None,
+) -> tuple[list[FileRow], int]:
+    rows = conn.cursor()
+    rows.row_factory = sqlite3.Row
+    if below_roots is None and kind == Kind.FILE:  # nothing is counted, and nothing joined that is not shown
+        rows.execute(_SOME_FILES, (state, limit, offset))
+        counts = dict(conn.execute(_COUNTERS).fetchall())
+        return [_file(row) for row in rows], sum(counts[each] for each in ([state] if state else FileState))
+    roots, prefix = below_roots if below_roots else (None, b"")
+    directory, _, name = prefix.rpartition(b"/")
+    where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)
+    ((total,),) = conn.execute(_COUNT, where)
+    return [_file(row) for row in rows.execute(_FILES, (*where, limit, offset))], total
 
 
 def _file(row: sqlite3.Row) -> FileRow:

@@ -36,7 +36,7 @@ async def test_stats_have_exactly_the_promised_shape(api: Api) -> None:
     await add(api, api.folder)
     await scan(api)
     stats = await hashed(api, 1)
-    assert set(stats) == {"files", "queues", "components"}
+    assert set(stats) == {"files", "queues", "components", "ledger"}
     assert stats["files"] == {"total": 1, "discovered": 0, "ready_for_upload": 1, "completed": 0, "unchanged": 0}
     assert stats["queues"]["pending_checksum"] == {
         "count": 0, "oldest_queued_at": None, "backoff": 0, "parked": 0, "held": 0,
