@@ -64,8 +64,8 @@ def is_guest(headers: Headers, doors: Doors) -> bool:
     return len(origins) == 1 and origins[0].decode("latin-1") in doors.allowed_origins
 
 
-def judge(method: str, path: str, headers: Headers, doors: Doors, is_ours: Callable[[], bool]) -> As | Refusal:
-    """Return as whom the caller is let in, or why not. *is_ours*: whether its end of the connection is our own user's.
+def judge(method: str, path: str, headers: Headers, doors: Doors) -> As | Refusal:
+    """Return as whom the caller is let in, or why not; as `LOCAL` only if its end of the connection is our own user's.
 
     The Host first: a name that was rebound to this machine is not ours. Then where the page is from, then who it is.
     """
@@ -79,9 +79,7 @@ def judge(method: str, path: str, headers: Headers, doors: Doors, is_ours: Calla
         return NO_TOKEN
     if _has_session(headers, doors):
         return _of_page(method, headers)
-    if not doors.require_token and is_ours():
-        return As.LOCAL
-    return NO_TOKEN
+    return NO_TOKEN if doors.require_token else As.LOCAL
 
 
 def foreign(headers: Headers, doors: Doors) -> Refusal | None:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import pytest
 from asking import PORT, Api, running_api
 
 from pp_assist import run
-from pp_assist.api.callers import As, Doors, Refusal, judge
 from pp_assist.api.server import Api as ApiComponent
 from pp_assist.api.server import listen
 from pp_assist.api.sessions import MOST, SESSION_S, TICKET_S, Sessions
@@ -147,12 +147,25 @@ async def test_programs_come_in_without_a_token_and_pages_do_not(open_to_program
         assert (await program.get("/status", headers=headers)).status_code == 403
 
 
-def test_a_program_of_somebody_else_does_not() -> None:
-    doors = Doors("token", lambda: PORT, "cookie", lambda _: False, require_token=False)
-    headers = [(b"host", f"127.0.0.1:{PORT}".encode())]
-    assert judge("GET", "/status", headers, doors, lambda: True) is As.LOCAL
-    refused = judge("GET", "/status", headers, doors, lambda: False)
-    assert isinstance(refused, Refusal) and refused.status == 401
+async def test_a_program_of_somebody_else_does_not(open_to_programs: Api) -> None:
+    async def nobody_is(_: Any) -> bool:
+        return False
+
+    app = open_to_programs.app_on(lambda: PORT, nobody_is)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as stranger:
+        assert (await stranger.get("/status")).status_code == 401
+        token = {"Authorization": f"Bearer {open_to_programs.token}"}
+        assert (await stranger.get("/status", headers=token)).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_whose_a_connection_is_is_looked_up_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's table of sockets may be long, and everybody else would wait for it."""
+    seen = []
+    monkeypatch.setattr(run, "is_our_socket", lambda *_: seen.append(threading.current_thread()) or True)
+    assert await run._is_ours({"type": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)})
+    assert threading.main_thread() not in seen
+    assert not await run._is_ours({"type": "http", "client": None, "server": ("127.0.0.1", 2)})
 
 
 def addresses() -> list[str]:
