@@ -25,6 +25,8 @@ from pp_assist.supervisor import Supervisor
 
 ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
 
+SENT_PLAIN = "what is compressed does not arrive as it is sent (a proxy, perhaps), so it is sent as it is"
+
 
 def services_of(
     daemon: Daemon,
@@ -61,11 +63,13 @@ def services_of(
 
     def warnings() -> list[Warned]:
         rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
+        plain = daemon.link.plain_because
         open_to_all = None if settings.api.require_token else ANYBODY_MAY
         now = {
             "no_token_required": open_to_all,
             "database_rebuilt": rebuilt,
             "not_compared": None if trouble is None else str(trouble),
+            "not_compressed": None if plain is None else f"{SENT_PLAIN}: {plain}",
         }
         return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
