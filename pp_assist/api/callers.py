@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -117,13 +116,12 @@ def _has_token(headers: Headers, token: str) -> bool:
 
 
 def _has_session(headers: Headers, doors: Doors) -> bool:
-    for value in _all(headers, b"cookie"):
-        try:
-            found = SimpleCookie(value.decode("latin-1")).get(doors.cookie)
-        except CookieError:
-            continue
-        if found is not None and doors.is_session(found.value):
-            return True
+    """Say whether our cookie came: all programs of this machine share them, so others may be anything."""
+    for cookies in _all(headers, b"cookie"):
+        for each in cookies.split(b";"):
+            name, _, value = each.strip().partition(b"=")
+            if name == doors.cookie.encode() and doors.is_session(value.decode("latin-1")):
+                return True
     return False
 
 

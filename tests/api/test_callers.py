@@ -73,6 +73,19 @@ async def test_a_foreign_page_is_refused_with_a_cookie_too(api: Api) -> None:
         assert (await page.get("/status", headers=headers)).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "others", ['a={"x": 1}; ', "a=b c; ", "=; ", "a; ", "\x01=\xff; ", '$a=1; a[]="; ', "a=" + "x" * 4000 + ";"]
+)
+async def test_the_cookies_of_other_programs_on_this_machine_do_not_matter(api: Api, others: str) -> None:
+    ticket = (await api.http.post("/session/ticket")).json()["ticket"]
+    entered = await api.client().post("/session", json={"ticket": ticket})
+    ours = entered.headers["set-cookie"].split(";")[0]
+    for sent in (others + ours, f"{ours}; {others}", f"{ours.split('=')[0]}=old; {others}{ours}"):
+        answer = await api.client().get("/status", headers={"Cookie": sent.encode("latin-1")})
+        assert answer.status_code == 200, sent
+    assert (await api.client().get("/status", headers={"Cookie": others.encode("latin-1")})).status_code == 401
+
+
 def test_sessions_end_and_do_not_pile_up() -> None:
     now = [0]
     sessions = Sessions("x", lambda: now[0])
