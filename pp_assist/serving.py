@@ -1,5 +1,6 @@
 """What the local API may ask of a daemon, and whom it lets in: the wiring between the two."""
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -84,13 +85,16 @@ def services_of(
     async def hidden(pattern: str, root_id: int | None) -> Hidden:
         return await in_thread(daemon.pools.walking, count_hidden, pattern, root_id)
 
+    saving = asyncio.Lock()
+
     async def save_config(changes: dict[str, Any]) -> Saved:
-        try:
-            saved = await in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
-            wanted = saved if reload is None else await in_thread(daemon.pools.walking, reload)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return Saved(saved.shown(), *daemon.apply(wanted))
+        async with saving:  # each change is made to what the one before has left
+            try:
+                saved = await in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
+                wanted = saved if reload is None else await in_thread(daemon.pools.walking, reload)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            return Saved(saved.shown(), *daemon.apply(wanted))
 
     return Services(
         clock=clock,

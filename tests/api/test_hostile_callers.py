@@ -74,6 +74,46 @@ async def test_a_url_that_nobody_can_call_is_refused(api: Api, url: str) -> None
     assert answer.status_code == 422, answer.text
 
 
+@pytest.mark.parametrize("name", [" ", "a\n", "a\0b", "\u202eb", " a"])
+async def test_a_server_needs_a_name_that_people_can_read(api: Api, name: str) -> None:
+    answer = await api.http.post("/servers", json={"name": name, "url": "http://localhost", "api_key": "k"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("change", [{"api": {"port": True}}, {"scanner": {"quiet_seconds": False}}])
+async def test_true_is_no_number(api: Api, change: dict[str, Any]) -> None:
+    before = (await api.http.get("/config")).json()["config"]
+    answer = await api.http.post("/config", json=change)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert (await api.http.get("/config")).json()["config"] == before
+    assert (await api.http.post("/config", json={"scanner": {"use_filesystem_events": False}})).status_code == 200
+
+
+async def test_no_change_of_the_settings_is_lost_to_another_at_the_same_time(api: Api) -> None:
+    for number in range(1, 10):
+        changes = [
+            {"scanner": {"scan_interval": 60 + number}},
+            {"scanner": {"delete_grace_seconds": number}},
+            {"uploader": {"bandwidth_kib_per_second": 100 * number}},
+            {"log_level": "DEBUG" if number % 2 else "INFO"},
+        ]
+        answers = await asyncio.gather(*(api.http.post("/config", json=change) for change in changes))
+        assert {answer.status_code for answer in answers} == {200}
+        last = max((answer.json()["config"] for answer in answers), key=lambda config: _agreeing(config, changes))
+        assert _agreeing(last, changes) == len(changes)
+    force = (await api.http.get("/config")).json()["config"]
+    assert (force["log_level"], force["uploader"]["bandwidth_kib_per_second"]) == ("DEBUG", 900)
+
+
+def _agreeing(config: dict[str, Any], changes: list[dict[str, Any]]) -> int:
+    """How many of *changes* are in *config*."""
+    return sum(
+        config[section] == value or (isinstance(value, dict) and value.items() <= config[section].items())
+        for change in changes
+        for section, value in change.items()
+    )
+
+
 async def test_the_same_path_many_times_at_once_is_one_path(api: Api) -> None:
     below = api.folder / "below"
     below.mkdir()
