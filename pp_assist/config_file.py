@@ -32,12 +32,22 @@ def save(config_file: str, state_dir: str, changes: Mapping[str, Any]) -> Settin
             file.flush()
             os.fsync(file.fileno())
         settings = load_settings({"state_dir": state_dir}, draft, environment={}, dotenv_file=os.devnull)
+        _check_meant(changes, settings.shown())
         os.replace(draft, config_file)
     except BaseException:
         os.unlink(draft)
         raise
     posix.sync_directory(folder)
     return settings
+
+
+def _check_meant(changes: Mapping[str, Any], shown: Mapping[str, Any], where: str = "") -> None:
+    """Refuse true and false where a number is meant: they would count as 1 and 0."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            _check_meant(value, shown[key], f"{where}{key}.")
+        elif isinstance(value, bool) and not isinstance(shown[key], bool):
+            raise ConfigError(f"{where}{key}: {str(value).lower()} is no number")
 
 
 def _read(config_file: str) -> tomlkit.TOMLDocument:

@@ -25,6 +25,9 @@ from pp_assist.core.trust import Trust
 HTTPS_PORT = 443
 ANYBODY_KNOWN = Trust()
 MAX_ANSWER_BYTES = 16 << 20
+AS_IT_IS = {"Accept-Encoding": "identity"}
+"""A few bytes that are compressed may stand for gigabytes: no answer is wanted like that, and none is unpacked."""
+
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 1 << 20
 RAW = "application/octet-stream"
@@ -142,7 +145,7 @@ class Http:
                 self._client = httpx.AsyncClient(
                     verify=await self._verification(),
                     base_url=self._url,
-                    headers={"Authorization": f"Bearer {self._api_key}", "User-Agent": "pp_assist"},
+                    headers={"Authorization": f"Bearer {self._api_key}", "User-Agent": "pp_assist", **AS_IT_IS},
                     limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
                     follow_redirects=False,
                     trust_env=False,
@@ -233,6 +236,7 @@ class Http:
             try:
                 sent = client.stream(method, path, json=body, headers=headers, timeout=timeout)
                 response = await stack.enter_async_context(sent)
+                _check_as_it_is(response)
                 whole = b"" if response.is_success else await _bounded(response)
             except BROKEN_CONNECTION as error:
                 raise await self._broken(error) from error
@@ -271,13 +275,23 @@ async def _pieces(content: list[bytes], pace: Pace) -> AsyncIterator[bytes]:
 
 
 async def _bounded(response: httpx.Response) -> bytes:
-    pieces, size = [], 0
+    _check_as_it_is(response)
+    body = bytearray()
     async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise ServerNonsense("the answer is larger than anything our server says")
-        pieces.append(piece)
-    return b"".join(pieces)
+        _add(body, piece)
+    return bytes(body)
+
+
+def _add(body: bytearray, piece: bytes) -> None:
+    if len(body) + len(piece) > MAX_ANSWER_BYTES:
+        raise ServerNonsense("the answer is larger than anything our server says")
+    body += piece
+
+
+def _check_as_it_is(response: httpx.Response) -> None:
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise ServerNonsense(f"the answer comes as {encoding[:20]}, which nobody asked for")
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -302,6 +316,7 @@ class BlockingHttp:
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
             follow_redirects=False,
             trust_env=False,
+            headers=AS_IT_IS,
         )
 
     def request(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
@@ -309,10 +324,15 @@ class BlockingHttp:
 
         Raises:
             ServerUnreachable: there was no whole answer.
+            ServerNonsense: the answer is absurdly large, or compressed.
         """
         try:
-            response = self._client.request(method, url, headers=dict(headers), content=content)
-            return Answer(response.status_code, response.content, _retry_after(response))
+            with self._client.stream(method, url, headers=dict(headers), content=content) as response:
+                _check_as_it_is(response)
+                body = bytearray()
+                for piece in response.iter_bytes():
+                    _add(body, piece)
+                return Answer(response.status_code, bytes(body), _retry_after(response))
         except BROKEN_CONNECTION as error:
             raise ServerUnreachable(_describe(error)) from error
         except httpx.InvalidURL as error:

@@ -165,10 +165,12 @@ async def _serve(
             raise _Damaged(daemon.db.damage) if daemon.db.damaged.is_set() else _HostShared
 
 
-def _is_ours(scope: Scope) -> bool:
+async def _is_ours(scope: Scope) -> bool:
     """Say whether who asks is a program of our own user."""
     client, server = scope.get("client"), scope.get("server")
-    return client is not None and server is not None and is_our_socket(client, server)
+    if client is None or server is None:
+        return False
+    return await asyncio.to_thread(is_our_socket, client, server)  # the system's table of sockets may be long
 
 
 async def _stop_when_no_good(daemon: Daemon, stop: asyncio.Event) -> None:

@@ -1,5 +1,6 @@
 """What the local API may ask of a daemon, and whom it lets in: the wiring between the two."""
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -24,6 +25,8 @@ from pp_assist.store.report import Report
 from pp_assist.supervisor import Supervisor
 
 ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
+
+SENT_PLAIN = "what is compressed does not arrive as it is sent (a proxy, perhaps), so it is sent as it is"
 
 
 def services_of(
@@ -61,11 +64,13 @@ def services_of(
 
     def warnings() -> list[Warned]:
         rebuilt, trouble = daemon.memory.rebuilt, daemon.reconciler.trouble
+        plain = daemon.link.plain_because
         open_to_all = None if settings.api.require_token else ANYBODY_MAY
         now = {
             "no_token_required": open_to_all,
             "database_rebuilt": rebuilt,
             "not_compared": None if trouble is None else str(trouble),
+            "not_compressed": None if plain is None else f"{SENT_PLAIN}: {plain}",
         }
         return [*said, *(Warned(code, text) for code, text in now.items() if text)]
 
@@ -80,13 +85,16 @@ def services_of(
     async def hidden(pattern: str, root_id: int | None) -> Hidden:
         return await in_thread(daemon.pools.walking, count_hidden, pattern, root_id)
 
+    saving = asyncio.Lock()
+
     async def save_config(changes: dict[str, Any]) -> Saved:
-        try:
-            saved = await in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
-            wanted = saved if reload is None else await in_thread(daemon.pools.walking, reload)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return Saved(saved.shown(), *daemon.apply(wanted))
+        async with saving:  # each change is made to what the one before has left
+            try:
+                saved = await in_thread(daemon.pools.walking, config_file.save, config_path, state.path, changes)
+                wanted = saved if reload is None else await in_thread(daemon.pools.walking, reload)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            return Saved(saved.shown(), *daemon.apply(wanted))
 
     return Services(
         clock=clock,

@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -64,8 +63,8 @@ def is_guest(headers: Headers, doors: Doors) -> bool:
     return len(origins) == 1 and origins[0].decode("latin-1") in doors.allowed_origins
 
 
-def judge(method: str, path: str, headers: Headers, doors: Doors, is_ours: Callable[[], bool]) -> As | Refusal:
-    """Return as whom the caller is let in, or why not. *is_ours*: whether its end of the connection is our own user's.
+def judge(method: str, path: str, headers: Headers, doors: Doors) -> As | Refusal:
+    """Return as whom the caller is let in, or why not; as `LOCAL` only if its end of the connection is our own user's.
 
     The Host first: a name that was rebound to this machine is not ours. Then where the page is from, then who it is.
     """
@@ -79,9 +78,7 @@ def judge(method: str, path: str, headers: Headers, doors: Doors, is_ours: Calla
         return NO_TOKEN
     if _has_session(headers, doors):
         return _of_page(method, headers)
-    if not doors.require_token and is_ours():
-        return As.LOCAL
-    return NO_TOKEN
+    return NO_TOKEN if doors.require_token else As.LOCAL
 
 
 def foreign(headers: Headers, doors: Doors) -> Refusal | None:
@@ -119,13 +116,12 @@ def _has_token(headers: Headers, token: str) -> bool:
 
 
 def _has_session(headers: Headers, doors: Doors) -> bool:
-    for value in _all(headers, b"cookie"):
-        try:
-            found = SimpleCookie(value.decode("latin-1")).get(doors.cookie)
-        except CookieError:
-            continue
-        if found is not None and doors.is_session(found.value):
-            return True
+    """Say whether our cookie came: all programs of this machine share them, so others may be anything."""
+    for cookies in _all(headers, b"cookie"):
+        for each in cookies.split(b";"):
+            name, _, value = each.strip().partition(b"=")
+            if name == doors.cookie.encode() and doors.is_session(value.decode("latin-1")):
+                return True
     return False
 
 

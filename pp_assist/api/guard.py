@@ -7,18 +7,18 @@ cookie that was got with it. No CORS header says otherwise, but to pages that th
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pp_assist.api.callers import FOREIGN_ORIGIN, As, Doors, Headers, Refusal, foreign, is_guest, judge
+from pp_assist.api.callers import FOREIGN_ORIGIN, NO_TOKEN, As, Doors, Headers, Refusal, foreign, is_guest, judge
 
 MAX_BODY_BYTES = 1 << 20
 TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
 POLICY_VIOLATION = 1008
 
-IsOurs = Callable[[Scope], bool]
+IsOurs = Callable[[Scope], Awaitable[bool]]
 """Whether the other end of a connection belongs to the user that we run as."""
 
 
@@ -37,7 +37,7 @@ class Guard:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = secrets.token_hex(8)
         if scope["type"] == "websocket":
-            found = judge("GET", scope["path"], headers, self._doors, lambda: self._is_ours(scope))
+            found = await self._judge("GET", scope)
             if found is As.COOKIE and not any(name == b"origin" for name, _ in headers):
                 found = FOREIGN_ORIGIN  # a browser always says where a page is from
             if isinstance(found, Refusal):
@@ -52,7 +52,7 @@ class Guard:
             if scope["method"] == "OPTIONS":
                 await _allow(send)
                 return
-        found = judge(scope["method"], scope["path"], headers, self._doors, lambda: self._is_ours(scope))
+        found = await self._judge(scope["method"], scope)
         if isinstance(found, As) and _too_large(headers):
             found = Refusal(413, "too_large", TOO_LARGE)
         if isinstance(found, Refusal):
@@ -64,6 +64,12 @@ class Guard:
                 (b"content-type", b"application/json")
             ]
         await self._app(scope, _bounded(receive), send)
+
+    async def _judge(self, method: str, scope: Scope) -> As | Refusal:
+        found = judge(method, scope["path"], scope["headers"], self._doors)
+        if found is As.LOCAL and not await self._is_ours(scope):
+            return NO_TOKEN
+        return found
 
 
 def _origin(headers: Headers) -> bytes:

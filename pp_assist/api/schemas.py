@@ -101,10 +101,16 @@ class SteerQueue(Body):
         return self
 
 
+def _readable(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return name
+
+
 class AddServer(Body):
     """POST /servers"""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable)]
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     api_key: SecretStr = Field(min_length=1, max_length=1000)
     username: Annotated[str, Field(max_length=255)] | None = None

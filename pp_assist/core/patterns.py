@@ -25,6 +25,12 @@ _BRACKETS = re.compile(r"\\.|(\[[!^]?\]?[^\]]*\])", re.DOTALL)
 _REGEX_SETS = re.compile(r"\\.|(\[\^?\]?[^\]]*\])", re.DOTALL)
 _EVERYTHING, _EVERY_FOLDER = ".", ("/", "(?P<ps_d>/)")  # pathspec's short ways to say so
 
+_STAR = r"\[\^/\]\*"
+_ONE = r"(?:\\.|\(\?!/\)\[\^?\]?[^\]]*\]|\[\^/\](?![*+])|[^\\/\[\]()*+?])"
+_FIRST, _WITHIN = r"\(\?:\.\+/\)\?", r"\(\?:/\.\+\)\?/"
+_NAMES = f"(?:(?!{_FIRST}|{_WITHIN}).)+?"
+"""What pathspec makes of a `*`, of anything that is one character, of `**/` and `/**/`, of the names between these."""
+
 
 class Rule(NamedTuple):
     """What a person wrote that leaves something out, and where."""
@@ -193,11 +199,23 @@ def translate(text: str) -> re.Pattern[str]:
     if regex in (_EVERYTHING, *_EVERY_FOLDER):
         regex = ".+" if regex == _EVERYTHING else ".+/"
     else:
-        regex = _REGEX_SETS.sub(_no_slash, regex.replace(_EVERY_FOLDER[1], "/"))
+        regex = _steady(_REGEX_SETS.sub(_no_slash, regex.replace(_EVERY_FOLDER[1], "/")))
     try:
         return re.compile(regex, re.DOTALL)
     except re.error as error:
         raise BadPattern(f"a bracket that cannot be: {error}") from error
+
+
+def _steady(regex: str) -> str:
+    """Return what matches the same, in time that does not explode with the number of wildcards.
+
+    What stands between two `*` of a name, or two `**` of a path, may as well be found at the first place where it can
+    be: the wildcard behind it takes whatever follows. So no other place is ever tried (``(?>...)``).
+    """
+    regex = re.sub(f"(?:{_STAR}){{2,}}", "[^/]*", regex)
+    regex = re.sub(f"{_STAR}({_ONE}+)(?={_STAR})", r"(?>[^/]*?\1)", regex)
+    regex = re.sub(f"{_FIRST}({_NAMES})(?={_WITHIN})", r"(?>(?:.+?/)??\1(?=/))", regex)
+    return re.sub(f"{_WITHIN}({_NAMES})(?={_WITHIN})", r"(?>(?:/.+?)??/\1(?=/))", regex)
 
 
 def _no_slash(found: re.Match[str]) -> str:

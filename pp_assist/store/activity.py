@@ -12,7 +12,8 @@ from pp_assist.store.db import Database
 MOST_KEPT = 10_000
 
 _ADD = """
-INSERT INTO activity (id, at_ms, event, root_id, filepath, count, message, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO activity (id, at_ms, event, root_id, filepath, count, message, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING"""
 _PRUNE = "DELETE FROM activity WHERE id <= (SELECT id FROM activity ORDER BY id DESC LIMIT 1 OFFSET ?)"
 _RESERVED = "SELECT value FROM daemon_state WHERE name = 'activity_id'"
 _RESERVE = "UPDATE daemon_state SET value = ? WHERE name = 'activity_id'"
@@ -24,7 +25,9 @@ _COUNT = "SELECT COUNT(*) FROM activity WHERE ?1 IS NULL OR event = ?1"
 
 
 async def keep(tx: aiosqlite.Connection, events: Sequence[Happened]) -> None:
-    """Keep *events*, and forget the oldest."""
+    """Keep *events*, and forget the oldest. What is kept already stays: two may write down the same at a time, and one
+    who was cancelled does not know whether it was written.
+    """
     rows = [(e.id, e.at_ms, e.event, e.root_id, e.filepath, e.count, e.message, json.dumps(e.details)) for e in events]
     await tx.executemany(_ADD, rows)
     await tx.execute(_PRUNE, (MOST_KEPT,))

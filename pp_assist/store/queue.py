@@ -95,6 +95,7 @@ class WorkQueue:
         self._ready, self._next, self._put_back = (sql.format(which=which) for sql in (_READY, _NEXT, _PUT_BACK))
         self._clock = clock
         self._claimed: set[int] = set()
+        self._lent: set[int] = set()
         self._withdrawn: set[int] = set()
         self._woken = asyncio.Event()
         self._offset_ms = clock.now_ms() - clock.mono_ms()
@@ -104,9 +105,19 @@ class WorkQueue:
         self._woken.set()
 
     def start_over(self) -> None:
-        """Give everything back: those who held it are gone."""
-        self._claimed.clear()
+        """Give everything back: those who held it are gone; what was lent is in other hands."""
+        self._claimed &= self._lent
         self._withdrawn.clear()
+
+    def lend(self, claims: Iterable[Claim]) -> None:
+        """Have claims held by another queue: they are given back when that releases them, or by `take_back`."""
+        self._lent.update(claim.file_id for claim in claims)
+
+    def take_back(self) -> None:
+        """Give back everything that was lent: those who held it are gone."""
+        self._claimed -= self._lent
+        self._lent.clear()
+        self.wake()
 
     async def take(self, limit: int) -> list[Claim]:
         """Wait for work and claim up to *limit* rows of it, oldest first. Give each back with `release`."""
@@ -141,6 +152,7 @@ class WorkQueue:
         """Give claims back, whatever became of them; their rows may be there again under a newer generation."""
         given_back = {claim.file_id for claim in claims}
         self._claimed -= given_back
+        self._lent -= given_back
         self._withdrawn -= given_back
         if given_back:
             self.wake()

@@ -44,7 +44,9 @@ class SmallLane(WorkQueue):
         return self._pop(len(self._handed), self._handed_bytes)
 
     def start_over(self) -> None:
-        self.release(self.close())
+        """Give everything back, also what was handed on and taken: those who held it are gone."""
+        self.close()
+        self._hashing.take_back()
         super().start_over()
 
     async def hand_on(self, claims: list[Claim]) -> bool:
@@ -57,6 +59,7 @@ class SmallLane(WorkQueue):
             except TimeoutError:
                 return False
         if self._is_open:
+            self._hashing.lend(claims)
             self._handed += claims
             self._handed_bytes += sum(map(_size, claims))
             self._claimed.update(claim.file_id for claim in claims)

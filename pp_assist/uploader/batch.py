@@ -9,10 +9,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pp_assist.core.capabilities import Capabilities
+from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
 from pp_assist.core.model import Claim, Kind
 from pp_assist.http import Answer
@@ -41,11 +42,13 @@ class Share:
     claims: list[Claim]
     lacking: frozenset[str] = frozenset()
     """Digests of contents the server has just said it does not have, whatever it said before."""
+    plain: bool = False
+    """It failed compressed: it is to be sent as it is."""
 
     def halves(self) -> "list[Share]":
         """Return the same as two."""
         middle = len(self.claims) // 2
-        return [Share(self.claims[:middle], self.lacking), Share(self.claims[middle:], self.lacking)]
+        return [replace(self, claims=self.claims[:middle]), replace(self, claims=self.claims[middle:])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +92,24 @@ class Batches:
     async def _share(self, way: Way, share: Share) -> list[Share]:
         """Send one batch; return what must be sent next, because there was no room for it or it was refused."""
         left: list[Share] = []
+        encoding = None
         try:
             held = await self._held(way, share)
-            packed = await self._in_thread(pack, share.claims, way.host, held, way.compression)
-            left = [Share(packed.left, share.lacking)] if packed.left else []
-            share = Share(packed.claims, share.lacking)
+            compression = Compression.NEVER if share.plain else way.compressing
+            packed = await self._in_thread(pack, share.claims, way.host, held, compression)
+            left = [replace(share, claims=packed.left)] if packed.left else []
+            share, encoding = replace(share, claims=packed.claims), packed.encoding
             if packed.failures:
                 await self._settle.failed(packed.failures)
             if packed.claims:
                 left = await self._travel(way, packed) + left
+                if share.plain:
+                    way.plainly.helped()
         except AssistError as error:
+            if encoding is not None and way.plainly.may_help(error):
+                return [replace(share, plain=True), *left]
+            if share.plain:
+                way.plainly.did_not_help(error)
             return await self._failed(way, share, error) + left
         except Exception as error:
             if len(share.claims) == 1:

@@ -22,6 +22,7 @@ from pp_assist.store import generations, receipts, reconciling, versions
 from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
+from pp_assist.uploader.plainly import Plainly
 from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.frames import ENCODING
@@ -83,6 +84,7 @@ class ServerLink:
         self._client: UploadClient | None = None
         self._way: Way | None = None
         self._rate = UploadRate()
+        self._plainly = Plainly(clock)
         self._greeted = False
         self._greet_again_at_ms = 0
         self._server_id: str | None = None
@@ -96,6 +98,11 @@ class ServerLink:
         if self._server is None:
             return "no_server"
         return self._breaker.reason
+
+    @property
+    def plain_because(self) -> str | None:
+        """Why nothing is compressed although it should be; None: that is not so."""
+        return self._plainly.reason
 
     async def follow(self) -> AsyncIterator[None]:
         """Get to know the server at once, and each other one that takes its place; yield each time that is done.
@@ -145,7 +152,7 @@ class ServerLink:
         await self.close()
         self._version, self._server = version, server
         self._breaker.succeeded()
-        self._rate = UploadRate()
+        self._rate, self._plainly = UploadRate(), Plainly(self._clock)
         self._greeted = False
         self._noted = None
         if self._server is not None:
@@ -178,7 +185,8 @@ class ServerLink:
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
         compression = self._settings.compression if capabilities.can(ENCODING) else Compression.NEVER
-        self._way = Way(client, self._host, capabilities, key, self._rate, compression, server.id, server_id or "")
+        known = self._rate, compression, self._plainly, server.id, server_id or ""
+        self._way = Way(client, self._host, capabilities, key, *known)
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pp_assist import posix
 from pp_assist.core.blocks import agrees, same_spans
+from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged, Paused, ServerNonsense, ServerUnreachable, SessionLost
 from pp_assist.core.model import Claim, Hashed
 from pp_assist.core.progress import Progress
@@ -134,14 +135,33 @@ class Transfer:
     ) -> int:
         sent = 0
         while self.held_back(claim) is None and (number := next(waiting, None)) is not None:
-            offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
+            length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)[1]
             async with self.chunk_slots:
-                body, encoding = await self._in_thread(_chunk, way, fd, hashed, offset, length)
-                await _put_timed(way, offer.upload_id, number, body, encoding)
+                if not await self._put(way, fd, hashed, offer, number):
+                    await self._put(way, fd, hashed, offer, number, plain=True)
             self.on_bytes(length)
             self.under_way.one_more(progress, length)
             sent += length
         return sent
+
+    async def _put(
+        self, way: Way, fd: int, hashed: Hashed, offer: InitiateAnswer, number: int, plain: bool = False
+    ) -> bool:
+        """Send one chunk; False: it failed compressed, and may arrive *plain*."""
+        compression = Compression.NEVER if plain else way.compressing
+        offset, length = chunk_span(hashed.stat.size_bytes, offer.chunk_size, number)
+        body, encoding = await self._in_thread(_chunk, way, compression, fd, hashed, offset, length)
+        try:
+            await _put_timed(way, offer.upload_id, number, body, encoding)
+        except AssistError as error:
+            if plain:
+                way.plainly.did_not_help(error)
+            if encoding is None or not way.plainly.may_help(error):
+                raise
+            return False
+        if plain:
+            way.plainly.helped()
+        return True
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Run in a thread, and wait for the thread even when cancelled: it may be using our descriptor."""
@@ -153,10 +173,12 @@ class Transfer:
             raise
 
 
-def _chunk(way: Way, fd: int, hashed: Hashed, offset: int, length: int) -> tuple[list[bytes], str | None]:
+def _chunk(
+    way: Way, compression: Compression, fd: int, hashed: Hashed, offset: int, length: int
+) -> tuple[list[bytes], str | None]:
     """Return a chunk as it is sent, and its encoding."""
     content = read_unchanged(fd, hashed, offset, length)
-    return chunk_body(way.compression, way.rate.bytes_per_s, content)
+    return chunk_body(compression, way.rate.bytes_per_s, content)
 
 
 async def _put_timed(way: Way, upload_id: str, number: int, body: list[bytes], encoding: str | None) -> None:

@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pp_assist import posix
+from pp_assist.clock import Clock
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.compression import Compression
 from pp_assist.core.model import Claim, Kind
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.uploader.client import UploadClient
+from pp_assist.uploader.plainly import Plainly
 from pp_server.wire.names import json_fields
 from pp_server.wire.receipts import ReceiptKey
 
@@ -38,10 +40,17 @@ class Way:
     """How fast chunks reach it; the same object over all greetings."""
     compression: Compression = Compression.NEVER
     """What it takes compressed."""
+    plainly: Plainly = field(default_factory=lambda: Plainly(Clock()))
+    """Whether that arrives; the same object over all greetings."""
     server: int = 0
     """Its row of `servers`."""
     server_id: str = ""
     """Its own id; empty where it does not tell."""
+
+    @property
+    def compressing(self) -> Compression:
+        """What is compressed for now."""
+        return Compression.NEVER if self.plainly.is_on else self.compression
 
     @property
     def whose(self) -> tuple[int, str]:

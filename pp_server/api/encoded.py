@@ -7,9 +7,9 @@ from contextlib import aclosing
 from fastapi import Request
 
 from pp_server.core.errors import BodyDamaged
-from pp_server.wire.frames import ENCODING, BadFrame, Decoder, Frame
+from pp_server.wire.frames import ENCODING, BadFrame, Data, Decoder, Frame
 
-Aside = Callable[..., Awaitable[list[Frame]]]
+Aside = Callable[..., Awaitable[tuple[list[Frame], Data]]]
 """Runs CPU-bound work in a thread."""
 
 _TAKEN = re.compile(r"POST /api/batch|PUT /api/uploads/[^/]+/chunk/[^/]+")
@@ -41,8 +41,11 @@ async def frames(request: Request, pieces: AsyncGenerator[bytes, None], aside: A
         decoder = Decoder()
         try:
             async for piece in pieces:
-                for frame in await aside(decoder.feed, piece):
-                    yield frame
+                rest: Data = piece
+                while rest:
+                    found, rest = await aside(decoder.feed, rest)
+                    for frame in found:
+                        yield frame
             decoder.finish()
         except BadFrame as error:
             raise BodyDamaged(f"The body is not what its Content-Encoding says: {error}") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import binascii
 import logging
 import os
 import re
@@ -206,7 +207,12 @@ def _file_sha256(request: Request) -> Digest | None:
 
 def _content_digest(request: Request) -> Digest | None:
     match = _SHA256.search(request.headers.get("content-digest", ""))
-    return None if match is None else Digest(base64.b64decode(match[1] + "==").hex())
+    if match is None:
+        return None
+    try:
+        return Digest(base64.b64decode(match[1], validate=True).hex())
+    except binascii.Error as error:
+        raise errors.InvalidRequest("Content-Digest is malformed") from error
 
 
 class _Nothing(AbstractAsyncContextManager["Held | None"]):

@@ -32,6 +32,7 @@ WORTHWHILE = 0.9
 _SAMPLES = 8
 _SAMPLE_BYTES = 8 * 1024
 _STEP_BYTES = 64 * 1024
+_ENOUGH_BYTES = 4 * MAX_FRAME_BYTES
 _WINDOW_LOG = MAX_FRAME_BYTES.bit_length() - 1
 _OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
 
@@ -104,43 +105,51 @@ class Decoder:
 
     def _begin(self) -> None:
         self._decoder = zstd.ZstdDecompressor(options=_OPTIONS)
-        self._encoded: list[bytes] = []
+        self._encoded = bytearray()
         self._plain: list[bytes] = []
-        self._encoded_bytes = self._plain_bytes = 0
+        self._plain_bytes = 0
 
-    def feed(self, data: Data) -> list[Frame]:
-        """Return the frames that are whole now. CPU-bound.
+    def feed(self, data: Data) -> tuple[list[Frame], Data]:
+        """Return the frames that are whole now, and what of *data* is still to be fed. CPU-bound.
+
+        Some is left as soon as the frames hold about a MiB together: a few bytes may stand for a whole frame.
 
         Raises:
             BadFrame: they are not zstd, hold nothing or too much, or need too much memory.
         """
         found: list[Frame] = []
-        for start in range(0, len(data), _STEP_BYTES):  # the rest behind a frame is copied: let that be little
-            rest = bytes(data[start : start + _STEP_BYTES])
+        view, end, held_bytes = memoryview(data), 0, 0
+        while end < len(view):
+            rest = bytes(view[end : end + _STEP_BYTES])  # what is behind a frame is copied: let that be little
+            end += len(rest)
             while rest:
-                rest = self._take(rest, found)
-        return found
+                frame, rest = self._take(rest)
+                if frame is not None:
+                    found.append(frame)
+                    held_bytes += len(frame.plain)
+                if held_bytes >= _ENOUGH_BYTES:
+                    return found, view[end - len(rest) :]
+        return found, b""
 
-    def _take(self, data: bytes, found: list[Frame]) -> bytes:
-        """Decode up to the end of a frame and return what lies behind it."""
+    def _take(self, data: bytes) -> tuple[Frame | None, bytes]:
+        """Decode up to the end of a frame; return it, if it is whole, and what lies behind it."""
         try:
             plain = self._decoder.decompress(data, MAX_FRAME_BYTES + 1 - self._plain_bytes)
         except zstd.ZstdError as error:
             raise BadFrame(str(error)) from error
         rest = self._decoder.unused_data
-        self._encoded.append(data[: len(data) - len(rest)])
+        self._encoded += data[: len(data) - len(rest)]
         self._plain.append(plain)
-        self._encoded_bytes += len(self._encoded[-1])
         self._plain_bytes += len(plain)
-        if self._plain_bytes > MAX_FRAME_BYTES or self._encoded_bytes > MAX_ENCODED_BYTES:
+        if self._plain_bytes > MAX_FRAME_BYTES or len(self._encoded) > MAX_ENCODED_BYTES:
             raise BadFrame(f"a frame may hold {MAX_FRAME_BYTES} bytes")
         if not self._decoder.eof:
-            return b""
+            return None, b""
         if not self._plain_bytes:
             raise BadFrame("a frame holds nothing")
-        found.append(Frame(b"".join(self._encoded), b"".join(self._plain)))
+        frame = Frame(bytes(self._encoded), b"".join(self._plain))
         self._begin()
-        return rest
+        return frame, rest
 
     def finish(self) -> None:
         """Nothing more comes.

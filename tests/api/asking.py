@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from pp_assist.api.app import create_app
 from pp_assist.api.guard import IsOurs
@@ -40,6 +40,10 @@ class Api:
         return httpx.AsyncClient(transport=transport, base_url=base, headers=headers)
 
 
+async def _everybody_is(_: Scope) -> bool:
+    return True
+
+
 @contextlib.asynccontextmanager
 async def running_api(where: Path, api: dict[str, Any] | None = None, **scanner: Any) -> AsyncIterator[Api]:
     """A daemon with its own state directory and an empty folder for files."""
@@ -52,7 +56,7 @@ async def running_api(where: Path, api: dict[str, Any] | None = None, **scanner:
             stages = Supervisor([*daemon.stages, daemon.journal])
             services = services_of(daemon, state, os.path.join(state.path, "pp_assist.toml"), stages)
 
-            def app_on(port: Callable[[], int], is_ours: IsOurs = lambda _: True) -> ASGIApp:
+            def app_on(port: Callable[[], int], is_ours: IsOurs = _everybody_is) -> ASGIApp:
                 return create_app(services, doors_of(services, state, settings.api, port), is_ours)
 
             stop = asyncio.Event()

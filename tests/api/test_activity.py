@@ -58,6 +58,27 @@ async def test_it_is_listed_newest_first_and_after_an_event(api: Api) -> None:
         assert (await api.http.get("/activity", params=query)).status_code == 422  # type: ignore[arg-type]
 
 
+async def test_many_may_ask_at_once_while_much_happens(api: Api) -> None:
+    async def ask(number: int) -> int:
+        api.daemon.bus.tell(Event.UPLOAD_COMPLETE, number=number)
+        return (await api.http.get("/activity")).status_code
+
+    for _ in range(5):
+        assert set(await asyncio.gather(*map(ask, range(20)))) == {200}
+    kept = await api.daemon.db.value("SELECT COUNT(*) FROM activity WHERE event = 'upload_complete'")
+    assert kept == 100
+
+
+async def test_what_a_cancelled_writer_has_written_is_written_once(api: Api) -> None:
+    """It does not know whether its commit was the last thing that happened."""
+    api.daemon.bus.tell(Event.STEERED, message="once")
+    written_id = api.daemon.journal._written_id
+    await api.daemon.journal.write()
+    api.daemon.journal._written_id = written_id
+    await api.daemon.journal.write()
+    assert await api.daemon.db.value("SELECT COUNT(*) FROM activity WHERE event = 'steered'") == 1
+
+
 async def test_what_is_kept_is_bounded(api: Api) -> None:
     for _ in range(3):
         for number in range(MOST_KEPT // 2):

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import pytest
 from asking import PORT, Api, running_api
 
 from pp_assist import run
-from pp_assist.api.callers import As, Doors, Refusal, judge
 from pp_assist.api.server import Api as ApiComponent
 from pp_assist.api.server import listen
 from pp_assist.api.sessions import MOST, SESSION_S, TICKET_S, Sessions
@@ -71,6 +71,19 @@ async def test_a_foreign_page_is_refused_with_a_cookie_too(api: Api) -> None:
     page = await page_of(api)
     for headers in ({"Origin": "http://evil.test"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.test"}):
         assert (await page.get("/status", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "others", ['a={"x": 1}; ', "a=b c; ", "=; ", "a; ", "\x01=\xff; ", '$a=1; a[]="; ', "a=" + "x" * 4000 + ";"]
+)
+async def test_the_cookies_of_other_programs_on_this_machine_do_not_matter(api: Api, others: str) -> None:
+    ticket = (await api.http.post("/session/ticket")).json()["ticket"]
+    entered = await api.client().post("/session", json={"ticket": ticket})
+    ours = entered.headers["set-cookie"].split(";")[0]
+    for sent in (others + ours, f"{ours}; {others}", f"{ours.split('=')[0]}=old; {others}{ours}"):
+        answer = await api.client().get("/status", headers={"Cookie": sent.encode("latin-1")})
+        assert answer.status_code == 200, sent
+    assert (await api.client().get("/status", headers={"Cookie": others.encode("latin-1")})).status_code == 401
 
 
 def test_sessions_end_and_do_not_pile_up() -> None:
@@ -147,12 +160,25 @@ async def test_programs_come_in_without_a_token_and_pages_do_not(open_to_program
         assert (await program.get("/status", headers=headers)).status_code == 403
 
 
-def test_a_program_of_somebody_else_does_not() -> None:
-    doors = Doors("token", lambda: PORT, "cookie", lambda _: False, require_token=False)
-    headers = [(b"host", f"127.0.0.1:{PORT}".encode())]
-    assert judge("GET", "/status", headers, doors, lambda: True) is As.LOCAL
-    refused = judge("GET", "/status", headers, doors, lambda: False)
-    assert isinstance(refused, Refusal) and refused.status == 401
+async def test_a_program_of_somebody_else_does_not(open_to_programs: Api) -> None:
+    async def nobody_is(_: Any) -> bool:
+        return False
+
+    app = open_to_programs.app_on(lambda: PORT, nobody_is)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as stranger:
+        assert (await stranger.get("/status")).status_code == 401
+        token = {"Authorization": f"Bearer {open_to_programs.token}"}
+        assert (await stranger.get("/status", headers=token)).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_whose_a_connection_is_is_looked_up_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's table of sockets may be long, and everybody else would wait for it."""
+    seen = []
+    monkeypatch.setattr(run, "is_our_socket", lambda *_: seen.append(threading.current_thread()) or True)
+    assert await run._is_ours({"type": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)})
+    assert threading.main_thread() not in seen
+    assert not await run._is_ours({"type": "http", "client": None, "server": ("127.0.0.1", 2)})
 
 
 def addresses() -> list[str]:

@@ -1,87 +1,161 @@
 """Who may call: every route, known or not, behind Host, Origin and token."""
 
-import httpx
+import json
+import re
+from typing import Any
+
 import pytest
 from asking import PORT, Api
 
-ROUTES = [
-    ("GET", "/status"), ("GET", "/stats"), ("GET", "/files"), ("GET", "/paths"), ("GET", "/paths/1"),
-    ("POST", "/paths"), ("DELETE", "/paths/1"), ("POST", "/scan/trigger"), ("GET", "/servers"), ("POST", "/servers"),
-    ("DELETE", "/servers/1"), ("GET", "/config"), ("POST", "/config"), ("GET", "/nowhere"), ("GET", "/docs"),
-    ("GET", "/openapi.json"), ("OPTIONS", "/paths"), ("GET", "//paths"), ("TRACE", "/status"), ("GET", "/receipt"),
-    ("GET", "/explain"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"),
-    ("GET", "/activity"), ("GET", "/activity/stream"), ("GET", "/metrics"),
-    ("GET", "/excludes"), ("POST", "/excludes"), ("POST", "/excludes/preview"), ("DELETE", "/excludes/1"),
-    ("POST", "/session/ticket"), ("GET", "/queue"), ("POST", "/queue/hold"),
-    ("GET", "/deletions"), ("POST", "/deletions/1/approve"), ("POST", "/deletions/1/reject"),
-]  # fmt: skip
-
 FOREIGN_HOSTS = [
-    "evil.test", "127.0.0.1.evil.test", "0.0.0.0:8765", "localhost", "127.0.0.1", "127.0.0.1:80", "localhost.:8765",
-    "127.0.0.1:8765.", "[::1]", "127.1:8765", "2130706433:8765", "user@localhost:8765", "",
+    "", " ", "evil.test", f"evil.test:{PORT}", f"127.0.0.1.evil.test:{PORT}", f"localhost.evil.test:{PORT}",
+    f"evil.localhost:{PORT}",
+    "localhost", "127.0.0.1", "[::1]", "127.0.0.1:80", "127.0.0.1:", f"127.0.0.1:0{PORT}", f"127.0.0.1:+{PORT}",
+    f"127.0.0.1:{PORT}0",
+    f"127.0.0.1:{PORT}.", f"127.0.0.1:{PORT}/", f"127.0.0.1:{PORT} ", f" 127.0.0.1:{PORT}",
+    f"127.0.0.1:{PORT}:{PORT}", f"127.0.0.1 :{PORT}",
+    f"127.0.0.1.:{PORT}", f"localhost.:{PORT}", f"127.1:{PORT}", f"127.0.0.2:{PORT}", f"0:{PORT}",
+    f"0.0.0.0:{PORT}", f"2130706433:{PORT}",
+    f"0x7f000001:{PORT}", f"0177.0.0.1:{PORT}", f"[::]:{PORT}", f"::1:{PORT}", f"[0:0:0:0:0:0:0:1]:{PORT}",
+    f"[::ffff:127.0.0.1]:{PORT}",
+    f"[::1%25lo]:{PORT}", f"user@localhost:{PORT}", f"localhost:{PORT}@evil.test", f"evil.test,127.0.0.1:{PORT}",
+    f"127.0.0.1:{PORT},evil.test", f"http://127.0.0.1:{PORT}", f"loc\u0430lhost:{PORT}", f"localhost\t:{PORT}",
+    "a" * 5000, f"127.0.0.1:{PORT}\0",
+]  # fmt: skip
+"""Names that a page could be shown under, or that mean us to somebody and not to us."""
+
+FOREIGN_ORIGINS = [
+    "", "null", "http://evil.test", f"http://evil.test:{PORT}", f"https://127.0.0.1:{PORT}", "http://127.0.0.1",
+    "http://localhost:1", "file://",
+    f"http://127.0.0.1:{PORT}.evil.test", f"http://127.0.0.1:{PORT}/", f"http://user@127.0.0.1:{PORT}",
+    f"http://localhost.:{PORT}",
+    f"http://127.0.0.1:{PORT} http://evil.test", f"http://127.0.0.1:{PORT}, http://evil.test",
+    "chrome-extension://abc", "*",
 ]  # fmt: skip
 
 
-def test_the_table_has_every_route(api: Api) -> None:
+def every_route(api: Api) -> list[tuple[str, str]]:
+    """Every route and socket of the application, from its own table, with a number for whatever is in braces."""
     app = api._app._app  # type: ignore[attr-defined]
-    paths = {(m, r.path) for r in _routes(app) for m in getattr(r, "methods", None) or ()}
-    listed = {(method, path.replace("/1", "/{}").replace("/hold", "/{}")) for method, path in ROUTES}
-    import re
+    return sorted(
+        {
+            (method, re.sub(r"{\w+}", "1", route.path))
+            for route in _routes(app)
+            for method in getattr(route, "methods", None) or ("WEBSOCKET",)
+        }
+    )
 
-    assert {(m, re.sub(r"{\w+}", "{}", p)) for m, p in paths if m != "HEAD"} - {
-        ("GET", "/health"),
-        ("POST", "/session"),
-    } <= listed
 
-
-def _routes(app: object) -> list[object]:
-    found: list[object] = []
+def _routes(app: object) -> list[Any]:
+    found: list[Any] = []
     for route in app.routes:  # type: ignore[attr-defined]
         inner = getattr(route, "original_router", None) or getattr(route, "router", None)
         found += _routes(inner) if inner is not None else [route]
     return found
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_nothing_is_answered_without_the_token(api: Api, method: str, path: str) -> None:
-    for headers in (
-        {},
-        {"Authorization": "Bearer wrong"},
-        {"Authorization": f"Basic {api.token}"},
-        {"Authorization": api.token},
-    ):
-        answer = await api.client(headers).request(method, path)
-        assert answer.status_code == 401
-        assert answer.json()["code"] == "unauthorized"
-        assert "access-control-allow-origin" not in answer.headers
+Sent = list[tuple[str, str]]
 
 
-@pytest.mark.parametrize("host", FOREIGN_HOSTS)
-async def test_a_foreign_host_is_refused_before_anything_else(api: Api, host: str) -> None:
-    for path in ("/health", "/paths", "/nowhere"):
-        answer = await api.http.get(path, headers={"Host": host})
-        assert answer.status_code == 403
-        assert answer.json()["code"] == "forbidden_host"
+async def asked(api: Api, method: str, path: str, headers: Sent, body: bytes = b"{}") -> tuple[int, str]:
+    """Ask with just these headers, however odd they are, as whatever speaks HTTP could; return status and code.
+
+    Of a socket that is closed before it was accepted, the status is 403, as uvicorn answers.
+    """
+    is_socket = method == "WEBSOCKET"
+    scope = {
+        "type": "websocket" if is_socket else "http", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "root_path": "",
+        "scheme": "ws" if is_socket else "http", "http_version": "1.1", "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", PORT),
+        "headers": [(name.lower().encode("latin-1"), value.encode()) for name, value in headers],
+        **({"subprotocols": []} if is_socket else {"method": method}),
+    }  # fmt: skip
+    coming: list[Any] = [
+        {"type": "websocket.connect"} if is_socket else {"type": "http.request", "body": body, "more_body": False}
+    ]
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return coming.pop() if coming else {"type": "websocket.disconnect" if is_socket else "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await api._app(scope, receive, send)
+    first = said[0]
+    if is_socket:
+        return (403, str(first.get("reason"))) if first["type"] == "websocket.close" else (200, "accepted")
+    assert "access-control-allow-origin" not in dict(first["headers"])
+    body = b"".join(message.get("body", b"") for message in said[1:])
+    return first["status"], str(json.loads(body).get("code")) if body.startswith(b"{") else ""
 
 
-async def test_two_host_headers_are_refused(api: Api) -> None:
-    headers = [("Host", f"127.0.0.1:{PORT}"), ("Host", "evil.test"), ("Authorization", f"Bearer {api.token}")]
-    request = httpx.Request("GET", f"http://127.0.0.1:{PORT}/paths", headers=headers)
-    assert (await api.client().send(request)).status_code == 403
+GOOD = ("Host", f"127.0.0.1:{PORT}")
+
+
+async def test_every_route_and_socket_is_behind_host_origin_and_token(api: Api) -> None:
+    """Each that there is, each with every way of being somebody else's; the token does not help a foreign page."""
+    token = ("Authorization", f"Bearer {api.token}")
+    routes = every_route(api)
+    assert len(routes) >= 32 and ("WEBSOCKET", "/ws/progress") in routes
+    assert len(FOREIGN_HOSTS) >= 40
+    beside = [
+        ("GET", "/nowhere"), ("WEBSOCKET", "/nowhere"), ("OPTIONS", "/paths"), ("PUT", "/status"), ("TRACE", "/status"),
+        ("GET", "//paths"), ("GET", "/docs"), ("GET", "/openapi.json"),
+    ]  # fmt: skip
+    for method, path in [*routes, *beside]:
+        for host in FOREIGN_HOSTS:
+            for rest in ([], [token], [token, ("Origin", f"http://{host}")]):
+                assert await asked(api, method, path, [("Host", host), *rest]) == (403, "forbidden_host"), host
+        for hosts in ([], [GOOD, GOOD], [GOOD, ("Host", "evil.test")], [("Host", "evil.test"), GOOD]):
+            assert await asked(api, method, path, [*hosts, token]) == (403, "forbidden_host"), hosts
+        for origin in FOREIGN_ORIGINS:
+            for rest in ([], [("Origin", f"http://127.0.0.1:{PORT}")]):
+                sent = [GOOD, token, ("Origin", origin), *rest]
+                assert await asked(api, method, path, sent) == (403, "forbidden_origin"), origin
+        for site in ("cross-site", "same-site", "", "none, cross-site", "SAME-ORIGIN"):
+            assert await asked(api, method, path, [GOOD, token, ("Sec-Fetch-Site", site)]) == (403, "forbidden_origin")
+        if (method, path) in (("GET", "/health"), ("HEAD", "/health"), ("POST", "/session")):
+            continue
+        for wrong in (
+            [], [("Authorization", "")], [("Authorization", "Bearer ")], [("Authorization", "Bearer wrong")],
+            [token, token],
+            [("Authorization", f"Basic {api.token}")], [("Authorization", api.token)],
+            [("Authorization", f"Bearer {api.token}x")],
+            [("Authorization", f"Bearer {api.token[:-1]}")], [("Authorization", f"Bearer {api.token.upper()}\u00e9")],
+            [("X-Api-Key", api.token)], [("Cookie", f"token={api.token}")],
+        ):  # fmt: skip
+            status, code = await asked(api, method, path, [GOOD, *wrong])
+            assert (status, code) == (403 if method == "WEBSOCKET" else 401, "unauthorized"), wrong
+
+
+async def test_a_page_changes_nothing_with_another_content_type(api: Api) -> None:
+    """What a form of any page could send, were there no other guard: each changing route refuses it."""
+    ticket = (await api.http.post("/session/ticket")).json()["ticket"]
+    entered = await api.client().post("/session", json={"ticket": ticket})
+    cookie = ("Cookie", entered.headers["set-cookie"].split(";")[0])
+    page = [GOOD, cookie, ("Origin", f"http://127.0.0.1:{PORT}"), ("Sec-Fetch-Site", "same-origin")]
+    csrf = ("X-PutPlace-CSRF", "1")
+    changing = [each for each in every_route(api) if each[0] not in ("GET", "HEAD", "OPTIONS", "WEBSOCKET")]
+    for method, path in changing:
+        if path == "/session":
+            continue
+        for kind in (
+            "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "",
+            "application/jsonp",
+            "text/plain; application/json", "text/plain, application/json",
+        ):  # fmt: skip
+            refused = await asked(api, method, path, [*page, csrf, ("Content-Type", kind)])
+            assert refused == (415, "not_json"), (method, path, kind)
+        for wrong in ([], [("X-PutPlace-CSRF", "")], [("X-PutPlace-CSRF", "0")], [csrf, csrf]):
+            refused = await asked(api, method, path, [*page, *wrong, ("Content-Type", "application/json")])
+            assert refused == (403, "csrf"), (method, path, wrong)
 
 
 @pytest.mark.parametrize("host", [f"127.0.0.1:{PORT}", f"localhost:{PORT}", f"[::1]:{PORT}", f"LOCALHOST:{PORT}"])
 async def test_our_own_names_are_answered(api: Api, host: str) -> None:
     assert (await api.http.get("/paths", headers={"Host": host})).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "origin", ["http://evil.test", "null", "https://127.0.0.1:8765", "http://localhost:1", "file://"]
-)
-async def test_a_foreign_origin_is_refused_even_with_the_token(api: Api, origin: str) -> None:
-    for method in ("GET", "POST", "OPTIONS"):
-        answer = await api.http.request(method, "/paths", headers={"Origin": origin})
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_origin")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -1,6 +1,7 @@
 """Callers with a token who send what nobody foresaw."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -59,11 +60,43 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("path", ["/paths", "/servers", "/config", "/scan/trigger"])
-async def test_odd_bodies_are_never_our_fault(api: Api, path: str, body: bytes) -> None:
-    answer = await api.http.post(path, content=body)
-    assert answer.status_code < 500, answer.text
+ODD = [
+    "null", "true", "-1", "0", "1.5", "1e999", "-1e999", "NaN", "Infinity", "9223372036854775808", "[]", "{}", "[null]",
+    '""', '" "', '"\\u0000"', '"\\ud800"', '"*"', '"["', '"!"', '"1"', "9" * 400, "9" * 5000, '"' + "a" * 5000 + '"',
+    '"9999-12-31T23:59:59-12:00"', '"0001-01-01T00:00:00+14:00"',
+]  # fmt: skip
+FIELDS = {
+    "/paths": ["path", "path_b64", "recursive", "policy", "exclude"],
+    "/servers": ["name", "url", "api_key", "username", "is_default", "fingerprint", "ca_file"],
+    "/config": ["hostname", "log_level", "scanner", "uploader", "api", "rules"],
+    "/scan/trigger": ["path", "path_b64", "force", "wait"],
+    "/pause": ["until", "seconds"],
+    "/resume": ["x"],
+    "/excludes": ["pattern"],
+    "/excludes/preview": ["pattern", "path_id"],
+    "/session": ["ticket"],
+    "/session/ticket": ["x"],
+    "/queue/hold": ["path", "path_b64", "glob", "ids"],
+    "/queue/bump": ["ids"],
+    "/deletions/1/approve": ["count"],
+    "/deletions/1/reject": ["x"],
+}
+
+
+@pytest.mark.parametrize("path", FIELDS)
+async def test_odd_bodies_are_never_our_fault(api: Api, path: str) -> None:
+    given = {"/servers": b'"name":"n","url":"http://localhost","api_key":"k",', "/excludes/preview": b'"pattern":"x",'}
+    fields = [
+        b"{%s%s:%s}" % (given.get(path, b""), json.dumps(name).encode(), value.encode())
+        for name in FIELDS[path]
+        for value in ODD
+    ]
+    for body in (*BODIES, b'{"a": 1, "a": 2}', b"\0", b"9" * 5000, *fields):
+        answer = await api.http.post(path, content=body)
+        assert answer.status_code < 500, (body, answer.text)
+        assert answer.status_code != 200 or path in ("/resume", "/session/ticket") or b"\\ud800" not in body, body
+    for url in ("/status", "/config", "/servers", "/excludes", "/queue", "/activity"):
+        assert (await api.http.get(url)).status_code == 200, "and nothing that was taken breaks what is shown"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +105,46 @@ async def test_odd_bodies_are_never_our_fault(api: Api, path: str, body: bytes) 
 async def test_a_url_that_nobody_can_call_is_refused(api: Api, url: str) -> None:
     answer = await api.http.post("/servers", json={"name": "x", "url": url, "api_key": "k"})
     assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("name", [" ", "a\n", "a\0b", "\u202eb", " a"])
+async def test_a_server_needs_a_name_that_people_can_read(api: Api, name: str) -> None:
+    answer = await api.http.post("/servers", json={"name": name, "url": "http://localhost", "api_key": "k"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("change", [{"api": {"port": True}}, {"scanner": {"quiet_seconds": False}}])
+async def test_true_is_no_number(api: Api, change: dict[str, Any]) -> None:
+    before = (await api.http.get("/config")).json()["config"]
+    answer = await api.http.post("/config", json=change)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert (await api.http.get("/config")).json()["config"] == before
+    assert (await api.http.post("/config", json={"scanner": {"use_filesystem_events": False}})).status_code == 200
+
+
+async def test_no_change_of_the_settings_is_lost_to_another_at_the_same_time(api: Api) -> None:
+    for number in range(1, 10):
+        changes = [
+            {"scanner": {"scan_interval": 60 + number}},
+            {"scanner": {"delete_grace_seconds": number}},
+            {"uploader": {"bandwidth_kib_per_second": 100 * number}},
+            {"log_level": "DEBUG" if number % 2 else "INFO"},
+        ]
+        answers = await asyncio.gather(*(api.http.post("/config", json=change) for change in changes))
+        assert {answer.status_code for answer in answers} == {200}
+        last = max((answer.json()["config"] for answer in answers), key=lambda config: _agreeing(config, changes))
+        assert _agreeing(last, changes) == len(changes)
+    force = (await api.http.get("/config")).json()["config"]
+    assert (force["log_level"], force["uploader"]["bandwidth_kib_per_second"]) == ("DEBUG", 900)
+
+
+def _agreeing(config: dict[str, Any], changes: list[dict[str, Any]]) -> int:
+    """How many of *changes* are in *config*."""
+    return sum(
+        config[section] == value or (isinstance(value, dict) and value.items() <= config[section].items())
+        for change in changes
+        for section, value in change.items()
+    )
 
 
 async def test_the_same_path_many_times_at_once_is_one_path(api: Api) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pp_assist.core.compression import Compression
 from pp_assist.uploader.encoding import FAST_BYTES_PER_S, batch_body, chunk_body
-from pp_server.wire.frames import Decoder, Frame
+from pp_server.wire.frames import Data, Decoder, Frame
 
 AUTO, ALWAYS, NEVER = Compression
 TEXT = [b"content %d, which says much the same as the others\n" % n * 40 for n in range(100)]
@@ -16,7 +16,11 @@ HEAD = [b'{"operations":[]}\n' * 20_000]
 
 def frames_of(body: list[bytes]) -> list[Frame]:
     decoder = Decoder()
-    frames = decoder.feed(b"".join(body))
+    frames: list[Frame] = []
+    rest: Data = b"".join(body)
+    while rest:
+        found, rest = decoder.feed(rest)
+        frames += found
     decoder.finish()
     return frames
 

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,43 @@ def test_git_says_the_same_of_a_random_tree(tmp_path: Path, seed: int) -> None:
     random_tree(random.Random(seed), tmp_path)
     expected = gits(tmp_path)
     assert ours(tmp_path) == {path: rule for path, rule in expected.items() if not path.startswith(".git/")}
+
+
+PIECES = ["*", "*", "**", "/", "a", "b", "?", "[ab]", "[!a]", "**/", "/**/", "a", r"\*", "."]
+
+
+def test_wildcards_match_the_same_whether_one_place_is_tried_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, patterns, matched = random.Random(7), 0, 0
+    while patterns < 1500:
+        text = "".join(rng.choices(PIECES, k=rng.randint(1, 10)))
+        try:
+            quick = translate(text)
+        except BadPattern:
+            continue
+        with monkeypatch.context() as changed:
+            changed.setattr("pp_assist.core.patterns._steady", lambda regex: regex)
+            every = translate(text)
+        patterns += 1
+        for _ in range(40):
+            path = "/".join(filter(None, "".join(rng.choices("aab/*.", k=rng.randint(1, 10))).split("/")))
+            path += rng.choice(["", "/"])
+            assert bool(quick.fullmatch(path)) == bool(every.fullmatch(path)), (text, path)
+            matched += every.fullmatch(path) is not None
+    assert matched > 3000
+
+
+SLOW = [
+    ("*a" * 30 + "b", "a" * 255),
+    ("*?a" * 20 + "b", "a" * 255),
+    ("*[ab]" * 20 + "c", "a" * 255),
+    ("**/a/" * 12 + "b", "/".join("a" * 200)),
+    ("**/*a*/" * 10 + "b", "/".join(["aaa"] * 100)),
+]
+
+
+@pytest.mark.parametrize(("pattern", "path"), SLOW)
+def test_no_pattern_takes_for_ever(pattern: str, path: str) -> None:
+    """One `.ppignore` and one name would stop the whole daemon: nothing else runs while Python matches."""
+    ask = f"from pp_assist.core.patterns import translate; print(translate({pattern!r}).fullmatch({path!r}))"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "None"

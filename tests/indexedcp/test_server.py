@@ -158,6 +158,14 @@ async def test_a_file_that_is_not_what_was_announced_begins_anew(serving: Servin
     assert s.files() == {"f": b"good"}
 
 
+@pytest.mark.parametrize("digest", ["=" * 44, "A" * 41 + "===", "A" * 40 + "====", "AA=A" * 11])
+async def test_a_digest_that_is_none_is_refused(serving: Serving, digest: str) -> None:
+    s = serving()
+    answer = await s.send("f", 0, b"x", Content_Digest=f"sha-256=:{digest}:")
+    assert answer.status_code == 400, answer.text
+    assert s.files() == {}
+
+
 async def test_a_damaged_chunk_is_refused(serving: Serving) -> None:
     s = serving(path_mode="sanitize")
     digest = base64.b64encode(hashlib.sha256(b"good").digest()).decode()

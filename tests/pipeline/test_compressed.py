@@ -5,11 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pair import Pair, running_pair
 
+from pp_assist.clock import Clock
+from pp_assist.core.errors import DamagedOnItsWay, FileChanged, Refused, ServerUnreachable, Stale, TooLarge
+from pp_assist.uploader.plainly import PLAIN_MS, Plainly
 from pp_server.wire.digest import digest_of
 from pp_server.wire.frames import zstd
+
+FRAME = b"\x28\xb5\x2f\xfd"
 
 
 def text(size: int, seed: int) -> bytes:
@@ -95,7 +101,74 @@ async def test_a_body_that_is_damaged_on_its_way_is_sent_again(pair: Pair) -> No
     contents = planted(pair.tree)
     await pair.settle()
     await assert_all_there(pair, contents)
-    assert len(damaged) >= 3, "a batch and two chunks"
+    assert damaged
+
+
+def unpacked(path: str, body: bytes) -> bytes:
+    """A proxy that unpacks and leaves the header as it was."""
+    return zstd.decompress(body) if body.startswith(FRAME) else body
+
+
+def mangled(path: str, body: bytes) -> bytes:
+    """A proxy that takes it for text."""
+    return body.decode("utf-8", "replace").encode() if body.startswith(FRAME) else body
+
+
+@pytest.mark.parametrize("proxy", [unpacked, mangled, "no header", 400, 415])
+async def test_a_proxy_that_breaks_what_is_compressed_gets_it_as_it_is(pair: Pair, proxy: Any) -> None:
+    """Nothing waits, no file pays for it with an attempt, and a person is told."""
+    assert pair.daemon
+    bodies = Bodies(pair)
+    if callable(proxy):
+        pair.weather.damage = lambda path, body: proxy(path, bodies.note(path, body))
+    else:
+        real = pair.weather.handle_async_request
+
+        async def through(request: httpx.Request) -> httpx.Response:
+            if request.headers.get("Content-Encoding") == "zstd":
+                if proxy != "no header":
+                    return httpx.Response(proxy, text="<html>no", request=request)
+                del request.headers["Content-Encoding"]
+            return await real(request)
+
+        pair.weather.handle_async_request = through  # type: ignore[method-assign]
+    contents = planted(pair.tree)
+    await pair.settle()
+    await assert_all_there(pair, contents)
+    assert await pair.daemon.db.value("SELECT COUNT(*) FROM work WHERE attempts > 0 OR state = 'parked'") == 0
+    assert pair.daemon.link.plain_because
+    frames = bodies.frames
+    (pair.tree / "later").write_bytes(text(5000, 7))
+    await pair.settle()
+    assert bodies.frames == frames, "it is not tried again at once"
+
+
+def test_it_is_tried_again_after_an_hour_and_at_once_where_it_was_not_to_blame() -> None:
+    clock = Standing()
+    plainly = Plainly(clock)
+    assert not plainly.is_on
+    for error in (TooLarge("x"), ServerUnreachable("x"), Stale(1), FileChanged("x")):
+        assert not plainly.may_help(error)
+    assert plainly.may_help(Refused("this very file"))
+    plainly.did_not_help(ServerUnreachable("not about it"))
+    assert plainly.is_on and plainly.reason is None, "nobody knows yet"
+    plainly.did_not_help(Refused("this very file"))
+    assert not plainly.is_on
+    assert plainly.may_help(DamagedOnItsWay("broken"))
+    plainly.helped()
+    plainly.did_not_help(Refused("another file"))
+    assert plainly.reason == "broken"
+    clock.ms += PLAIN_MS
+    assert not plainly.is_on and plainly.reason is None
+
+
+class Standing(Clock):
+    """A clock that somebody moves."""
+
+    ms = 0
+
+    def mono_ms(self) -> int:
+        return self.ms
 
 
 async def test_a_compressed_body_is_a_stream_that_any_tool_reads(pair: Pair) -> None:

@@ -41,6 +41,7 @@ async def test_what_is_held_waits_and_all_else_goes_on(pair: Pair) -> None:
     await until_only(pair, b"b.mov", b"c.mov")
     write(pair.tree / "b.mov", "another, and still held")
     await pair.scan(force=True)
+    await until_only(pair, b"b.mov", b"c.mov")
     assert set((await rows(pair)).values()) == {("checksum", "held", "held_by_person")}
     await pair.stop_daemon()
     await pair.start_daemon()

@@ -52,6 +52,24 @@ async def test_whoever_holds_it_holds_it_for_the_hasher_too(db: Database, root_i
     assert [c.file_id for c in await queues.checksum.claim(NOW_MS, 10)] == [claims[0].file_id]
 
 
+async def test_whoever_crashes_with_it_leaves_it_to_the_hasher(db: Database, root_id: int) -> None:
+    """Taken and not released: those who send are gone, in the middle of a transaction, say."""
+    queues, claims = await handed_on(db, root_id, b"a", b"b")
+    queues.small.start_over()
+    assert not queues.is_uploading(claims[0])
+    assert {c.file_id for c in await queues.checksum.claim(NOW_MS, 10)} == {c.file_id for c in claims}
+
+
+async def test_a_hasher_that_begins_anew_leaves_alone_what_it_handed_on(db: Database, root_id: int) -> None:
+    """Else it would be read again, and perhaps otherwise, while it is on its way under the same generation."""
+    queues, claims = await handed_on(db, root_id, b"a")
+    queues.checksum.start_over()
+    assert await queues.checksum.claim(NOW_MS, 10) == []
+    queues.small.release(claims)
+    queues.checksum.start_over()
+    assert len(await queues.checksum.claim(NOW_MS, 10)) == 1
+
+
 async def test_what_a_crash_interrupts_is_read_again_and_offered_as_it_was(db: Database, root_id: int) -> None:
     _, claims = await handed_on(db, root_id, b"a")
     async with db.transaction() as tx:

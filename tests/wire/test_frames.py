@@ -8,8 +8,10 @@ import pytest
 from pp_server.wire.frames import (
     MAX_FRAME_BYTES,
     BadFrame,
+    Data,
     Decoder,
     Encoder,
+    Frame,
     decoded,
     sample_spans,
     zstd,
@@ -19,9 +21,18 @@ TEXT = b"".join(b"line %d of something that repeats itself\n" % n for n in range
 NOISE = random.Random(1).randbytes(700_000)
 
 
+def all_of(decoder: Decoder, data: Data) -> list[Frame]:
+    """Everything that comes of *data*."""
+    found: list[Frame] = []
+    while data:
+        more, data = decoder.feed(data)
+        found += more
+    return found
+
+
 def fed(data: bytes, step: int) -> list[bytes]:
     decoder = Decoder()
-    found = [frame for at in range(0, len(data), step) for frame in decoder.feed(data[at : at + step])]
+    found = [frame for at in range(0, len(data), step) for frame in all_of(decoder, data[at : at + step])]
     decoder.finish()
     assert b"".join(frame.encoded for frame in found) == data
     return [frame.plain for frame in found]
@@ -48,7 +59,7 @@ def test_what_is_not_zstd_is_refused(damage: bytes) -> None:
 
 def test_a_frame_that_ends_too_early_is_noticed_at_the_end() -> None:
     decoder = Decoder()
-    assert decoder.feed(Encoder().frame(TEXT[:1000])[:-3]) == []
+    assert decoder.feed(Encoder().frame(TEXT[:1000])[:-3]) == ([], b"")
     with pytest.raises(BadFrame):
         decoder.finish()
     with pytest.raises(BadFrame):
@@ -62,6 +73,20 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
         Decoder().feed(bomb)
     with pytest.raises(BadFrame):
         decoded(bomb, MAX_FRAME_BYTES)
+
+
+def test_many_small_bombs_are_unpacked_a_few_at_a_time() -> None:
+    """A piece of a body stands for thousands of times its length: never more of it is in memory than is wanted."""
+    frame = Encoder().frame(bytes(MAX_FRAME_BYTES))
+    decoder, rest, count = Decoder(), memoryview(frame * 2000), 0
+    while rest:
+        found, rest = decoder.feed(rest)
+        assert sum(len(each.plain) for each in found) <= 5 * MAX_FRAME_BYTES
+        count += len(found)
+        if count >= 40:
+            break
+    assert count >= 40
+    assert len(all_of(Decoder(), frame * 40)) == 40
 
 
 def test_a_frame_that_holds_more_than_it_may_is_refused_though_it_needs_little_memory() -> None:
