@@ -32,6 +32,14 @@ def _lines(answer: Any) -> list[str]:
         lines.append(f"next try: {answer['next_try_at']}")
     if answer["receipt"]:
         lines.append(f"receipt: number {answer['receipt']['sequence']}, stored at {answer['receipt']['stored_at']}")
+    if answer["progress"]:
+        now = answer["progress"]
+        lines.append(f"on its way: chunk {now['chunks_done']} of {now['chunks_total']} has arrived")
+    elif answer["active"]:
+        lines.append("it is being worked on at this moment")
+    if answer["ahead"]:
+        lines.append(f"before it in line: {answer['ahead']}")
     if answer["advice"]:
         lines.append(answer["advice"])
+    lines += [f"  {each['at']}  {printable(each['text'])}" for each in answer["history"]]
     return lines

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from pp_assist.api.paths import root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
-from pp_assist.core.explain import Explanation, Known, explain, not_watched
+from pp_assist.core.explain import IN_LINE, Explanation, Known, explain, not_watched
 from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
 from pp_server.wire.names import json_fields, query_bytes
-from pp_server.wire.times import iso_or_none
+from pp_server.wire.times import iso, iso_or_none
 
 
 def router(services: Services) -> APIRouter:
@@ -26,23 +26,46 @@ def router(services: Services) -> APIRouter:
             raise Refusal(422, "invalid_request", "path: is needed")
         place = root_of(await services.roots.all(), path)
         if place is None:
-            return _answer(path, None, not_watched(), None, None)
+            return _answer(path, None, not_watched(), None)
         root, relative = place
         path = root.shown.rstrip(b"/") + (b"/" + relative if relative else b"")
         row = await services.report.file(root.id, relative)
         if b"/" in relative and not root.recursive:
-            return _answer(path, root, not_watched(recursive=False), row, None)
+            return _answer(path, root, not_watched(recursive=False), row)
         sight = await services.examine(root, relative)
         if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
-            return _answer(path, root, not_watched(recursive=False), row, None)
+            return _answer(path, root, not_watched(recursive=False), row)
         known = None if row is None else _known(row, services, await services.report.is_moving(root.id, relative))
         pause = services.holding.pause
         ends_ms = None if pause is None else pause.until_ms
         found = explain(sight, known, services.upload_obstacle(), services.clock.now_ms(), ends_ms)
+        answer = _answer(path, root, found, row)
         signed = await services.report.signed_receipt(root.id, relative)
-        return _answer(path, root, found, row, None if signed is None else signed[0].model_dump())
+        if signed is not None:
+            answer["receipt"] = signed[0].model_dump()
+        if row is not None:
+            answer |= await _life_of(row, found, services)
+        return answer
 
     return routes
+
+
+async def _life_of(row: FileRow, found: Explanation, services: Services) -> dict[str, Any]:
+    """Return what happened to a file, where it is in its line, and how far it has come on its way."""
+    moments = await services.report.life_line(row)
+    progress = services.line.progress(row.id)
+    return {
+        "history": [{"at": iso(each.at_ms), "event": each.event, "text": each.text} for each in moments],
+        "ahead": await services.report.ahead(row) if found.code == IN_LINE else None,
+        "active": services.line.is_at_work(row.id),
+        "progress": None
+        if progress is None
+        else {
+            "bytes_total": progress.bytes_total,
+            "chunks_done": progress.chunks_done,
+            "chunks_total": progress.chunks_total,
+        },
+    }
 
 
 def _known(row: FileRow, services: Services, moving: bool) -> Known:
@@ -63,9 +86,7 @@ def _known(row: FileRow, services: Services, moving: bool) -> Known:
     )
 
 
-def _answer(
-    path: bytes, root: Root | None, found: Explanation, row: FileRow | None, receipt: dict[str, Any] | None
-) -> dict[str, Any]:
+def _answer(path: bytes, root: Root | None, found: Explanation, row: FileRow | None) -> dict[str, Any]:
     return {
         **json_fields(path),
         "path_id": None if root is None else root.id,
@@ -76,6 +97,9 @@ def _answer(
         "advice": found.advice,
         "gen": None if row is None else row.gen,
         "sha256": None if row is None else row.sha256,
-        "receipt": receipt,
+        "receipt": None,
         "history": [],
+        "ahead": None,
+        "active": False,
+        "progress": None,
     }

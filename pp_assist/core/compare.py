@@ -8,6 +8,7 @@ look.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pp_assist.core.first_upload import turn_ms
 from pp_assist.core.model import NOT_TAKEN, TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut, Rules
@@ -27,6 +28,9 @@ class Look:
     as_of: int | None = None
     """The last generation there was when the look began. What is newer may be younger than the look, which then cannot
     say that it is missing."""
+
+    is_first: bool = False
+    """Everything in the folder is new to us: see `first_upload`."""
 
     def may_miss(self, row: KnownFile) -> bool:
         """Say whether the look was late enough to have seen the file of *row*."""
@@ -136,6 +140,8 @@ def compare(
 def _compare_entry(changes: Changes, row: KnownFile | None, entry: Snapshot, listing: Listing, look: Look) -> None:
     eligible = _eligible(entry, listing, look)
     if row is None:
+        if look.is_first:
+            eligible = turn_ms(eligible, entry.stat.mtime_ns, look.now_ms)
         changes.new.append((entry, eligible))
     elif row.stage is Stage.CHECKSUM:
         if (row.kind, row.seen) != (entry.kind, entry.stat):

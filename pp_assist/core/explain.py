@@ -197,6 +197,9 @@ def explain(
     return _say(Verdict.STORED, "stored", Blame.FILE, "the server has confirmed that it has it, as it is now")
 
 
+IN_LINE = "in_line"
+"""Nothing keeps it but those before it."""
+
 _SCAN = "pp_assist scan looks at once"
 
 
@@ -237,7 +240,7 @@ def _at_work(
     text = _STAGES[stage]
     if stage in (Stage.VANISHED, Stage.DELETION) and sight.kind is not None:
         text = "it was missing and is back, which is not noted yet"
-    return _say(Verdict.PENDING, "in_line", Blame.WAITING, text, next_ms)
+    return _say(Verdict.PENDING, IN_LINE, Blame.WAITING, text, next_ms)
 
 
 def _person(code: str, next_ms: int | None = None) -> Explanation:

@@ -169,7 +169,7 @@ class Recorder:
         listings = seen.listings
         if not listings:
             return Found(looked_at=seen.looked_at)
-        look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of)
+        look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of, root.last_scanned_at_ms is None)
         rules = self.rules(root)
         moved = await self.moved.notice(root, rules, listings) if self.moved is not None else []
         async with self.db.transaction() as tx:

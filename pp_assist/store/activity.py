@@ -21,6 +21,7 @@ _COLUMNS = "id, at_ms, event, root_id, filepath, count, message, details"
 _NEWEST = f"SELECT {_COLUMNS} FROM activity WHERE (?1 IS NULL OR event = ?1) ORDER BY id DESC LIMIT ?2"  # noqa: S608
 _AFTER = f"""
 SELECT {_COLUMNS} FROM activity WHERE id > ?3 AND (?1 IS NULL OR event = ?1) ORDER BY id LIMIT ?2"""  # noqa: S608
+_OF_PATH = f"SELECT {_COLUMNS} FROM activity WHERE filepath = ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
 _COUNT = "SELECT COUNT(*) FROM activity WHERE ?1 IS NULL OR event = ?1"
 
 
@@ -51,6 +52,11 @@ async def newest(db: Database, event: Event | None, limit: int) -> list[Happened
 async def after(db: Database, last_id: int, event: Event | None, limit: int) -> list[Happened]:
     """Return the oldest after *last_id*, oldest first."""
     return [_happened(row) for row in await db.rows(_AFTER, (event, limit, last_id))]
+
+
+async def of_path(db: Database, filepath: bytes, limit: int) -> list[Happened]:
+    """Return the newest that name a path, newest first: of many that went together, only the first is named."""
+    return [_happened(row) for row in await db.rows(_OF_PATH, (filepath, limit))]
 
 
 async def total(db: Database, event: Event | None) -> int:

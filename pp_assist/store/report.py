@@ -5,9 +5,10 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
+from pp_assist.core.life_line import MOST_TOLD, Moment, Times, life_line
 from pp_assist.core.model import TRACKED, FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
-from pp_assist.store import receipts, tree_moves
+from pp_assist.store import activity, receipts, tree_moves
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
@@ -43,8 +44,8 @@ WITH unread AS MATERIALIZED (SELECT root_id, path FROM directories WHERE problem
 SELECT r.shown, d.path AS directory, f.name, f.kind, f.link_target, f.state, f.reason AS rule, f.rule_pattern,
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
-       f.discovered_at_ms, {_CHECKED} AS checked_at_ms,
-       f.stored_at_ms, f.stored_snapshot AS snapshot,
+       f.id, f.discovered_at_ms, {_CHECKED} AS checked_at_ms, f.hashed_at_ms,
+       f.stored_at_ms, f.stored_sequence, f.stored_snapshot AS snapshot,
        w.stage, w.queued_at_ms, w.state AS work_state,
        w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""  # noqa: S608 - constants
 _FILES = f"""
@@ -58,6 +59,15 @@ LEFT JOIN work w ON w.file_id = f.id ORDER BY f.id"""  # noqa: S608 - constants
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
+
+MOST_COUNTED = 1_000_000
+_BEFORE = "(eligible_at_ms < ?3 OR (eligible_at_ms = ?3 AND file_id < ?1))"
+_AHEAD = f"""
+SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE stage = ?2 AND stage <> 'upload' AND eligible_at_ms <= ?3
+AND {_BEFORE} LIMIT ?4)"""  # noqa: S608 - constants
+_AHEAD_TO_SEND = f"""
+SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE stage = 'upload' AND ?2 = 'upload' AND eligible_at_ms <= ?3
+AND lane = (SELECT lane FROM work WHERE file_id = ?1) AND {_BEFORE} LIMIT ?4)"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,7 @@ class Counts:
 class FileRow:
     """One file as a person sees it."""
 
+    id: int
     filepath: bytes
     kind: str
     link_target: bytes | None
@@ -104,7 +115,10 @@ class FileRow:
     mtime_ns: int | None
     discovered_at_ms: int
     checked_at_ms: int
+    hashed_at_ms: int | None
     stored_at_ms: int | None
+    stored_sequence: int | None
+    """The number of the server's last receipt."""
     snapshot: bool
     """What the server has of it was read while it changed."""
     stage: Stage | None
@@ -165,6 +179,22 @@ class Report:
         directory, _, name = relative.rpartition(b"/")
         rows = await self._db.rows(_FILE, (root_id, directory, name))
         return _file(rows[0]) if rows else None
+
+    async def ahead(self, row: FileRow) -> int:
+        """Return how many are before a file in its line, counted up to `MOST_COUNTED`."""
+        if row.stage is None or row.eligible_at_ms is None:
+            return 0
+        sql = _AHEAD_TO_SEND if row.stage is Stage.UPLOAD else _AHEAD
+        where = (row.id, row.stage, row.eligible_at_ms, MOST_COUNTED)
+        return int(await self._db.value(sql, where))
+
+    async def life_line(self, row: FileRow) -> list[Moment]:
+        """Return what happened to a file."""
+        times = Times(
+            row.discovered_at_ms, row.checked_at_ms, row.hashed_at_ms, row.stage, row.queued_at_ms, row.attempts or 0,
+            row.last_error, row.stored_at_ms, row.stored_sequence,
+        )  # fmt: skip
+        return life_line(times, await activity.of_path(self._db, row.filepath, MOST_TOLD))
 
     async def is_moving(self, root_id: int, relative: bytes) -> bool:
         """Say whether a path came where it is with its directory, and the server is still to be told of that."""

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from asking import Api
 
+from pp_assist.store.report import Report
+
 
 async def why(api: Api, path: Path | bytes) -> dict[str, Any]:
     answer = await api.http.get(f"/explain?path={quote(os.fsencode(path))}")
@@ -38,7 +40,10 @@ async def test_any_path_is_explained(api: Api) -> None:
     assert (new["verdict"], new["reason"]["class"], new["path_id"]) == ("pending", "person", added["id"])
     assert new["gen"] > 0
     assert len(new["sha256"]) == 64
-    assert (new["receipt"], new["history"], new["rule"]) == (None, [], None)
+    assert (new["receipt"], new["rule"]) == (None, None)
+    events = [each["event"] for each in new["history"]]
+    assert events[0] == "discovered" and {"hashed", "queued"} <= set(events)
+    assert [each["at"] for each in new["history"]] == sorted(each["at"] for each in new["history"])
     assert "server add" in new["advice"]
     child = await why(api, api.folder / "cache" / "deep" / "x")
     assert child["rule"] == {"pattern": "cache/", "source": "root", "line": 2}
@@ -79,3 +84,20 @@ async def test_below_a_folder_that_is_not_recursive(api: Api) -> None:
 
 async def test_a_path_is_needed(api: Api) -> None:
     assert (await api.http.get("/explain")).status_code == 422
+
+
+async def test_the_line_before_a_file_is_counted(api: Api) -> None:
+    await api.http.post("/pause")
+    for number in range(30):
+        (api.folder / f"f{number:02}").write_text("x")
+    await api.http.post("/paths", json={"path": str(api.folder)})
+    await api.http.post("/scan/trigger", json={"wait": True})
+    assert (await why(api, api.folder / "f00"))["ahead"] is None  # it is not the line that keeps it
+    row = await api.daemon.db.rows("SELECT MAX(file_id), MIN(file_id) FROM work")
+    last, first = tuple(row[0])
+    report = Report(api.daemon.db)
+    (root,) = await api.daemon.roots.all()
+    places = [await report.file(root.id, b"f%02d" % number) for number in range(30)]
+    ahead = {place.id: await report.ahead(place) for place in places if place}
+    assert sorted(ahead.values()) == list(range(30))
+    assert (ahead[first], ahead[last]) == (0, 29)
