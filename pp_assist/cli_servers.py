@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from pp_assist.cli_asking import OK, REFUSED, USAGE, CommandError, ask, show
+from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, show
 
 
 def add_commands(commands: Any, command: Any) -> None:
@@ -20,6 +20,10 @@ def add_commands(commands: Any, command: Any) -> None:
     server_add.add_argument("--fingerprint", metavar="SHA256", help="trust this certificate and no other")
     server_add.add_argument("--ca-file", metavar="FILE", help="PEM file with the authorities that vouch for the server")
     command("list", _server_list, "list the servers", server)
+    server_test = command("test", _server_test, "ask a server whether uploads to it would work", server)
+    server_test.add_argument("name", nargs="?", help="its name, or its id; else the one that uploads go to")
+    server_default = command("default", _server_default, "upload to this one from now on", server)
+    server_default.add_argument("name", help="its name, or its id")
     server_rm = command("rm", _server_rm, "forget a server and its key", server)
     server_rm.add_argument("name", help="its name, or its id")
 
@@ -57,9 +61,28 @@ def _server_line(server: Any) -> str:
 
 
 def _server_rm(args: argparse.Namespace) -> int:
+    server = _named(args)
+    answer = ask(args, "DELETE", f"/servers/{server['id']}")
+    show(args, answer, lambda: [f"forgot {server['name']} and its key"])
+    return OK
+
+
+def _server_test(args: argparse.Namespace) -> int:
+    server = _named(args)
+    answer = ask(args, "POST", f"/servers/{server['id']}/test", timeout_s=120)
+    show(args, answer, lambda: [f"{server['name']}: {answer['text']} ({answer['took_ms']} ms)"])
+    return OK if answer["ok"] else FAILED
+
+
+def _server_default(args: argparse.Namespace) -> int:
+    server = _named(args)
+    answer = ask(args, "POST", f"/servers/{server['id']}/default")
+    show(args, answer, lambda: [f"uploads go to {server['name']} from now on"])
+    return OK
+
+
+def _named(args: argparse.Namespace) -> Any:
     for server in ask(args, "GET", "/servers")["servers"]:
-        if args.name in (server["name"], str(server["id"])):
-            answer = ask(args, "DELETE", f"/servers/{server['id']}")
-            show(args, answer, lambda: [f"forgot {server['name']} and its key"])  # noqa: B023
-            return OK
-    raise CommandError(f"there is no server {args.name}", REFUSED)
+        if args.name in (server["name"], str(server["id"])) or (args.name is None and server["is_default"]):
+            return server
+    raise CommandError(f"there is no server {args.name}" if args.name else "no server is known yet", REFUSED)

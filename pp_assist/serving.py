@@ -23,6 +23,7 @@ from pp_assist.store.held import HeldDeletions
 from pp_assist.store.hiding import Hidden, hidden_by
 from pp_assist.store.report import Report
 from pp_assist.supervisor import Supervisor
+from pp_assist.uploader.trial import Trial
 
 ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
 
@@ -57,6 +58,9 @@ def services_of(
     def check_server(url: str, trust: Trust) -> str:
         check_trust(url, trust)
         return check_server_url(url, settings.uploader.allow_http)
+
+    async def try_server(url: str, api_key: str, trust: Trust) -> Trial:
+        return await daemon.link.try_server(url, api_key, trust)
 
     def comparison() -> Comparison | None:
         now = daemon.reconciler.comparing
@@ -130,6 +134,7 @@ def services_of(
         rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
         check_server=check_server,
+        try_server=try_server,
         config=lambda: daemon.settings.shown(),  # noqa: PLW0108 - other settings may be in force by then
         config_file=config_path,
         save_config=save_config,

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from pp_assist.api.problems import Refusal
-from pp_assist.api.schemas import AddServer, Config, RowId
-from pp_assist.api.services import Services
+from pp_assist.api.schemas import AddServer, Config, RowId, TryServer
+from pp_assist.api.services import Services, Trial
 from pp_assist.core.events import Event
 from pp_assist.core.model import Server
 from pp_assist.core.trust import Trust
@@ -23,14 +23,26 @@ def router(services: Services) -> APIRouter:
         servers = [_server(server) for server in await services.servers.all()]
         return {"servers": servers, "total": len(servers)}
 
+    @routes.post("/servers/test")
+    async def try_server(body: TryServer) -> dict[str, Any]:
+        return _trial(await services.try_server(*_checked(body, services)))
+
+    @routes.post("/servers/{server_id}/test")
+    async def try_known_server(server_id: RowId) -> dict[str, Any]:
+        for server in await services.servers.all():
+            if server.id == server_id:
+                return _trial(await services.try_server(server.url, server.api_key, server.trust))
+        raise Refusal(404, "not_found", "no such server")
+
+    @routes.post("/servers/{server_id}/default")
+    async def make_default(server_id: RowId) -> dict[str, Any]:
+        if not await services.servers.make_default(server_id):
+            raise Refusal(404, "not_found", "no such server")
+        return {"status": "default_set"}
+
     @routes.post("/servers")
     async def add_server(body: AddServer) -> dict[str, Any]:
-        trust = Trust(body.fingerprint, body.ca_file)
-        try:
-            url = services.check_server(body.url, trust)
-            key = _header_safe(body.api_key.get_secret_value())
-        except ValueError as error:
-            raise Refusal(422, "invalid_request", str(error)) from error
+        url, key, trust = _checked(body, services)
         try:
             server = await services.servers.add(
                 body.name, url, key, services.clock.now_ms(), body.username, body.is_default, trust
@@ -70,6 +82,25 @@ def router(services: Services) -> APIRouter:
         }
 
     return routes
+
+
+def _checked(body: TryServer, services: Services) -> tuple[str, str, Trust]:
+    """Return URL, key and whom to trust, as they can be meant."""
+    trust = Trust(body.fingerprint, body.ca_file)
+    try:
+        return services.check_server(body.url, trust), _header_safe(body.api_key.get_secret_value()), trust
+    except ValueError as error:
+        raise Refusal(422, "invalid_request", str(error)) from error
+
+
+def _trial(found: Trial) -> dict[str, Any]:
+    return {
+        "ok": found.code == "ok",
+        "code": found.code,
+        "text": found.text,
+        "took_ms": found.took_ms,
+        "server_id": found.server_id,
+    }
 
 
 def _header_safe(api_key: str) -> str:

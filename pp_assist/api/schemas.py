@@ -107,16 +107,21 @@ def _readable(name: str) -> str:
     return name
 
 
-class AddServer(Body):
+class TryServer(Body):
+    """POST /servers/test"""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    api_key: SecretStr = Field(min_length=1, max_length=1000)
+    fingerprint: Annotated[str, AfterValidator(parse_fingerprint)] | None = None
+    ca_file: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
+
+
+class AddServer(TryServer):
     """POST /servers"""
 
     name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable)]
-    url: Annotated[str, Field(min_length=1, max_length=2000)]
-    api_key: SecretStr = Field(min_length=1, max_length=1000)
     username: Annotated[str, Field(max_length=255)] | None = None
     is_default: bool = False
-    fingerprint: Annotated[str, AfterValidator(parse_fingerprint)] | None = None
-    ca_file: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
 
 
 Config = dict[str, Any]

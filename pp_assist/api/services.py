@@ -108,6 +108,22 @@ class Saved(NamedTuple):
     """Those that have another value in force until then."""
 
 
+class Trial(Protocol):
+    """How a question to a server went."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def took_ms(self) -> int: ...
+
+    @property
+    def server_id(self) -> str | None: ...
+
+
 class Warned(NamedTuple):
     """Something a person should know."""
 
@@ -164,6 +180,8 @@ class Services:
     own_paths: tuple[bytes, ...]
     check_server: Callable[[str, Trust], str]
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
+    try_server: Callable[[str, str, Trust], Awaitable[Trial]]
+    """URL, key, whom to trust → whether uploads to it would work now."""
     config: Callable[[], dict[str, Any]]
     config_file: str
     save_config: Callable[[dict[str, Any]], Awaitable[Saved]]

@@ -12,6 +12,8 @@ _COLUMNS = """id, name, url, username, api_key, is_default, created_at_ms, state
 fingerprint, ca_file"""
 _ALL = f"SELECT {_COLUMNS} FROM servers ORDER BY id"  # noqa: S608 - constants
 _NO_DEFAULT = "UPDATE servers SET is_default = 0"
+_IS = "SELECT 1 FROM servers WHERE id = ?"
+_DEFAULT = "UPDATE servers SET is_default = 1 WHERE id = ?"
 _ADD = """
 INSERT INTO servers (name, url, username, api_key, is_default, created_at_ms, fingerprint, ca_file, state)
 VALUES (?, ?, ?, ?, ? OR NOT EXISTS (SELECT 1 FROM servers), ?, ?, ?, 'ok') RETURNING id"""
@@ -70,6 +72,17 @@ class ServersTable:
             raise DuplicateServer(name) from error
         await self._changed()
         return next(server for server in await self.all() if server.id == row[0])
+
+    async def make_default(self, server_id: int) -> bool:
+        """Have uploads go to this server from now on; False if there is none."""
+        async with self._db.transaction() as tx:
+            if not list(await tx.execute_fetchall(_IS, (server_id,))):
+                return False
+            await tx.execute(_NO_DEFAULT)
+            await tx.execute(_DEFAULT, (server_id,))
+            await keepsake.changed(tx)
+        await self._changed()
+        return True
 
     async def remove(self, server_id: int) -> bool:
         """Forget a server with its key; False if there is none. The oldest other one becomes the default."""

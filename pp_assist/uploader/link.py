@@ -14,6 +14,7 @@ from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, HostShared, KeyChanged, NeedsLogin, ServerNonsense
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Server
+from pp_assist.core.trust import Trust
 from pp_assist.core.upload_rate import UploadRate
 from pp_assist.http import Http
 from pp_assist.steering.bandwidth import Bandwidth
@@ -24,6 +25,7 @@ from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
 from pp_assist.uploader.plainly import Plainly
 from pp_assist.uploader.settings import UploaderSettings
+from pp_assist.uploader.trial import Trial, tried
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.frames import ENCODING
 from pp_server.wire.receipts import ReceiptKey
@@ -135,6 +137,12 @@ class ServerLink:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait_s, 0.05)):
                     await changed.wait()
+
+    async def try_server(self, url: str, api_key: str, trust: Trust) -> Trial:
+        """Ask a server, known or not, whether uploads to it would work: see `trial`."""
+        server = Server(0, "", url, None, api_key, False, 0, "ok", None, None, trust)
+        http = self._http(server, self._settings, self._bandwidth)
+        return await tried(UploadClient(http))
 
     def _wait_s(self) -> float:
         if self._client is None:
