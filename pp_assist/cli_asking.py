@@ -6,15 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-OK, FAILED, USAGE, NOT_REACHABLE, REFUSED, PENDING = range(6)
+from pp_assist.cli_parsing import CODES, FAILED, NOT_REACHABLE, OK, PENDING, REFUSED, USAGE
+
+__all__ = ["FAILED", "NOT_REACHABLE", "OK", "PENDING", "REFUSED", "USAGE"]
 
 
 class CommandError(Exception):
-    """A command cannot be done; `exit_code` says which kind of reason."""
+    """A command cannot be done; `exit_code` says which kind of reason, `code` which reason, in a stable word."""
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+    def __init__(self, message: str, exit_code: int = FAILED, code: str | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.code = code or CODES[exit_code]
 
 
 def settings_of(args: argparse.Namespace, flags: dict[str, Any] | None = None) -> Any:
@@ -51,13 +54,17 @@ def ask(args: argparse.Namespace, method: str, path: str, body: Any = None, time
     if status == 401:
         raise CommandError(f"port {port} is another daemon's", NOT_REACHABLE)
     if status >= 400:
-        raise CommandError(str(answer.get("detail", answer)), REFUSED if status < 500 else FAILED)
+        code = REFUSED if status < 500 else FAILED
+        raise CommandError(str(answer.get("detail", answer)), code, answer.get("code"))
     return answer
 
 
 def show(args: argparse.Namespace, answer: Any, lines: Callable[[], list[str]]) -> None:
     """Print the answer, as it is or as lines for people."""
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if args.json else "\n".join(lines()))
+    if args.json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif said := lines():
+        print("\n".join(said))
 
 
 def named(path: str, field: str = "path") -> dict[str, str]:

@@ -9,18 +9,20 @@ import contextlib
 import json
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, which imports all of rich
+import httpx  # noqa: E402
 
-from pp_assist import tls
-from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted
-from pp_assist.core.hosts import is_loopback
-from pp_assist.core.pace import AT_ONCE, Pace
-from pp_assist.core.trust import Trust
+from pp_assist import tls  # noqa: E402
+from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted  # noqa: E402
+from pp_assist.core.hosts import is_loopback  # noqa: E402
+from pp_assist.core.pace import AT_ONCE, Pace  # noqa: E402
+from pp_assist.core.trust import Trust  # noqa: E402
 
 HTTPS_PORT = 443
 ANYBODY_KNOWN = Trust()
