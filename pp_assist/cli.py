@@ -19,6 +19,7 @@ from pp_assist import (
     cli_servers,
     cli_service,
     cli_steering,
+    cli_verify,
     cli_why,
 )
 from pp_assist.cli_asking import (
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         cli_servers,
         cli_service,
         cli_steering,
+        cli_verify,
         cli_why,
         cli_indexedcp,
         cli_aliases,

@@ -37,7 +37,7 @@ def add_commands(commands: Any, command: Any) -> None:
 
 def _start(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    if _is_running(settings.state_dir):
+    if is_running(settings.state_dir):
         raise CommandError(f"a daemon is already running on {settings.state_dir}", REFUSED)
     log = os.path.join(settings.state_dir, LOG)
     command = [sys.executable, "-m", "pp_assist", "run", "--log-file", log, "--state-dir", settings.state_dir]
@@ -81,11 +81,11 @@ def _stop(args: argparse.Namespace) -> int:
 def _stopped(args: argparse.Namespace) -> bool:
     """Stop the daemon; say whether there was one."""
     settings = settings_of(args)
-    if not _is_running(settings.state_dir):
+    if not is_running(settings.state_dir):
         return False
     ask(args, "POST", "/stop")
     end = time.monotonic() + max(STOP_S, settings.daemon.shutdown_timeout + 10)
-    while _is_running(settings.state_dir):
+    while is_running(settings.state_dir):
         if time.monotonic() > end:
             raise CommandError("it was told to stop, and still runs")
         time.sleep(LOOK_S)
@@ -128,7 +128,7 @@ def _purge(args: argparse.Namespace) -> int:
     folder = settings_of(args).state_dir
     if not os.path.isfile(os.path.join(folder, state.HOST_ID)) or os.path.islink(folder):
         raise CommandError(f"{folder} is no state directory of ours", REFUSED)
-    if _is_running(folder):
+    if is_running(folder):
         raise CommandError(f"a daemon is running on {folder}: pp_assist stop", REFUSED)
     if not args.yes and args.json:
         raise CommandError("--json asks nothing: say --yes", USAGE)
@@ -142,7 +142,7 @@ def _purge(args: argparse.Namespace) -> int:
     return OK
 
 
-def _is_running(folder: str) -> bool:
+def is_running(folder: str) -> bool:
     """Say whether a daemon has the state directory *folder*."""
     lock = os.path.join(folder, state.LOCK)
     if not os.path.exists(lock):

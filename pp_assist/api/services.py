@@ -23,6 +23,7 @@ from pp_assist.store.hiding import Hidden
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
+from pp_server.wire.batch import VerifyResult
 
 
 class Scan(Protocol):
@@ -108,6 +109,19 @@ class Saved(NamedTuple):
     """Those that have another value in force until then."""
 
 
+class Verified(Protocol):
+    """What the server has read again."""
+
+    @property
+    def results(self) -> list[VerifyResult]: ...
+
+    @property
+    def offered_again(self) -> int: ...
+
+    @property
+    def retry_after_s(self) -> float | None: ...
+
+
 class Warned(NamedTuple):
     """Something a person should know."""
 
@@ -164,6 +178,8 @@ class Services:
     own_paths: tuple[bytes, ...]
     check_server: Callable[[str, Trust], str]
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
+    verify: Callable[[list[str], str | None], Awaitable[Verified]]
+    """Has the server read contents again; raises AssistError."""
     config: Callable[[], dict[str, Any]]
     config_file: str
     save_config: Callable[[dict[str, Any]], Awaitable[Saved]]
