@@ -11,14 +11,17 @@ from typing import Any, NoReturn
 from pp_assist import (
     cli_add,
     cli_aliases,
+    cli_completion,
     cli_daemon,
     cli_deletions,
+    cli_doctor,
     cli_excludes,
     cli_indexedcp,
     cli_queue,
     cli_servers,
     cli_service,
     cli_steering,
+    cli_top,
     cli_verify,
     cli_why,
 )
@@ -38,7 +41,7 @@ from pp_assist.cli_parsing import INTERRUPTED, Parser, Version, print_problem
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Do what the command line says and exit: 0 ok, 1 failed, 2 usage, 3 not reachable, 4 refused, 5 pending."""
-    args = _parser().parse_args(arguments)
+    args = command_line().parse_args(arguments)
     try:
         code = args.command(args)
     except CommandError as error:
@@ -59,7 +62,8 @@ def _complain(args: argparse.Namespace, error: CommandError) -> int:
     return error.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all our commands."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--state-dir", help="folder of the daemon's own files (or PP_ASSIST_STATE_DIR)")
     common.add_argument("--config", help="TOML file (default: STATE_DIR/pp_assist.toml)")
@@ -100,13 +104,16 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
     for group in (
         cli_add,
+        cli_completion,
         cli_daemon,
         cli_deletions,
+        cli_doctor,
         cli_excludes,
         cli_queue,
         cli_servers,
         cli_service,
         cli_steering,
+        cli_top,
         cli_verify,
         cli_why,
         cli_indexedcp,

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import Any
 
-from pp_assist import posix, state
+from pp_assist import ourselves, posix, state
 from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, settings_of, show
 
 STOP_S = 60.0
@@ -40,7 +40,7 @@ def _start(args: argparse.Namespace) -> int:
     if is_running(settings.state_dir):
         raise CommandError(f"a daemon is already running on {settings.state_dir}", REFUSED)
     log = os.path.join(settings.state_dir, LOG)
-    command = [sys.executable, "-m", "pp_assist", "run", "--log-file", log, "--state-dir", settings.state_dir]
+    command = [*ourselves.command(), "run", "--log-file", log, "--state-dir", settings.state_dir]
     if args.config:
         command += ["--config", os.path.abspath(args.config)]
     if args.port is not None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pp_assist import ourselves
 from pp_assist.cli_asking import OK, REFUSED, CommandError, printable, settings_of, show
 
 UNIT = "putplace-assist.service"
@@ -85,7 +86,7 @@ def _quoted(word: str) -> str:
 
 def _install(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    command = [sys.executable, "-m", "pp_assist", "run", "--state-dir", settings.state_dir]
+    command = [*ourselves.command(), "run", "--state-dir", settings.state_dir]
     if args.config:
         command += ["--config", os.path.abspath(args.config)]
     if any(not word.isprintable() for word in command):
