@@ -128,7 +128,6 @@ profile: $(BENCH)/.ready ## CPU time per file on both sides, by stage, function 
 .PHONY: dist
 dist: DIST ?= dist
 dist: $(READY) ## wheel, sdist and the one file pp_assist.pyz (for this system and Python) in DIST=dist
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint config/constraints.txt hatchling shiv
 	rm -rf $(DIST)
 	$(BIN)/python -m hatchling build --directory $(DIST)
 	$(BIN)/shiv --console-script pp_assist --output-file $(DIST)/pp_assist.pyz --python '/usr/bin/env python3' --compressed \

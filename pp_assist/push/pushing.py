@@ -19,6 +19,7 @@ from pp_assist.uploader.batch import Batches
 from pp_assist.uploader.client import UploadClient
 from pp_assist.uploader.confirmed import Confirmed
 from pp_assist.uploader.transfer import Transfer
+from pp_assist.uploader.under_way import UnderWay
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.batch import MAX_INLINE_BYTES
 from pp_server.wire.chunks import MIB
@@ -72,7 +73,7 @@ class Pusher:
         self._stopped = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "push")
         slots = asyncio.Semaphore(CHUNKS_AT_A_TIME)
-        self.transfer = Transfer(self._threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None, tell=self._tell)
+        self.transfer = Transfer(self._threads, slots, CHUNKS_AT_A_TIME, 4 * MIB, lambda _: None, UnderWay(self._tell))
 
     async def push(self, everything: Iterator[Found]) -> None:
         """Give *everything* to the server, and report what became of each.

@@ -29,11 +29,13 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
     return done
 
 
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run("make", "-C", ROOT, "dist", f"DIST={folder}")
-    return folder
+def test_each_of_them_is_enough(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    run("make", "-C", ROOT, "dist", f"DIST={dist}")
+    for each in (the_wheel, the_one_file, by_pipx):
+        folder = tmp_path / each.__name__
+        folder.mkdir()
+        each(dist, folder)
 
 
 def starts_and_stops(command: list[str], folder: Path, **environment: str) -> None:
@@ -51,35 +53,35 @@ def starts_and_stops(command: list[str], folder: Path, **environment: str) -> No
         run(*command, "stop", *state, **environment)
 
 
-def test_the_wheel_is_enough(dist: Path, tmp_path: Path) -> None:
+def the_wheel(dist: Path, folder: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
     assert sdist.stat().st_size > 100_000
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
-    binaries = tmp_path / "venv" / "bin"
+    run(sys.executable, "-m", "venv", folder / "venv")
+    binaries = folder / "venv" / "bin"
     run(binaries / "pip", "install", "--quiet", wheel)
     for program in PROGRAMS:
         assert run(binaries / program, "--version").stdout.startswith(f"{program} ")
-    starts_and_stops([str(binaries / "pp_assist")], tmp_path)
-    run(binaries / "pp_server", "key", "create", "--data-dir", tmp_path / "data", "--name", "me")
+    starts_and_stops([str(binaries / "pp_assist")], folder)
+    run(binaries / "pp_server", "key", "create", "--data-dir", folder / "data", "--name", "me")
     assert "complete" in run(binaries / "pp_assist", "completion", "bash").stdout
 
 
-def test_the_one_file_is_enough(dist: Path, tmp_path: Path) -> None:
-    alone = shutil.copy(dist / "pp_assist.pyz", tmp_path / "pp_assist.pyz")
-    root = {"SHIV_ROOT": str(tmp_path / "unpacked")}
+def the_one_file(dist: Path, folder: Path) -> None:
+    alone = shutil.copy(dist / "pp_assist.pyz", folder / "pp_assist.pyz")
+    root = {"SHIV_ROOT": str(folder / "unpacked")}
     assert run(sys.executable, "-I", alone, "--version", **root).stdout.startswith("pp_assist ")
     assert os.access(alone, os.X_OK)
-    starts_and_stops([sys.executable, str(alone)], tmp_path, **root)
+    starts_and_stops([sys.executable, str(alone)], folder, **root)
     unit = run(sys.executable, alone, "install-service", "--print", **root).stdout
     assert sys.platform != "linux" or f'"{alone}" "run"' in unit
 
 
-if shutil.which("pipx"):
-
-    def test_pipx_takes_the_wheel(dist: Path, tmp_path: Path) -> None:
-        (wheel,) = dist.glob("*.whl")
-        where = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
-        run("pipx", "install", "--python", sys.executable, wheel, **where)
-        for program in PROGRAMS:
-            assert run(tmp_path / "bin" / program, "--version").stdout.startswith(f"{program} ")
+def by_pipx(dist: Path, folder: Path) -> None:
+    if not shutil.which("pipx"):
+        return
+    (wheel,) = dist.glob("*.whl")
+    where = {"PIPX_HOME": str(folder / "pipx"), "PIPX_BIN_DIR": str(folder / "bin")}
+    run("pipx", "install", "--python", sys.executable, wheel, **where)
+    for program in PROGRAMS:
+        assert run(folder / "bin" / program, "--version").stdout.startswith(f"{program} ")

@@ -26,11 +26,16 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "Documents" / "report.txt").write_text("what matters")
     (tmp_path / "Documents" / "draft.tmp").write_text("what does not")
     (tmp_path / "Pictures" / "one.jpg").write_bytes(b"\xff\xd8")
-    for name, module in {"pp_assist": "pp_assist", "pp_server": "pp_server", "pp_client": "pp_assist.client"}.items():
+    programs = {
+        "pp_assist": "-m pp_assist",
+        "pp_server": "-m pp_server",
+        "pp_client": "-m pp_assist.client",
+        "python": "",
+    }
+    for name, arguments in programs.items():
         script = tmp_path / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
         script.chmod(0o755)
-    (tmp_path / "bin" / "python").symlink_to(sys.executable)
     yield tmp_path
 
 
