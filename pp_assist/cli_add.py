@@ -29,6 +29,10 @@ OF_A_PERSON = {
 """Reasons why nothing is sent, until a person does something."""
 
 
+NEVER = {"busy": "it changes all the time", "held_by_person": "you hold it back", "cancelled": "you cancelled it"}
+"""Reasons that do not go away by themselves."""
+
+
 def add_commands(commands: Any, command: Any) -> None:
     """Add it to the parser."""
     add = command("add", _add, "watch a folder; with --wait, exit 5 if something in it cannot be stored")
@@ -160,7 +164,7 @@ def _failed(args: argparse.Namespace, path: Any, kind: str) -> list[Any]:
     pages = [_page(args, path, kind, status, MOST) for status in WAITING]
     rows = [row for page in pages for row in page["files"]]
     is_all = len(rows) == sum(page["total"] for page in pages)
-    return rows if is_all and all(row["last_error"] is not None or row["reason"] == "busy" for row in rows) else []
+    return rows if is_all and all(row["last_error"] is not None or row["reason"] in NEVER for row in rows) else []
 
 
 def _page(args: argparse.Namespace, path: Any, kind: str, status: str, limit: int) -> Any:
@@ -192,4 +196,4 @@ def _lines(standing: Standing) -> list[str]:
 
 
 def _why(file: Any) -> str:
-    return f"{file['filepath']}: {file['last_error'] or 'it changes all the time'}"
+    return f"{file['filepath']}: {file['last_error'] or NEVER[file['reason']]}"

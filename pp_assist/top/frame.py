@@ -12,7 +12,7 @@ from pp_assist.cli_asking import printable
 from pp_assist.progress import amount
 from pp_assist.top.seen import Seen
 
-ROOTS, UPLOADS, EVENTS = 8, 6, 10
+ROOTS, UPLOADS, EVENTS, REASONS = 8, 6, 10, 4
 QUIET = {"server", "steered", "scan_started"}
 
 
@@ -36,10 +36,9 @@ def _head(stats: Any, status: Any, bytes_per_s: float) -> RenderableType:
         f"{amount(bytes_per_s)}/s   {uploader['upload_rate']:.1f} files/s   {amount(uploader['bytes_sent'])} sent"
     )
     parts: list[RenderableType] = [line, ProgressBar(total=max(total, 1), completed=stored, width=60)]
-    if status["paused"]:
-        parts.append(Text(f"paused until {status['paused']['until'] or 'you say pp_assist resume'}", style="yellow"))
-    elif status["upload_obstacle"]:
-        parts.append(Text(f"nothing can be sent now: {status['upload_obstacle']}", style="red"))
+    summary = status["summary"]
+    parts.append(Text(printable(summary["text"]), style="green" if summary["state"] == "up_to_date" else "yellow"))
+    parts += [Text(f"  {printable(reason['text'])}") for reason in summary["reasons"][:REASONS]]
     parts += [Text(f"warning: {printable(warning['text'])}", style="red") for warning in status["warnings"]]
     return Group(*parts)
 

@@ -16,7 +16,14 @@ def test_one_picture_has_everything(running: World) -> None:
     running.finish()
     done = running.daemon.cli("top", "--once")
     assert done.returncode == 0, done.stderr
-    for said in ("3 of 3 files stored", "to hash", "healthy", "upload complete", os.fsdecode(running.tree)[:20]):
+    for said in (
+        "3 of 3 files stored",
+        "files are stored",
+        "to hash",
+        "healthy",
+        "upload complete",
+        os.fsdecode(running.tree)[:20],
+    ):
         assert said in done.stdout, done.stdout
     assert "\x1b" not in done.stdout
     (line,) = running.daemon.cli("top", "--once", "--json").stdout.splitlines()
