@@ -1,11 +1,12 @@
 """`pp_assist add`: watch a folder and, if asked to, stay until everything in it is stored."""
 
 import argparse
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from pp_assist.cli_asking import OK, PENDING, CommandError, ask, named, printable, show
+from pp_assist.cli_asking import OK, PENDING, REFUSED, CommandError, ask, named, printable, show
 from pp_assist.cli_parsing import INTERRUPTED
 from pp_assist.progress import Show, amount, progress
 
@@ -101,8 +102,14 @@ def _add(args: argparse.Namespace) -> int:
 
 def _known(args: argparse.Namespace) -> Any:
     """Return the folder that is watched already, once it was scanned anew."""
-    wanted = named(args.path)
-    found = next(p for p in ask(args, "GET", "/paths")["paths"] if {k: p[k] for k in p if k in wanted} == wanted)
+    from pp_server.wire.names import from_json
+
+    wanted, resolved = named(args.path), os.path.realpath(os.fsencode(os.path.expanduser(args.path)))
+    for found in ask(args, "GET", "/paths")["paths"]:
+        if os.path.realpath(from_json(found["path"], found.get("path_b64"))) == resolved:
+            break
+    else:
+        raise CommandError(f"{args.path} is not watched any more", REFUSED)
     with progress(quiet=args.json) as shown:
         shown(0, None, "scanning")
         ask(args, "POST", "/scan/trigger", wanted | {"wait": True}, timeout_s=24 * 3600)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -33,6 +34,7 @@ ONE_CHUNK_BYTES = 1 << 20
 
 PATIENCE_S = 60.0
 EVENT_S = 20.0
+START_S = 60.0
 LOOK_S = 0.1
 LOG_HINT = "the log of the rehearsal says more: pp_assist doctor --bundle FILE.zip"
 
@@ -211,8 +213,11 @@ class Rehearsal:
                 start_new_session=True,
             )
         assert process.stdout is not None
+        too_late = threading.Timer(START_S, process.kill)
+        too_late.start()
         with process.stdout as stdout:
             said = stdout.readline()
+        too_late.cancel()
         if " on " not in said:
             _stop(process, signal.SIGTERM)
             with open(os.path.join(self._folder, log), encoding="utf-8", errors="replace") as file:

@@ -39,6 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         "pp_assist.http",
         "pp_assist.uploader.client",
         "pp_assist.client_connection",
+        "pp_assist.cli_parsing",
         WIRE,
     ),
     "pp_assist.push": (

@@ -28,13 +28,13 @@ def on_a_terminal(command: list[str], timeout_s: float = 60.0, **environment: st
 
 
 def interrupted(
-    command: list[str], when: Callable[[], object], timeout_s: float = 60.0, **environment: str
+    command: list[str], when: Callable[["subprocess.Popen[str]"], object], timeout_s: float = 60.0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run *command*, press Ctrl-C once *when* returns, and return what came of it."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**environment)
     )
-    when()
+    when(process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=timeout_s)
     return subprocess.CompletedProcess(command, process.returncode, out, err)

@@ -2,11 +2,12 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.harness import World, assert_server_equals_tree, eventually
+from tests.e2e.harness import World, assert_server_equals_tree
 from tests.e2e.terminal import interrupted, on_a_terminal
 
 
@@ -62,12 +63,13 @@ def test_a_bar_on_a_terminal(world: World) -> None:
 def test_ctrl_c_leaves_the_folder_watched(world: World) -> None:
     world.write("a", b"a")
 
-    def is_watched() -> bool:
-        return bool(world.daemon.ask("GET", "/paths")["total"])
+    def says_so(process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("watching")
 
-    done = interrupted(add(world), lambda: eventually(is_watched))
+    done = interrupted(add(world), says_so)
     assert (done.returncode, "stays watched" in done.stderr) == (130, True), done.stderr
-    assert is_watched()
+    assert world.daemon.ask("GET", "/paths")["total"] == 1
 
 
 def test_every_command_fails_in_json(world: World) -> None:

@@ -14,9 +14,12 @@ from tests.e2e.harness import MIB, World, assert_server_equals_tree, clean_envir
 from tests.e2e.terminal import interrupted, on_a_terminal
 
 
-def push(world: World, *arguments: str, key: str | None = None) -> tuple[int, list[dict[str, object]], str]:
+def push(
+    world: World, *arguments: str, key: str | None = None, named: bool = True
+) -> tuple[int, list[dict[str, object]], str]:
     """Run pp_client; return its exit code, what it printed as JSON, and its complaints."""
-    command = [sys.executable, "-m", "pp_assist.client", *arguments, "--json", "--hostname", "once"]
+    command = [sys.executable, "-m", "pp_assist.client", *arguments, "--json"]
+    command += ["--hostname", "once"] if named else []
     environment = clean_environment(PP_CLIENT_API_KEY=world.server.key if key is None else key)
     done = subprocess.run(command, capture_output=True, env=environment, cwd=world.folder, timeout=60, check=False)
     lines = done.stdout.decode().splitlines()
@@ -123,7 +126,7 @@ def test_killed_in_a_large_file_it_goes_on_at_its_chunk(world: World) -> None:
 def test_it_is_interrupted_and_says_how_to_go_on(world: World) -> None:
     world.write("large", os.urandom(SIZE))
     key = world.server.key
-    done = interrupted(pushing(world), lambda: eventually(lambda: arrived_bytes(world)), PP_CLIENT_API_KEY=key)
+    done = interrupted(pushing(world), lambda _: eventually(lambda: arrived_bytes(world)), PP_CLIENT_API_KEY=key)
     assert (done.returncode, "goes on where it was" in done.stderr) == (130, True), done.stderr
 
 
@@ -148,6 +151,9 @@ def test_problems_are_json_too(world: World) -> None:
     good = os.fsdecode(world.write("good", b"x"))
     code, lines, _ = push(world, good, "--url", "http://127.0.0.1:9")
     assert (code, lines[-1]["code"], lines[-1]["exit_code"]) == (3, "not_reachable", 3)
+    for command in (["ls"], ["get", "/x", "--to", os.fsdecode(world.tree)]):
+        code, lines, _ = push(world, *command, "--url", "http://127.0.0.1:9", named=False)
+        assert (code, lines[-1]["code"]) == (3, "not_reachable")
     done = subprocess.run([sys.executable, "-m", "pp_assist.client", "--json"], capture_output=True, check=False)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (2, "usage")
 
