@@ -125,5 +125,13 @@ profile: FILES ?= 10000
 profile: $(BENCH)/.ready ## CPU time per file on both sides, by stage, function and statement (FILES=10000)
 	$(BIN)/python -m tests.bench.profiling --files $(FILES)
 
+.PHONY: dist
+dist: DIST ?= dist
+dist: $(READY) ## wheel, sdist and the one file pp_assist.pyz (for this system and Python) in DIST=dist
+	rm -rf $(DIST)
+	$(BIN)/python -m hatchling build --directory $(DIST)
+	$(BIN)/shiv --console-script pp_assist --output-file $(DIST)/pp_assist.pyz --python '/usr/bin/env python3' --compressed \
+		--extend-pythonpath --quiet --disable-pip-version-check --constraint config/constraints.txt $(DIST)/*.whl
+
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,15 +9,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pp_assist import (
+    cli_add,
     cli_aliases,
+    cli_completion,
     cli_daemon,
     cli_deletions,
+    cli_doctor,
     cli_excludes,
     cli_indexedcp,
     cli_queue,
     cli_servers,
     cli_service,
     cli_steering,
+    cli_top,
+    cli_verify,
     cli_why,
 )
 from pp_assist.cli_asking import (
@@ -31,44 +36,40 @@ from pp_assist.cli_asking import (
     settings_of,
     show,
 )
-
-
-class Version(argparse.Action):
-    """`--version`: looked up only when asked for."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, prog: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
-        self._prog = prog
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        """Print it and exit."""
-        from pp_server.wire.version import distribution_version
-
-        print(f"{self._prog} {distribution_version()}")
-        parser.exit()
+from pp_assist.cli_parsing import INTERRUPTED, Parser, Version, print_problem
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Do what the command line says and exit: 0 ok, 1 failed, 2 usage, 3 not reachable, 4 refused, 5 pending."""
-    args = _parser().parse_args(arguments)
+    args = command_line().parse_args(arguments)
     try:
         code = args.command(args)
     except CommandError as error:
-        print(f"pp_assist: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = _complain(args, error)
+    except KeyboardInterrupt:
+        code = _complain(args, CommandError("interrupted", INTERRUPTED, "interrupted"))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
     sys.exit(code)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _complain(args: argparse.Namespace, error: CommandError) -> int:
+    """Say what went wrong, to people and, where it asked for JSON, to a program; return the exit code."""
+    if getattr(args, "json", False):
+        print_problem(str(error), error.code, error.exit_code)
+    print(f"pp_assist: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all our commands."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--state-dir", help="folder of the daemon's own files (or PP_ASSIST_STATE_DIR)")
     common.add_argument("--config", help="TOML file (default: STATE_DIR/pp_assist.toml)")
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument("--json", action="store_true", help="print the daemon's answer as it is")
-    parser = argparse.ArgumentParser(prog="pp_assist", description="Puts files in their place on a server, provably.")
+    parser = Parser(prog="pp_assist", description="Puts files in their place on a server, provably.")
     parser.add_argument("--version", action=Version, prog="pp_assist")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -86,13 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     status = command("status", _status, "what the daemon is doing; exit 5 while something is pending")
     status.add_argument("--wait", type=float, metavar="SECONDS", help="scan, then wait until nothing is pending")
-    add = command("add", _add, "watch a folder")
-    add.add_argument("path")
-    add.add_argument("--no-recursive", action="store_true", help="only the files directly in it")
-    add.add_argument(
-        "--exclude", action="append", metavar="PATTERN", help="leave this out, as .gitignore would; again for more"
-    )
-    add.add_argument("--archive", action="store_true", help="never tell the server that a file was deleted")
     command("paths", _paths, "list the watched folders")
     rm = command("rm", _rm, "stop watching a folder; the server keeps everything")
     rm.add_argument("path", help="the folder, or its id")
@@ -109,13 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--force", action="store_true", help="hash everything again")
     scan.add_argument("--no-wait", action="store_true", help="do not wait for the scan to end")
     for group in (
+        cli_add,
+        cli_completion,
         cli_daemon,
         cli_deletions,
+        cli_doctor,
         cli_excludes,
         cli_queue,
         cli_servers,
         cli_service,
         cli_steering,
+        cli_top,
+        cli_verify,
         cli_why,
         cli_indexedcp,
         cli_aliases,
@@ -214,14 +213,6 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
     said = ("does_not_add_up", "unread", "behind", "not_scanned", "stopped")
     lines += [printable(each["text"]) for each in status["summary"]["reasons"] if each["code"] in said]
     return lines
-
-
-def _add(args: argparse.Namespace) -> int:
-    policy = "archive" if args.archive else "mirror"
-    wanted = {"recursive": not args.no_recursive, "policy": policy, "exclude": args.exclude or []}
-    answer = ask(args, "POST", "/paths", named(args.path) | wanted)
-    show(args, answer, lambda: [f"watching {answer['path']} (id {answer['id']})"])
-    return OK
 
 
 def _paths(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import os
 import sysconfig
 from typing import Any
 
-from pp_assist.cli_asking import OK, REFUSED, CommandError
+from pp_assist.cli_asking import OK, REFUSED, CommandError, show
 
 PTH = "putplace_aliases.pth"
 NAMES = ("indexedcp",)
@@ -17,6 +17,7 @@ def add_commands(commands: Any, command: Any) -> None:
     text = "the folder of the old import names, for PYTHONPATH"
     aliases = command("aliases", _aliases, text, commands, argparse.ArgumentParser(add_help=False))
     aliases.add_argument("--install", action="store_true", help="have this Python find them by itself")
+    aliases.add_argument("--json", action="store_true", help="print it as JSON")
     aliases.add_argument("--remove", action="store_true", help="take that back")
 
 
@@ -30,12 +31,14 @@ def _aliases(args: argparse.Namespace) -> int:
     if args.remove:
         if os.path.exists(pth):
             os.unlink(pth)
+        show(args, {"removed": pth}, list)
         return OK
     if args.install:
         _check_free()
         with open(pth, "w", encoding="utf-8") as file:
             file.write(folder() + "\n")
-    print(pth if args.install else folder())
+    where = pth if args.install else folder()
+    show(args, {"installed" if args.install else "folder": where}, lambda: [where])
     return OK
 
 

@@ -6,15 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-OK, FAILED, USAGE, NOT_REACHABLE, REFUSED, PENDING = range(6)
+from pp_assist.cli_parsing import CODES, FAILED, NOT_REACHABLE, OK, PENDING, REFUSED, USAGE
+
+__all__ = ["FAILED", "NOT_REACHABLE", "OK", "PENDING", "REFUSED", "USAGE"]
 
 
 class CommandError(Exception):
-    """A command cannot be done; `exit_code` says which kind of reason."""
+    """A command cannot be done; `exit_code` says which kind of reason, `code` which reason, in a stable word."""
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+    def __init__(self, message: str, exit_code: int = FAILED, code: str | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.code = code or CODES[exit_code]
 
 
 def settings_of(args: argparse.Namespace, flags: dict[str, Any] | None = None) -> Any:
@@ -33,6 +36,23 @@ def settings_of(args: argparse.Namespace, flags: dict[str, Any] | None = None) -
 def ask(args: argparse.Namespace, method: str, path: str, body: Any = None, timeout_s: float = 60.0) -> Any:
     """Return the daemon's answer; raise if there is none or it refuses."""
     from pp_assist.asking import DaemonUnreachable, ask_daemon
+
+    host, token = address(args)
+    folder = args.settings.state_dir
+    try:
+        status, answer = ask_daemon(method, f"http://{host}{path}", token, body, timeout_s)
+    except DaemonUnreachable as error:
+        raise CommandError(f"the daemon on {folder} does not answer: {error}", NOT_REACHABLE) from error
+    if status == 401:
+        raise CommandError(f"{host} is another daemon's", NOT_REACHABLE)
+    if status >= 400:
+        code = REFUSED if status < 500 else FAILED
+        raise CommandError(str(answer.get("detail", answer)), code, answer.get("code"))
+    return answer
+
+
+def address(args: argparse.Namespace) -> tuple[str, str]:
+    """Return where the daemon listens (HOST:PORT), and the token to show; raise if none has ever run."""
     from pp_assist.state import read_port, read_token
 
     if not hasattr(args, "settings"):
@@ -43,21 +63,15 @@ def ask(args: argparse.Namespace, method: str, path: str, body: Any = None, time
     except OSError as error:
         raise CommandError(f"no daemon has run on {settings.state_dir}: {error.strerror}", NOT_REACHABLE) from error
     host = f"[{settings.api.host}]" if ":" in settings.api.host else settings.api.host
-    port = read_port(settings.state_dir) or settings.api.port
-    try:
-        status, answer = ask_daemon(method, f"http://{host}:{port}{path}", token, body, timeout_s)
-    except DaemonUnreachable as error:
-        raise CommandError(f"the daemon on {settings.state_dir} does not answer: {error}", NOT_REACHABLE) from error
-    if status == 401:
-        raise CommandError(f"port {port} is another daemon's", NOT_REACHABLE)
-    if status >= 400:
-        raise CommandError(str(answer.get("detail", answer)), REFUSED if status < 500 else FAILED)
-    return answer
+    return f"{host}:{read_port(settings.state_dir) or settings.api.port}", token
 
 
 def show(args: argparse.Namespace, answer: Any, lines: Callable[[], list[str]]) -> None:
     """Print the answer, as it is or as lines for people."""
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if args.json else "\n".join(lines()))
+    if args.json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif said := lines():
+        print("\n".join(said))
 
 
 def named(path: str, field: str = "path") -> dict[str, str]:

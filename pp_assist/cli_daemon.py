@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,8 @@ import time
 from collections import deque
 from typing import Any
 
-from pp_assist import posix, state
-from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, settings_of
+from pp_assist import ourselves, posix, state
+from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, settings_of, show
 
 STOP_S = 60.0
 LOOK_S = 0.1
@@ -35,10 +37,10 @@ def add_commands(commands: Any, command: Any) -> None:
 
 def _start(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    if _is_running(settings.state_dir):
+    if is_running(settings.state_dir):
         raise CommandError(f"a daemon is already running on {settings.state_dir}", REFUSED)
     log = os.path.join(settings.state_dir, LOG)
-    command = [sys.executable, "-m", "pp_assist", "run", "--log-file", log, "--state-dir", settings.state_dir]
+    command = [*ourselves.command(), "run", "--log-file", log, "--state-dir", settings.state_dir]
     if args.config:
         command += ["--config", os.path.abspath(args.config)]
     if args.port is not None:
@@ -61,27 +63,38 @@ def _start(args: argparse.Namespace) -> int:
             text = trouble.read().strip().removeprefix("pp_assist: ") or f"it ended at once; see {log}"
             raise CommandError(text, code if code in (FAILED, USAGE, REFUSED) else FAILED)
     process.returncode = 0  # it is not ours to wait for
-    print(f"{said.strip()}\nlog: {log}")
+    url = re.search(r"http://\S+", said)
+    answer = {"status": "started", "url": url and url[0], "state_dir": settings.state_dir, "log": log}
+    show(args, answer, lambda: [said.strip(), f"log: {log}"])
     return OK
 
 
 def _stop(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
-    if not _is_running(settings.state_dir):
-        print(f"no daemon is running on {settings.state_dir}")
-        return OK
-    ask(args, "POST", "/stop")
-    end = time.monotonic() + max(STOP_S, settings.daemon.shutdown_timeout + 10)
-    while _is_running(settings.state_dir):
-        if time.monotonic() > end:
-            raise CommandError("it was told to stop, and still runs")
-        time.sleep(LOOK_S)
-    print("stopped")
+    if _stopped(args):
+        show(args, {"status": "stopped"}, lambda: ["stopped"])
+    else:
+        folder = settings_of(args).state_dir
+        show(args, {"status": "not_running"}, lambda: [f"no daemon is running on {folder}"])
     return OK
 
 
+def _stopped(args: argparse.Namespace) -> bool:
+    """Stop the daemon; say whether there was one."""
+    settings = settings_of(args)
+    if not is_running(settings.state_dir):
+        return False
+    ask(args, "POST", "/stop")
+    end = time.monotonic() + max(STOP_S, settings.daemon.shutdown_timeout + 10)
+    while is_running(settings.state_dir):
+        if time.monotonic() > end:
+            raise CommandError("it was told to stop, and still runs")
+        time.sleep(LOOK_S)
+    return True
+
+
 def _restart(args: argparse.Namespace) -> int:
-    _stop(args)
+    if _stopped(args) and not args.json:
+        print("stopped", flush=True)
     return _start(args)
 
 
@@ -90,11 +103,11 @@ def _logs(args: argparse.Namespace) -> int:
     try:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(open(path, encoding="utf-8", errors="replace"))
-            sys.stdout.writelines(deque(file, maxlen=max(args.lines, 0)))
+            sys.stdout.writelines(_shown(args, line) for line in deque(file, maxlen=max(args.lines, 0)))
             while args.follow:
                 sys.stdout.flush()
                 if line := file.readline():
-                    sys.stdout.write(line)
+                    sys.stdout.write(_shown(args, line))
                     continue
                 time.sleep(LOOK_S)
                 if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:  # the log was turned over
@@ -107,22 +120,29 @@ def _logs(args: argparse.Namespace) -> int:
     return OK
 
 
+def _shown(args: argparse.Namespace, line: str) -> str:
+    return json.dumps({"line": line.rstrip("\n")}, ensure_ascii=False) + "\n" if args.json else line
+
+
 def _purge(args: argparse.Namespace) -> int:
     folder = settings_of(args).state_dir
     if not os.path.isfile(os.path.join(folder, state.HOST_ID)) or os.path.islink(folder):
         raise CommandError(f"{folder} is no state directory of ours", REFUSED)
-    if _is_running(folder):
+    if is_running(folder):
         raise CommandError(f"a daemon is running on {folder}: pp_assist stop", REFUSED)
-    print(f"This removes {folder}: what is watched, what is known of each file, receipts, servers with their keys.")
-    print("Your files, and everything on the server, stay as they are.")
+    if not args.yes and args.json:
+        raise CommandError("--json asks nothing: say --yes", USAGE)
+    if not args.json:
+        print(f"This removes {folder}: what is watched, what is known of each file, receipts, servers with their keys.")
+        print("Your files, and everything on the server, stay as they are.")
     if not args.yes and input("Type purge to go on: ").strip() != "purge":
         raise CommandError("nothing was removed", REFUSED)
     shutil.rmtree(folder)
-    print("removed")
+    show(args, {"status": "removed", "state_dir": folder}, lambda: ["removed"])
     return OK
 
 
-def _is_running(folder: str) -> bool:
+def is_running(folder: str) -> bool:
     """Say whether a daemon has the state directory *folder*."""
     lock = os.path.join(folder, state.LOCK)
     if not os.path.exists(lock):

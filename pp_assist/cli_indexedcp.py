@@ -1,13 +1,12 @@
 """`pp_assist indexedcp`: the buffer, uploads from it, and a server that stands alone. No daemon is needed."""
 
 import argparse
-import asyncio
 import os
 import secrets
 import sys
 from typing import Any
 
-from pp_assist.cli_asking import FAILED, NOT_REACHABLE, OK, PENDING, REFUSED, USAGE, CommandError, printable
+from pp_assist.cli_asking import FAILED, NOT_REACHABLE, OK, PENDING, REFUSED, USAGE, CommandError, printable, show
 
 BAR_WIDTH = 30
 
@@ -19,6 +18,7 @@ def add_commands(commands: Any, command: Any) -> None:
     actions = group.add_subparsers(required=True, metavar="ACTION")
     base = argparse.ArgumentParser(add_help=False)
     base.add_argument("--buffer", metavar="FILE", help="the buffer (default: ~/.indexcp/db/client.db)")
+    base.add_argument("--json", action="store_true", help="print the answer as JSON")
     add = command("add", _add, "add files to the buffer", actions, base)
     add.add_argument("files", nargs="+", metavar="FILE")
     add.add_argument("--chunk-size", type=int, default=1 << 20, metavar="BYTES", help="default: 1048576")
@@ -47,6 +47,8 @@ def _client(args: argparse.Namespace, **options: Any) -> Any:
 
 def _run(work: Any) -> Any:
     """Run it; what goes wrong with files is said without a traceback."""
+    import asyncio  # as long as all other imports of a command together
+
     try:
         return asyncio.run(work)
     except (OSError, ValueError) as error:
@@ -54,23 +56,44 @@ def _run(work: Any) -> Any:
 
 
 def _add(args: argparse.Namespace) -> int:
+    added: list[dict[str, Any]] = []
+
     async def add() -> None:
         async with _client(args, chunk_size=args.chunk_size) as client:
             for path in args.files:
                 chunks = await client.add_file(path)
-                print(f"Added {printable(path)}: {chunks} chunk(s)")
+                added.append({"file": path, "chunks": chunks})
+                if not args.json:
+                    print(f"Added {printable(path)}: {chunks} chunk(s)")
 
     _run(add())
+    show(args, {"added": added}, list)
     return OK
 
 
 def _ls(args: argparse.Namespace) -> int:
-    async def ls() -> list[str]:
+    async def ls() -> Any:
         async with _client(args) as client:
-            return await client.storage.run(_lines, client.storage, args.verbose)  # type: ignore[no-any-return]
+            return await client.storage.run(_items if args.json else _lines, client.storage, args.verbose)
 
-    print("\n".join(_run(ls())))
+    found = _run(ls())
+    show(args, found, lambda: found)
     return OK
+
+
+def _items(storage: Any, verbose: bool) -> dict[str, Any]:
+    files = sorted(storage.files(), key=lambda file: file.name)
+    return {"files": [_item(storage, file, verbose) for file in files], "total": len(files)}
+
+
+def _item(storage: Any, file: Any, verbose: bool) -> dict[str, Any]:
+    item = {"name": file.name, "chunks": file.chunks, "size_bytes": file.size_bytes, "status": file.status}
+    if verbose:
+        item["pending_chunks"] = [
+            {"index": record["chunkIndex"], "status": record.get("status", "pending")}
+            for record in storage.records(file.name)
+        ]
+    return item
 
 
 def _lines(storage: Any, verbose: bool) -> list[str]:
@@ -120,20 +143,23 @@ async def _upload_all(args: argparse.Namespace, url: str, files: list[str]) -> i
         if missing:
             raise CommandError(f"not in the buffer: {', '.join(map(printable, missing))}")
         if not waiting:
-            print("No files in buffer")
+            show(args, {"uploaded": {}, "problem": None}, lambda: ["No files in buffer"])
             return OK
         bar.total = sum(file.pending for file in waiting)
         try:
-            results, code = await client.upload_files([file.name for file in waiting], url), OK
+            results, code, problem = await client.upload_files([file.name for file in waiting], url), OK, None
         except UploadsFailed as error:
-            results, code = error.results, PENDING
+            results, code, problem = error.results, PENDING, str(error)
             bar.end()
             print(f"pp_assist: {printable(str(error))}", file=sys.stderr)
             if not results:
                 code = _kind(bar.error)
         bar.end()
-    for name, stored in results.items():
-        print(f"Uploaded {printable(name)} as {printable(stored)}")
+    show(
+        args,
+        {"uploaded": results, "problem": problem},
+        lambda: [f"Uploaded {printable(name)} as {printable(stored)}" for name, stored in results.items()],
+    )
     return code
 
 

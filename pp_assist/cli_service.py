@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pp_assist.cli_asking import OK, REFUSED, CommandError, printable, settings_of
+from pp_assist import ourselves
+from pp_assist.cli_asking import OK, REFUSED, CommandError, printable, settings_of, show
 
 UNIT = "putplace-assist.service"
 LABEL = "org.putplace.assist"
@@ -85,7 +86,7 @@ def _quoted(word: str) -> str:
 
 def _install(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    command = [sys.executable, "-m", "pp_assist", "run", "--state-dir", settings.state_dir]
+    command = [*ourselves.command(), "run", "--state-dir", settings.state_dir]
     if args.config:
         command += ["--config", os.path.abspath(args.config)]
     if any(not word.isprintable() for word in command):
@@ -96,12 +97,12 @@ def _install(args: argparse.Namespace) -> int:
     else:
         text = unit(command, settings.daemon.shutdown_timeout)
     if args.only_print:
-        print(text, end="")
+        show(args, {"path": str(path), "text": text}, lambda: [text.rstrip("\n")])
         return OK
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    print(f"written: {path}")
-    _run_all(enable)
+    ran = _run_all(enable)
+    show(args, {"written": str(path), "commands": ran}, lambda: [f"written: {path}", *map(_ran, ran)])
     return OK
 
 
@@ -109,9 +110,9 @@ def _uninstall(args: argparse.Namespace) -> int:
     path, _, disable = _place()
     if not path.exists():
         raise CommandError(f"there is no {path}", REFUSED)
-    _run_all(disable)
+    ran = _run_all(disable)
     path.unlink()
-    print(f"removed: {path}")
+    show(args, {"removed": str(path), "commands": ran}, lambda: [*map(_ran, ran), f"removed: {path}"])
     return OK
 
 
@@ -128,14 +129,22 @@ def _place() -> tuple[Path, list[list[str]], list[list[str]]]:
     raise CommandError("there is no such service on this system", REFUSED)
 
 
-def _run_all(commands: list[list[str]]) -> None:
-    """Run *commands*; where one does not go, say so: the file is in its place all the same."""
+def _run_all(commands: list[list[str]]) -> list[dict[str, str | None]]:
+    """Run *commands*, and return why each did not go: the file is in its place all the same."""
+    ran: list[dict[str, str | None]] = []
     for command in commands:
-        shown = " ".join(command)
         program = shutil.which(command[0])
         done = None if program is None else subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        problem = None
         if done is None or done.returncode:
-            why = "not here" if done is None else done.stderr.strip()
-            print(f"not done: {shown} ({printable(why)})")
-        else:
-            print(f"done: {shown}")
+            problem = "not here" if done is None else done.stderr.strip() or f"exit code {done.returncode}"
+        ran.append({"command": " ".join(command), "problem": problem})
+    return ran
+
+
+def _ran(each: dict[str, str | None]) -> str:
+    return (
+        f"done: {each['command']}"
+        if each["problem"] is None
+        else (f"not done: {each['command']} ({printable(each['problem'])})")
+    )

@@ -9,18 +9,21 @@ import contextlib
 import json
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, which imports all of rich
+import httpx  # noqa: E402
 
-from pp_assist import tls
-from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted
-from pp_assist.core.hosts import is_loopback
-from pp_assist.core.pace import AT_ONCE, Pace
-from pp_assist.core.trust import Trust
+from pp_assist import tls  # noqa: E402
+from pp_assist.core.errors import ServerNonsense, ServerUnreachable, Untrusted  # noqa: E402
+from pp_assist.core.hosts import is_loopback  # noqa: E402
+from pp_assist.core.pace import AT_ONCE, Pace  # noqa: E402
+from pp_assist.core.trust import Trust  # noqa: E402
 
 HTTPS_PORT = 443
 ANYBODY_KNOWN = Trust()
@@ -44,6 +47,8 @@ class Answer:
     status: int
     body: bytes
     retry_after_s: float | None
+    date_s: float | None = None
+    """What time it was for the server, in seconds since 1970, where it says so."""
 
     def json(self) -> Any:
         """Return the body as JSON.
@@ -215,7 +220,7 @@ class Http:
                 turn,
                 client.stream(method, path, json=body, content=pieces, headers=headers, timeout=timeout) as response,
             ):
-                return Answer(response.status_code, await _bounded(response), _retry_after(response))
+                return Answer(response.status_code, await _bounded(response), _retry_after(response), _date(response))
         except BROKEN_CONNECTION as error:
             raise await self._broken(error) from error
         except httpx.InvalidURL as error:
@@ -298,6 +303,13 @@ def _retry_after(response: httpx.Response) -> float | None:
     """Return the seconds a Retry-After header asks for; a date is not believed, clocks differ."""
     try:
         return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _date(response: httpx.Response) -> float | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
     except (KeyError, ValueError):
         return None
 

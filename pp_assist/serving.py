@@ -24,6 +24,7 @@ from pp_assist.store.hiding import Hidden, hidden_by
 from pp_assist.store.report import Report
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.trial import Trial
+from pp_assist.uploader.verifying import Verifier
 
 ANYBODY_MAY = "every program of this user may ask and steer the daemon: api.require_token is off"
 
@@ -135,6 +136,7 @@ def services_of(
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
         check_server=check_server,
         try_server=try_server,
+        verify=Verifier(daemon.db, daemon.queues, daemon.link, clock).verify,
         config=lambda: daemon.settings.shown(),  # noqa: PLW0108 - other settings may be in force by then
         config_file=config_path,
         save_config=save_config,

@@ -16,6 +16,7 @@ from pp_assist.api import (
     routes_session,
     routes_status,
     routes_steering,
+    routes_verify,
 )
 from pp_assist.api.callers import Doors
 from pp_assist.api.guard import Guard, IsOurs
@@ -32,6 +33,7 @@ MODULES = (
     routes_metrics,
     routes_activity,
     routes_steering,
+    routes_verify,
     routes_session,
 )
 

@@ -101,6 +101,13 @@ class SteerQueue(Body):
         return self
 
 
+class Verify(Body):
+    """POST /verify"""
+
+    sha256: Annotated[list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]], Field(min_length=1, max_length=100)]
+    nonce: Annotated[str, Field(pattern="^([0-9a-f]{2}){1,64}$")] | None = None
+
+
 def _readable(name: str) -> str:
     if not name.isprintable() or name != name.strip():
         raise ValueError("must be printable, without spaces around it")

@@ -23,6 +23,7 @@ from pp_assist.store.hiding import Hidden
 from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
+from pp_server.wire.batch import VerifyResult
 
 
 class Scan(Protocol):
@@ -124,6 +125,19 @@ class Trial(Protocol):
     def server_id(self) -> str | None: ...
 
 
+class Verified(Protocol):
+    """What the server has read again."""
+
+    @property
+    def results(self) -> list[VerifyResult]: ...
+
+    @property
+    def offered_again(self) -> int: ...
+
+    @property
+    def retry_after_s(self) -> float | None: ...
+
+
 class Warned(NamedTuple):
     """Something a person should know."""
 
@@ -182,6 +196,8 @@ class Services:
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
     try_server: Callable[[str, str, Trust], Awaitable[Trial]]
     """URL, key, whom to trust → whether uploads to it would work now."""
+    verify: Callable[[list[str], str | None], Awaitable[Verified]]
+    """Has the server read contents again; raises AssistError."""
     config: Callable[[], dict[str, Any]]
     config_file: str
     save_config: Callable[[dict[str, Any]], Awaitable[Saved]]

@@ -11,6 +11,18 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from pp_assist import posix
+from pp_assist.cli_parsing import (
+    CODES,
+    FAILED,
+    INTERRUPTED,
+    NOT_REACHABLE,
+    OK,
+    REFUSED,
+    USAGE,
+    Parser,
+    print_problem,
+)
+from pp_assist.cli_parsing import PENDING as LEFT
 from pp_assist.client_connection import add_options, connection
 from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
 from pp_assist.restore.folder import Done, Folder
@@ -20,7 +32,6 @@ from pp_assist.restore.wanted import Outcome, Outside, Wanted, wanted
 from pp_server.wire.names import display, from_json, json_fields
 from pp_server.wire.restore import TreeEntry
 
-OK, FAILED, USAGE, NOT_REACHABLE, REFUSED, LEFT = range(6)
 CONNECTIONS = 4
 _LETTERS = {"file": "-", "dir": "d", "symlink": "l"}
 
@@ -31,7 +42,7 @@ class SeveralHosts(ValueError):
 
 def ls(arguments: Sequence[str]) -> NoReturn:
     """List what the server has, and exit: 0, 2 usage, 3 not reachable, 4 key refused, 1 anything else."""
-    parser = argparse.ArgumentParser(prog="pp_client ls", description="List what a pp_server has for you.")
+    parser = Parser(prog="pp_client ls", description="List what a pp_server has for you.")
     parser.add_argument("prefix", nargs="?", metavar="PREFIX", help="a folder or file, as it was called on its machine")
     parser.add_argument("--host", metavar="HOST", help="of this machine only: its name, or its id")
     parser.add_argument("--json", action="store_true", help="print one JSON object per path")
@@ -42,9 +53,7 @@ def ls(arguments: Sequence[str]) -> NoReturn:
 
 def get(arguments: Sequence[str]) -> NoReturn:
     """Bring files back and exit: 0 all there, 1 some failed, 5 some differ and were left, else as `ls`."""
-    parser = argparse.ArgumentParser(
-        prog="pp_client get", description="Bring a folder, or one file, back from a pp_server."
-    )
+    parser = Parser(prog="pp_client get", description="Bring a folder, or one file, back from a pp_server.")
     parser.add_argument("prefix", metavar="PREFIX", help="the folder or file, as it was called on its machine")
     parser.add_argument("--to", required=True, metavar="DIR", help="where to: what was in PREFIX is in DIR afterwards")
     parser.add_argument("--host", metavar="HOST", help="of this machine: its name, or its id")
@@ -71,15 +80,22 @@ def _run(args: argparse.Namespace, command: Callable[[Source], Coroutine[Any, An
         server = connection(args)
         sys.exit(asyncio.run(with_source()))
     except (OSError, ValueError) as error:
-        sys.exit(_complain(error, USAGE))
+        sys.exit(_end(args, error, USAGE))
     except NeedsLogin as error:
-        sys.exit(_complain(error, REFUSED))
+        sys.exit(_end(args, error, REFUSED))
     except ServerUnreachable as error:
-        sys.exit(_complain(f"{args.server} does not answer: {error}", NOT_REACHABLE))
+        sys.exit(_end(args, f"{args.server} does not answer: {error}", NOT_REACHABLE))
     except AssistError as error:
-        sys.exit(_complain(error, FAILED))
+        sys.exit(_end(args, error, FAILED))
     except KeyboardInterrupt:
-        sys.exit(_complain("stopped; the same command goes on where it was", 130))
+        sys.exit(_end(args, "stopped; the same command goes on where it was", INTERRUPTED))
+
+
+def _end(args: argparse.Namespace, what: object, code: int) -> int:
+    """Say why nothing more comes, to people and, where it asked for JSON, to a program."""
+    if args.json:
+        print_problem(str(what), CODES.get(code, "interrupted"), code)
+    return _complain(what, code)
 
 
 def _complain(what: object, code: int) -> int:

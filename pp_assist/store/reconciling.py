@@ -4,6 +4,9 @@ All functions that change something take the transaction they belong to. What is
 being compared stands in a scratch table of the writing connection: an interrupted comparison begins again.
 """
 
+import json
+from collections.abc import Sequence
+
 import aiosqlite
 
 from pp_assist.core.reconcile import Believed, Compared, Listed, compare
@@ -63,6 +66,12 @@ ON CONFLICT (file_id) DO NOTHING"""
 _STILL_DOUBTFUL = """
 SELECT b.file_id, w.stage FROM doubtful b JOIN files f ON f.id = b.file_id AND f.stored_gen = b.gen
 LEFT JOIN work w ON w.file_id = f.id LIMIT ?"""
+_OF_CONTENTS = """
+SELECT f.id, w.stage FROM files f LEFT JOIN work w ON w.file_id = f.id
+WHERE f.stored_gen IS NOT NULL AND f.stored_sha256 IN (SELECT value FROM json_each(?))"""
+_SIZES = """
+SELECT stored_sha256, MAX(stored_size) FROM files
+WHERE stored_gen IS NOT NULL AND stored_sha256 IN (SELECT value FROM json_each(?)) GROUP BY 1"""
 _NO_RECEIPT = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END WHERE id = ?"""
@@ -149,14 +158,32 @@ async def adopt(tx: aiosqlite.Connection, root_id: int, unknown: list[Listed], n
 async def offer_again(tx: aiosqlite.Connection, limit: int, now_ms: int) -> int:
     """Offer up to *limit* files whose receipt the server does not stand by any more; return how many there were."""
     rows = [(row[0], row[1]) for row in await tx.execute_fetchall(_STILL_DOUBTFUL, (limit,))]
+    await _offer(tx, rows, now_ms)
+    await tx.executemany(_NO_DOUBT, [(file_id,) for file_id, _ in rows])
+    return len(rows)
+
+
+async def offer_contents_again(tx: aiosqlite.Connection, digests: Sequence[str], now_ms: int) -> int:
+    """Offer all files again whose receipt is for one of these contents; return how many there were."""
+    found = await tx.execute_fetchall(_OF_CONTENTS, (json.dumps(list(digests)),))
+    rows = [(row[0], row[1]) for row in found]
+    await _offer(tx, rows, now_ms)
+    return len(rows)
+
+
+async def sizes(db: Database, digests: Sequence[str]) -> dict[str, int]:
+    """Return the sizes of those contents for which there is a receipt."""
+    return {row[0]: int(row[1] or 0) for row in await db.rows(_SIZES, (json.dumps(list(digests)),))}
+
+
+async def _offer(tx: aiosqlite.Connection, rows: Sequence[tuple[int, str | None]], now_ms: int) -> None:
+    """Forget the receipts of files (id, stage of its work), and offer them under a new generation."""
     await tx.executemany(_NO_RECEIPT, [(file_id,) for file_id, _ in rows])
     anew = [file_id for file_id, stage in rows if stage in (None, "checksum")]
     gens = list(zip(await generations.take(tx, len(anew)), anew, strict=True))
     await tx.executemany(_RENEW_FILE, gens)
     await tx.executemany(_RENEW_WORK, gens)  # whoever hashes it just now thinks that the receipt counts
     await tx.executemany(_SEND, [(now_ms, file_id) for file_id in anew])
-    await tx.executemany(_NO_DOUBT, [(file_id,) for file_id, _ in rows])
-    return len(rows)
 
 
 async def finish(

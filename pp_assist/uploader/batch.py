@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.compression import Compression
@@ -19,9 +19,7 @@ from pp_assist.core.model import Claim, Kind
 from pp_assist.http import Answer
 from pp_assist.uploader.client import read_results
 from pp_assist.uploader.confirmed import Confirmed, believed
-from pp_assist.uploader.link import ServerLink
 from pp_assist.uploader.packing import Packed, pack
-from pp_assist.uploader.settle import Settle
 from pp_assist.uploader.transfer import Transfer
 from pp_assist.uploader.way import Way
 from pp_server.wire.batch import MAX_HASHES, MAX_INLINE_BYTES, MAX_OPERATIONS
@@ -60,13 +58,33 @@ class Judged:
     missing: list[Claim]
 
 
+class Settles(Protocol):
+    """Takes note of what became of each."""
+
+    async def stored(self, confirmed: Sequence[Confirmed]) -> None: ...
+    async def failed(self, failures: Sequence[tuple[Claim, AssistError]]) -> None: ...
+    async def trouble(self, claims: Sequence[Claim], error: AssistError) -> None: ...
+    async def unexpected(self, claim: Claim, error: Exception) -> None: ...
+
+
+class Relation(Protocol):
+    """How we stand with the server."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing more is to be sent just now; None when all is well."""
+
+    async def succeeded(self) -> None:
+        """Note that the server did what it was asked."""
+
+
 class Batches:
     """Sends small files."""
 
     def __init__(
         self,
-        settle: Settle,
-        link: ServerLink,
+        settle: Settles,
+        link: Relation,
         transfer: Transfer,
         threads: ThreadPoolExecutor,
         on_bytes: Callable[[int], None],

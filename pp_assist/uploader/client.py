@@ -23,7 +23,7 @@ from pp_assist.core.errors import (
     TooLarge,
 )
 from pp_assist.http import Answer, Http
-from pp_server.wire.batch import CONTENT_TYPE, BatchAnswer, HeldAnswer, ReceiptKeysAnswer
+from pp_server.wire.batch import CONTENT_TYPE, BatchAnswer, HeldAnswer, ReceiptKeysAnswer, VerifyAnswer, VerifyResult
 from pp_server.wire.errors import ErrorCode
 from pp_server.wire.messages import (
     MAX_INT,
@@ -105,6 +105,16 @@ class UploadClient:
         """Return those of *digests* whose content the server has from us already."""
         answer = await self._call("POST", "/api/files/held", {"sha256": digests})
         return set(_parse(answer, HeldAnswer).held)
+
+    async def verify(self, digests: list[str], nonce: str | None, size_bytes: int) -> list[VerifyResult]:
+        """Have the server read and hash contents again; one result per digest, in order. It is given time for all."""
+        patience_s = size_bytes / SLOWEST_CHECK_BYTES_PER_S
+        body = {"sha256": digests, "nonce": nonce}
+        answer = await self._http.request("POST", "/api/files/verify", body=body, extra_timeout_s=patience_s)
+        results = _parse(accepted(answer), VerifyAnswer).results
+        if [each.sha256 for each in results] != digests:
+            raise ServerNonsense("other contents were verified than those asked for")
+        return results
 
     async def batch(self, body: list[bytes], operations: int, encoding: str | None = None) -> Answer:
         """Send a batch whose encoded form is *body* (a list that is emptied); give the answer to `read_batch`.

@@ -186,7 +186,7 @@ def _commands(parser: argparse.ArgumentParser, above: str) -> Iterator[tuple[str
 
 
 COMMANDS = [
-    *_commands(assist_cli._parser(), "pp_assist"),
+    *_commands(assist_cli.command_line(), "pp_assist"),
     *_commands(server_cli._parser(), "pp_server"),
 ]
 EVERYWHERE = {"--help", "--json", "--config", "--state-dir", "--data-dir"}

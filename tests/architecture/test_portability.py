@@ -42,7 +42,7 @@ def test_asking_the_daemon_starts_quickly_because_it_imports_little() -> None:
     code = "import pp_assist.cli, pp_assist.asking, pp_assist.settings, pp_assist.state, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"fastapi", "uvicorn", "httpx", "watchdog", "aiosqlite", "uvloop"}
+    assert not loaded & {"fastapi", "uvicorn", "httpx", "watchdog", "aiosqlite", "uvloop", "rich", "shtab"}
 
 
 def test_asking_the_server_starts_quickly_because_it_imports_little() -> None:

@@ -1,0 +1,1 @@
+"""Giving files to a server once, without a daemon: found, read, sent, and forgotten."""

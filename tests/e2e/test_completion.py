@@ -1,0 +1,67 @@
+"""What is completed, by the shell itself."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BASH = shutil.which("bash")
+
+
+def script(shell: str) -> str:
+    command = [sys.executable, "-m", "pp_assist", "completion", shell]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def bash_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "pp_assist.bash"
+    path.write_text(script("bash"))
+    return path
+
+
+def completed(source: Path, *words: str, folder: Path) -> set[str]:
+    """Return what bash would offer for the last of *words*."""
+    asked = """
+    source "$1"; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+    "$(complete -p pp_assist | sed 's/.*-F \\([^ ]*\\).*/\\1/')" pp_assist "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+    printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    assert BASH
+    done = subprocess.run(
+        [BASH, "-c", asked, "bash", str(source), "pp_assist", *words],
+        capture_output=True, text=True, cwd=folder, timeout=60, check=False,
+    )  # fmt: skip
+    assert not done.stderr, done.stderr
+    return set(done.stdout.split())
+
+
+def test_bash_completes_commands_options_choices_and_files(bash_script: Path, tmp_path: Path) -> None:
+    (tmp_path / "Documents").mkdir()
+    assert completed(bash_script, "sta", folder=tmp_path) == {"start", "status"}
+    assert {"--wait", "--json", "--state-dir"} <= completed(bash_script, "status", "--", folder=tmp_path)
+    assert completed(bash_script, "server", "l", folder=tmp_path) == {"list"}
+    assert completed(bash_script, "files", "--status", "comp", folder=tmp_path) == {"completed"}
+    assert completed(bash_script, "add", "Doc", folder=tmp_path) == {"Documents"}
+    assert completed(bash_script, "completion", "", folder=tmp_path) == {"bash", "zsh", "fish"}
+
+
+@pytest.mark.parametrize(("shell", "begin"), [("zsh", "#compdef pp_assist"), ("fish", "")])
+def test_the_others_name_every_command(shell: str, begin: str, tmp_path: Path) -> None:
+    text = script(shell)
+    assert text.startswith(begin)
+    for word in ("status", "add", "verify", "doctor", "deletions", "wait", "state-dir"):
+        assert word in text
+    if program := shutil.which(shell):
+        path = tmp_path / shell
+        path.write_text(text)
+        check = subprocess.run([program, "-n", str(path)], capture_output=True, text=True, timeout=60, check=False)
+        assert (check.returncode, check.stderr) == (0, "")
+
+
+def test_an_unknown_shell_is_refused() -> None:
+    command = [sys.executable, "-m", "pp_assist", "completion", "csh"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2

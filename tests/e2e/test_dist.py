@@ -1,0 +1,87 @@
+"""What `make dist` makes is installed and started where nothing else is."""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import clean_environment
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("pp_assist", "pp_server", "pp_client")
+
+pytestmark = pytest.mark.timeout(900)  # packages are fetched and unpacked
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = clean_environment(
+        PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_CONSTRAINT=str(ROOT / "config" / "constraints.txt")
+    )
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=clean | environment, timeout=600, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_each_of_them_is_enough(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    run("make", "-C", ROOT, "dist", f"DIST={dist}")
+    for each in (the_wheel, the_one_file, by_pipx):
+        folder = tmp_path / each.__name__
+        folder.mkdir()
+        each(dist, folder)
+
+
+def starts_and_stops(command: list[str], folder: Path, **environment: str) -> None:
+    """Start the daemon by *command*, ask it by HTTP, and stop it."""
+    state = ["--state-dir", str(folder / "state")]
+    started = json.loads(run(*command, "start", "--port", "0", "--json", *state, **environment).stdout)
+    try:
+        port = int(started["url"].rsplit(":", 1)[1])
+        daemon = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        daemon.request("GET", "/health")
+        with daemon.getresponse() as answer:
+            assert json.loads(answer.read())["status"] == "ok"
+        daemon.close()
+    finally:
+        run(*command, "stop", *state, **environment)
+
+
+def the_wheel(dist: Path, folder: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    (sdist,) = dist.glob("*.tar.gz")
+    assert sdist.stat().st_size > 100_000
+    run(sys.executable, "-m", "venv", folder / "venv")
+    binaries = folder / "venv" / "bin"
+    run(binaries / "pip", "install", "--quiet", wheel)
+    for program in PROGRAMS:
+        assert run(binaries / program, "--version").stdout.startswith(f"{program} ")
+    starts_and_stops([str(binaries / "pp_assist")], folder)
+    run(binaries / "pp_server", "key", "create", "--data-dir", folder / "data", "--name", "me")
+    assert "complete" in run(binaries / "pp_assist", "completion", "bash").stdout
+
+
+def the_one_file(dist: Path, folder: Path) -> None:
+    alone = shutil.copy(dist / "pp_assist.pyz", folder / "pp_assist.pyz")
+    root = {"SHIV_ROOT": str(folder / "unpacked")}
+    assert run(sys.executable, "-I", alone, "--version", **root).stdout.startswith("pp_assist ")
+    assert os.access(alone, os.X_OK)
+    starts_and_stops([sys.executable, str(alone)], folder, **root)
+    unit = run(sys.executable, alone, "install-service", "--print", **root).stdout
+    assert sys.platform != "linux" or f'"{alone}" "run"' in unit
+
+
+def by_pipx(dist: Path, folder: Path) -> None:
+    if not shutil.which("pipx"):
+        return
+    (wheel,) = dist.glob("*.whl")
+    where = {"PIPX_HOME": str(folder / "pipx"), "PIPX_BIN_DIR": str(folder / "bin")}
+    run("pipx", "install", "--python", sys.executable, wheel, **where)
+    for program in PROGRAMS:
+        assert run(folder / "bin" / program, "--version").stdout.startswith(f"{program} ")
