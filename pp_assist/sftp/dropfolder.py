@@ -10,8 +10,9 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from pp_assist.core.drop_folders import After
 from pp_assist.sftp.announcing import Announce, Batch, Payload, message_of, new_id, payload
 from pp_assist.sftp.connecting import list_folder, look, told_apart
 from pp_assist.sftp.errors import RemoteChanged, RemoteRefused
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 AFTER_REFUSAL_MS = 30_000
 """A file of which the server refuses something is left alone for so long; the others go on."""
 DEEPEST = 64
-
-After = Literal["leave", "move", "remove"]
+AT_A_TIME = 50
+"""So many are fetched before it is seen to those that have their receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,11 @@ class DropFolder:
             for name, known in self.observed.items()
         )
 
+    def is_known(self, name: bytes) -> bool:
+        """Say whether the version of a file that was last seen stays where it is, and is dealt with."""
+        known = self.observed.get(name)
+        return known is not None and self._left.get(name) == known.seen
+
     def _list(self, client: Any, folder: bytes, below: bytes, depth: int) -> Iterable[tuple[bytes, Seen]]:
         self._check()
         for entry in list_folder(client, folder):
@@ -139,7 +145,9 @@ class DropFolder:
 
     def advance(self, client: Any) -> int:
         """Bring everything as far as it goes now; return how many files came here."""
-        fetched = sum([self._one(arrival, self._fetch, client) for arrival in self._in(State.FOUND)])
+        now = self._mono_ms()
+        found = [a for a in self._in(State.FOUND) if self.refused.get(a.name, (0, ""))[0] <= now]
+        fetched = sum([self._one(arrival, self._fetch, client) for arrival in found[:AT_A_TIME]])
         waiting = self._in(State.FETCHED)
         if waiting and self._keeper is not None:
             self._ledger.stored(self._keeper.stored(waiting))

@@ -147,7 +147,7 @@ def check(rules: HostKeyRules, host: str, port: int, key_type: str, blob: bytes)
 
 def _read(rules: HostKeyRules) -> list[Line]:
     lines: list[Line] = []
-    for path in (*rules.files, rules.remembered):
+    for path in dict.fromkeys((*rules.files, rules.remembered)):
         if path is None:
             continue
         try:

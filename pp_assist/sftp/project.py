@@ -56,12 +56,13 @@ def project_of(config: Mapping[str, Any], known_hosts: str | None = None) -> Pro
     )
 
 
-def rules_of(pinned: str | None, known_hosts: str | None, strict: bool, remembered: str | None = None) -> HostKeyRules:
+def rules_of(pinned: str | None, known_hosts: str | None, strict: bool) -> HostKeyRules:
     """Return whose key is believed. *known_hosts*: instead of the usual files, and where a first key is remembered."""
     if known_hosts is not None:
-        return HostKeyRules(pinned, (), known_hosts, strict)
+        return HostKeyRules(pinned, (known_hosts,), known_hosts, strict)
     usual = os.path.expanduser("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts"
-    return HostKeyRules(pinned, usual, remembered or os.path.join(state_folder(), REMEMBERED), strict)
+    remembered = None if strict else os.path.join(state_folder(), REMEMBERED)
+    return HostKeyRules(pinned, usual, remembered, strict)
 
 
 def state_folder() -> str:

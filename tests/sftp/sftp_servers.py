@@ -92,9 +92,14 @@ class SftpServer:
     def kill(self) -> None:
         """kill -9 it, and whatever serves a connection: sessions of sshd are processes of their own."""
         if self.process is not None:
-            for pid in [self.process.pid, *_below(self.process.pid)]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGSTOP)  # nobody is let in any more
+                while below := _below(self.process.pid):
+                    for pid in below:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                    time.sleep(0.02)
+            self.process.kill()
             self.process.wait()
             self.process = None
 
@@ -181,8 +186,9 @@ def _below(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            stat = Path(f"/proc/{int(name)}/stat").read_text()
-            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(name))
+            state, parent, *_ = Path(f"/proc/{int(name)}/stat").read_text().rpartition(")")[2].split()
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(name))
     found = list(children.get(pid, []))
     for each in found:
         found += children.get(each, [])
