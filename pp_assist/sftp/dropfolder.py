@@ -98,7 +98,6 @@ class DropFolder:
             listing = dict(self._list(client, self.plan.folder, b"", 0))
         now = self._mono_ms()
         self.observed = observe(self.observed, listing, now)
-        self._left = {name: seen for name, seen in self._left.items() if name in listing}
         self.not_whole = {n: known for n, known in self.not_whole.items() if listing.get(n) == known[0]}
         busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
         found = []
@@ -117,8 +116,6 @@ class DropFolder:
     @property
     def is_waiting_for_rest(self) -> bool:
         """Whether files were seen that may be complete at the next look."""
-        if len(self.observed) == len(self._left) + len(self.not_whole):
-            return False
         busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
         return any(
             name not in busy and name not in self.not_whole and self._left.get(name) != known.seen

@@ -143,5 +143,5 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def _same(found: Any, size_bytes: int, mtime_s: int) -> None:
-    if (found.st_size, found.st_mtime) != (size_bytes, mtime_s):
+    if (found.st_size or 0, found.st_mtime or 0) != (size_bytes, mtime_s):
         raise RemoteChanged("it changed while it was read")

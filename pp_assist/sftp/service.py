@@ -138,8 +138,9 @@ class SftpService:
             from pp_assist.sftp.fetching import fetch
 
             with told_apart():
-                there = client.stat(path)
-            fetch(client, os.fsencode(path), there.st_size, there.st_mtime, local, lambda: None)
+                real = client.normalize(path)
+                there = client.stat(real)
+            fetch(client, os.fsencode(real), there.st_size or 0, there.st_mtime or 0, local, lambda: None)
             return True
 
         if await self._done(client_config, get, f"fetch {path}"):

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 BUSY_PAUSE_S = 0.2
 """Between two turns while something is on its way."""
+LOOKING_SHARE = 0.1
+"""Listing a folder may take at most this share of the time: large ones are looked at more rarely."""
 LONGEST_PAUSE_S = 60.0
 """Between two attempts to reach a server that is not there."""
 
@@ -63,6 +65,8 @@ class Watching:
         self.problem: SftpError | None = None
         self.last_look_at_ms: int | None = None
         self.fetched = 0
+        self.to_do = 0
+        """Files to be fetched, moved or removed, as of the last turn."""
 
     def stop(self) -> None:
         """End a turn that is under way."""
@@ -79,11 +83,13 @@ class Watching:
                 self._began = True
             self._connect()
             if self._mono_ms() >= self._next_look_ms:
+                began_ms = self._mono_ms()
                 self._folder.look(self._client)
                 self.last_look_at_ms = now_ms
                 wait_s = self.options.interval_s
                 if self._folder.is_waiting_for_rest:
                     wait_s = min(wait_s, self.options.rest_s + 0.01)
+                wait_s = max(wait_s, (self._mono_ms() - began_ms) / 1000 / LOOKING_SHARE)
                 self._next_look_ms = self._mono_ms() + int(wait_s * 1000)
             self._again_what_was_lost()
             fetched = self._folder.advance(self._client)
@@ -94,10 +100,12 @@ class Watching:
                 raise Stopped from error
             return self._failed(error)
         self.problem, self._failures = None, 0
+        unsettled = self.open
+        self.to_do = unsettled + sum(1 for name in self._folder.observed if self._is_arriving(name))
         if fetched:
             return 0.0
         until_look_s = max(0.0, (self._next_look_ms - self._mono_ms()) / 1000)
-        return min(until_look_s, BUSY_PAUSE_S) if self.open else until_look_s
+        return min(until_look_s, BUSY_PAUSE_S) if unsettled else until_look_s
 
     @property
     def open(self) -> int:

@@ -1,6 +1,11 @@
-"""An API that is told of files: checks signatures, keeps what it was told, and can be down or answer badly."""
+"""An API that is told of files: checks signatures, keeps what it was told, and can be down or answer badly.
+
+As a process, PORT FILE: adds each call that it takes to FILE, durably, before it answers. It may be killed.
+"""
 
 import json
+import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -24,6 +29,7 @@ class Api:
     forged: int = 0
     port: int = 0
     server: ThreadingHTTPServer | None = None
+    file: str | None = None
 
     @property
     def url(self) -> str:
@@ -45,6 +51,11 @@ class Api:
                 told.calls.append(json.loads(body))
                 if answer in (0, 200):
                     told.taken[message_id] = json.loads(body)
+                if told.file is not None:
+                    with open(told.file, "ab") as kept:
+                        kept.write(json.dumps([message_id, json.loads(body)]).encode() + b"\n")
+                        kept.flush()
+                        os.fsync(kept.fileno())
                 if answer == 0:
                     self.close_connection = True
                     return
@@ -71,3 +82,8 @@ class Api:
     def filenames(self) -> list[str]:
         """What a receiver that keeps ids was told of."""
         return sorted(file["filename"] for each in self.taken.values() for file in each["files"])
+
+
+if __name__ == "__main__":
+    Api(port=int(sys.argv[1]), file=sys.argv[2]).start()
+    threading.Event().wait()

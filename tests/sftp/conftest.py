@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sftp_servers import SSHD, OpenSsh, Other, SftpServer, running
 
 from pp_assist.sftp import SftpService
+from tests.sftp.sftp_servers import SSHD, OpenSsh, Other, SftpServer, running
 
 
 @pytest.fixture

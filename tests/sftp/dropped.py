@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sftp_servers import SftpServer
-
 from tests.e2e.harness import World, eventually, world
+from tests.sftp.sftp_servers import SftpServer
 
 QUICK = {"PP_ASSIST_SCANNER__QUIET_SECONDS": "0.2"}
 LOOKS = {"interval_seconds": 0.3, "rest_seconds": 0.2}

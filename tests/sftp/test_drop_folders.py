@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from announced_api import SECRET, Api
-from dropped import Dropped, dropped, files_below
-from sftp_servers import Other, SftpServer
-from test_sftp_decisions import pdf
 
 from tests.e2e.harness import eventually, request
+from tests.sftp.announced_api import SECRET, Api
+from tests.sftp.documents import pdf
+from tests.sftp.dropped import Dropped, dropped, files_below
+from tests.sftp.sftp_servers import Other, SftpServer
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sftp_servers import PASSWORD, OpenSsh, Other, make_key, running
 
 from pp_assist.sftp import SftpService
 from pp_assist.sftp.errors import HostKeyRefused, HostKeyUnknown
 from pp_assist.sftp.hostkeys import HostKeyRules, Verdict, check, fingerprint, judge, names, parse_known_hosts
+from tests.sftp.sftp_servers import PASSWORD, OpenSsh, Other, make_key, running
 
 ONE, OTHER_KEY = b"key one", b"key two"
 B64 = base64.b64encode(ONE).decode()

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from announced_api import SECRET, Api
-from sftp_servers import SftpServer
-from test_sftp_decisions import pdf
 
 from pp_assist.sftp import SftpService
 from pp_assist.sftp.announcing import Batch
+from tests.sftp.announced_api import SECRET, Api
+from tests.sftp.documents import pdf
+from tests.sftp.sftp_servers import SftpServer
 
 
 @pytest.fixture

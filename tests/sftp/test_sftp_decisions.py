@@ -1,7 +1,5 @@
 """What needs no server: URLs, which files are complete, what is missing of them, signatures."""
 
-import random
-
 import pytest
 
 from pp_assist.core.sftp_url import BadSftpUrl, Target, is_sftp, parse
@@ -9,6 +7,7 @@ from pp_assist.sftp.fetching import SYNC_BYTES, where_to_go_on
 from pp_assist.sftp.polling import Observed, Seen, batches, complete, is_wanted, observe
 from pp_assist.sftp.signing import NotGenuine, sign, verify
 from pp_assist.sftp.wholeness import EDGE_BYTES, why_not_whole
+from tests.sftp.documents import pdf
 
 
 @pytest.mark.parametrize(
@@ -80,11 +79,6 @@ def test_batches() -> None:
     assert [list(each) for each in batches(ids, 5, more_to_come=False)] == [list("abcde"), list("fg")]
     assert [list(each) for each in batches(ids, 5, more_to_come=True)] == [list("abcde")]
     assert list(batches([], 5, more_to_come=False)) == []
-
-
-def pdf(seed: int = 1, size: int = 3000) -> bytes:
-    body = b"%PDF-1.7\n" + random.Random(seed).randbytes(size).replace(b"%%EOF", b"")
-    return body + b"\nxref\n0 1\ntrailer\n<<>>\nstartxref\n%d\n%%%%EOF\n" % (len(body) + 1)
 
 
 def told(name: bytes, data: bytes) -> str | None:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from announced_api import SECRET, Api
-from sftp_servers import PASSWORD, USER, Other
-from test_sftp_decisions import pdf
 
 from pp_assist.sftp.variables import NAMES
+from tests.sftp.announced_api import SECRET, Api
+from tests.sftp.documents import pdf
+from tests.sftp.sftp_servers import PASSWORD, USER, Other
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sftp.md").read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from sftp_servers import Other, SftpServer, running
 
 from pp_assist.sftp import SftpService
+from tests.sftp.sftp_servers import Other, SftpServer, running
 
 
 def make(path: Path, size: int, seed: int = 1) -> Path:
@@ -71,6 +71,14 @@ async def test_files_go_there_and_back(server: SftpServer, service: SftpService,
     assert os.listdir(server.root) == []
     assert not await service.remove_file_from_path(remote, server.config)
     assert await service.get_file_from_sftp(remote, server.config) is None
+
+
+async def test_a_link_leads_to_what_is_fetched(openssh: SftpServer, service: SftpService) -> None:
+    (openssh.root / "a").write_bytes(b"behind a link")
+    (openssh.root / "link").symlink_to("a")
+    fetched = await service.get_file_from_sftp(f"{openssh.path}/link", openssh.config)
+    assert fetched is not None
+    assert Path(fetched).read_bytes() == b"behind a link"
 
 
 async def test_an_upload_takes_the_place_of_what_is_there(
