@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from pp_assist.api.bodies import absolute_path
+from pp_assist.api.drop_folders import facts_of, options_of
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddPath, AddSftp, RowId, TriggerScan
 from pp_assist.api.services import Services
-from pp_assist.api.drop_folders import facts_of, options_of
 from pp_assist.api.standing import condition
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Root
@@ -141,9 +141,7 @@ def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_pat
             raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
 
 
-def _path(
-    root: Root, file_count: int, stands: tuple[str, str | None], sftp: dict[str, Any] | None
-) -> dict[str, Any]:
+def _path(root: Root, file_count: int, stands: tuple[str, str | None], sftp: dict[str, Any] | None) -> dict[str, Any]:
     status, reason = stands
     return {
         "id": root.id,

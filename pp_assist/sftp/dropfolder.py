@@ -85,6 +85,8 @@ class DropFolder:
         self._build = build
         self._left = ledger.left(plan.source)
         self.observed: dict[bytes, Observed] = {}
+        self.arriving: set[bytes] = set()
+        """Files that may be complete at the next look."""
         self.not_whole: dict[bytes, tuple[Seen, str]] = {}
         """Files that rest, and of which something is missing."""
         self.refused: dict[bytes, tuple[int, str]] = {}
@@ -111,16 +113,9 @@ class DropFolder:
                 found.append((name, seen))
         if found:
             self._ledger.add(self.plan.source, found)
+        begun = {*busy, *self.not_whole, *(name for name, _ in found)}
+        self.arriving = {name for name, seen in listing.items() if name not in begun and self._left.get(name) != seen}
         return len(found)
-
-    @property
-    def is_waiting_for_rest(self) -> bool:
-        """Whether files were seen that may be complete at the next look."""
-        busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
-        return any(
-            name not in busy and name not in self.not_whole and self._left.get(name) != known.seen
-            for name, known in self.observed.items()
-        )
 
     def is_known(self, name: bytes) -> bool:
         """Say whether the version of a file that was last seen stays where it is, and is dealt with."""

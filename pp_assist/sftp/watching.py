@@ -87,7 +87,7 @@ class Watching:
                 self._folder.look(self._client)
                 self.last_look_at_ms = now_ms
                 wait_s = self.options.interval_s
-                if self._folder.is_waiting_for_rest:
+                if self._folder.arriving:
                     wait_s = min(wait_s, self.options.rest_s + 0.01)
                 wait_s = max(wait_s, (self._mono_ms() - began_ms) / 1000 / LOOKING_SHARE)
                 self._next_look_ms = self._mono_ms() + int(wait_s * 1000)
@@ -101,7 +101,7 @@ class Watching:
             return self._failed(error)
         self.problem, self._failures = None, 0
         unsettled = self.open
-        self.to_do = unsettled + sum(1 for name in self._folder.observed if self._is_arriving(name))
+        self.to_do = unsettled + len(self._folder.arriving)
         if fetched:
             return 0.0
         until_look_s = max(0.0, (self._next_look_ms - self._mono_ms()) / 1000)
@@ -117,13 +117,12 @@ class Watching:
         """Return what is shown of it."""
         counts = self._ledger.counts(self.target.url)
         announcements, not_taken = self._outbox.waiting(self.target.url)
-        arriving = sum(1 for name in self._folder.observed if self.why(name) is not None)
         problem = self.problem
         return {
             "state": "ok" if problem is None else problem.reason,
             "problem": None if problem is None else str(problem),
             "last_look_at_ms": self.last_look_at_ms,
-            "arriving": arriving,
+            "arriving": len(self._folder.arriving),
             "not_whole": len(self._folder.not_whole),
             **{state.value: counts[state] for state in State},
             "refused": len(self._folder.refused),
