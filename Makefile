@@ -97,6 +97,10 @@ prove-no-deletions: $(READY) ## files out of sight TRIALS=600 times, with and wi
 prove-storms: $(READY) ## 50,000 files come and go, folders made, removed, renamed and moved by several: right by the next scan
 	$(BIN)/python -m tests.e2e.prove storms --seconds $(BUDGET)
 
+.PHONY: prove-sftp
+prove-sftp: $(READY) ## 2,000 PDFs arrive by SFTP, daemon, SFTP server and API killed 30 times; a file of 1 GiB (SEED, BUDGET)
+	$(BIN)/python -m tests.e2e.prove sftp --seed $(SEED) --seconds $(BUDGET)
+
 prove-scale: FILES ?= 1000000
 prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait
 	$(BIN)/python -m tests.e2e.prove scale --seconds $(BUDGET) --files $(FILES)

@@ -20,6 +20,7 @@ from pp_assist import (
     cli_queue,
     cli_servers,
     cli_service,
+    cli_sftp,
     cli_steering,
     cli_top,
     cli_verify,
@@ -30,6 +31,7 @@ from pp_assist.cli_asking import (
     PENDING,
     REFUSED,
     CommandError,
+    absolute,
     ask,
     named,
     printable,
@@ -117,6 +119,7 @@ def command_line() -> argparse.ArgumentParser:
         cli_verify,
         cli_why,
         cli_indexedcp,
+        cli_sftp,
         cli_aliases,
     ):
         group.add_commands(commands, command)
@@ -227,8 +230,14 @@ def _paths(args: argparse.Namespace) -> int:
 
 def _path_lines(path: Any) -> list[str]:
     reason = f" ({path['reason']})" if path["reason"] else ""
+    sftp = path["sftp"]
     what = f"{path['id']:>4}  {path['status']:<10} {path['file_count']:>9} files  {printable(path['path'])}{reason}"
-    return [what, *(f"      {printable(_problem(problem))}" for problem in path["rule_problems"])]
+    waits = {name: sftp[name] for name in _ON_ITS_WAY if sftp[name]} if sftp else {}
+    more = [f"      {', '.join(f'{count} {name}' for name, count in waits.items())}"] if waits else []
+    return [what, *more, *(f"      {printable(_problem(problem))}" for problem in path["rule_problems"])]
+
+
+_ON_ITS_WAY = ("arriving", "not_whole", "found", "fetched", "stored", "moving", "refused", "announcements")
 
 
 def _problem(problem: Any) -> str:
@@ -254,7 +263,7 @@ def _files(args: argparse.Namespace) -> int:
     if args.status:
         query["status"] = args.status
     if args.path:
-        query["path_prefix"] = os.path.abspath(os.fsencode(os.path.expanduser(args.path)))
+        query["path_prefix"] = absolute(args.path)
     answer = ask(args, "GET", f"/files?{urlencode(query)}")
     show(args, answer, lambda: [_file_line(file) for file in answer["files"]] + _rest(answer) or ["no such files"])
     return OK
@@ -275,7 +284,7 @@ def _rest(answer: Any) -> list[str]:
 def _receipt(args: argparse.Namespace) -> int:
     from pp_server.wire.names import to_query
 
-    path = os.path.abspath(os.fsencode(os.path.expanduser(args.path)))
+    path = absolute(args.path)
     answer = ask(args, "GET", f"/receipt?path={to_query(path)}")
     shown = {name: value for name, value in answer.items() if value is not None and name != "proof"}
     shown["signed_by"] = f"key {answer['proof']['key_id']}"

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pp_assist import cli_sftp
 from pp_assist.cli_asking import OK, PENDING, REFUSED, CommandError, ask, named, printable, show
 from pp_assist.cli_parsing import INTERRUPTED
 from pp_assist.progress import Show, amount, progress
@@ -42,6 +43,7 @@ def add_commands(commands: Any, command: Any) -> None:
     add.add_argument(
         "--exclude", action="append", metavar="PATTERN", help="leave this out, as .gitignore would; again for more"
     )
+    cli_sftp.add_drop_folder(add)
     add.add_argument("--archive", action="store_true", help="never tell the server that a file was deleted")
     add.add_argument("--wait", action="store_true", help="show how far it is until all of it is stored")
 
@@ -78,6 +80,7 @@ class Standing:
 def _add(args: argparse.Namespace) -> int:
     policy = "archive" if args.archive else "mirror"
     wanted = {"recursive": not args.no_recursive, "policy": policy, "exclude": args.exclude or []}
+    wanted |= cli_sftp.drop_folder(args)
     try:
         added = ask(args, "POST", "/paths", named(args.path) | wanted)
         if not args.json:

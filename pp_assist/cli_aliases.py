@@ -9,7 +9,7 @@ from typing import Any
 from pp_assist.cli_asking import OK, REFUSED, CommandError, show
 
 PTH = "putplace_aliases.pth"
-NAMES = ("indexedcp",)
+NAMES = ("indexedcp", "outamation_pkg_sftp")
 
 
 def add_commands(commands: Any, command: Any) -> None:

@@ -78,7 +78,14 @@ def named(path: str, field: str = "path") -> dict[str, str]:
     """Return a path from the command line as the fields of a request."""
     from pp_server.wire.names import json_fields
 
-    return json_fields(os.path.abspath(os.fsencode(os.path.expanduser(path))), field)
+    return json_fields(absolute(path), field)
+
+
+def absolute(path: str) -> bytes:
+    """Return a path from the command line as it is meant: that of a drop folder begins with sftp://."""
+    from pp_assist.core.sftp_url import is_sftp
+
+    return os.fsencode(path).rstrip(b"/") if is_sftp(path) else os.path.abspath(os.fsencode(os.path.expanduser(path)))
 
 
 def printable(text: str) -> str:

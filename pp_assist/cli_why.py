@@ -1,10 +1,9 @@
 """`pp_assist why`: where a path stands, and what keeps it."""
 
 import argparse
-import os
 from typing import Any
 
-from pp_assist.cli_asking import OK, PENDING, ask, printable, show
+from pp_assist.cli_asking import OK, PENDING, absolute, ask, printable, show
 
 
 def add_commands(commands: Any, command: Any) -> None:
@@ -16,7 +15,7 @@ def add_commands(commands: Any, command: Any) -> None:
 def _why(args: argparse.Namespace) -> int:
     from pp_server.wire.names import to_query
 
-    path = os.path.abspath(os.fsencode(os.path.expanduser(args.path)))
+    path = absolute(args.path)
     answer = ask(args, "GET", f"/explain?path={to_query(path)}")
     show(args, answer, lambda: [printable(line) for line in _lines(answer)])
     return PENDING if answer["verdict"] == "pending" else OK

@@ -25,6 +25,7 @@ from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import Settings
+from pp_assist.sftp.component import DropFolders
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.line import Line
@@ -76,6 +77,7 @@ class Daemon:
     holding: Holding
     bandwidth: Bandwidth
     reconciler: Reconciler
+    drop_folders: DropFolders
     clock: Clock
     pools: "Pools"
 
@@ -148,7 +150,9 @@ async def build(
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
         told = bus, journal
-        yield Daemon(*kept, recorder, *stages, link, *told, line, holding, bandwidth, reconciler, clock, pools)
+        drops = DropFolders(db, roots, settings.state_dir, clock, lambda root_id: scanner.request_scan([root_id]))
+        stack.callback(drops.close)
+        yield Daemon(*kept, recorder, *stages, link, *told, line, holding, bandwidth, reconciler, drops, clock, pools)
         await journal.write()
 
 

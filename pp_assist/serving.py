@@ -116,6 +116,7 @@ def services_of(
         scanner=daemon.scanner,
         ledger=daemon.scanner.ledger.entries,
         line=daemon.line,
+        drop_folders=daemon.drop_folders,
         holding=daemon.holding,
         stop=stop,
         journal=daemon.journal,

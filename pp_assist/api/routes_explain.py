@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pp_assist.api.paths import root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
-from pp_assist.core.explain import IN_LINE, Explanation, Known, explain, not_watched
+from pp_assist.core.explain import IN_LINE, Blame, Explanation, Known, Verdict, explain, not_watched
 from pp_assist.core.model import Kind, Root
 from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
@@ -33,6 +33,8 @@ def router(services: Services) -> APIRouter:
         if b"/" in relative and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row)
         sight = await services.examine(root, relative)
+        if sight.kind is None and (arriving := services.drop_folders.why(root.id, relative)):
+            return _answer(path, root, Explanation(Verdict.PENDING, arriving[0], Blame.FILE, arriving[1]), row)
         if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row)
         known = None if row is None else _known(row, services, await services.report.is_moving(root.id, relative))

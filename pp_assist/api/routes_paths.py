@@ -7,15 +7,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from pp_assist.api.bodies import absolute_path
+from pp_assist.api.drop_folders import facts_of, options_of
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
-from pp_assist.api.schemas import AddPath, RowId, TriggerScan
+from pp_assist.api.schemas import AddPath, AddSftp, RowId, TriggerScan
 from pp_assist.api.services import Services
 from pp_assist.api.standing import condition
+from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Root
+from pp_assist.core.sftp_url import is_sftp, parse
+from pp_assist.core.trust import Trust
 from pp_server.wire.names import display, json_fields
 from pp_server.wire.times import iso, iso_or_none
 
+ANYBODY = Trust()
 FORBIDDEN = (b"/proc", b"/sys", b"/dev")
 
 
@@ -24,10 +29,13 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
     adding = asyncio.Lock()
 
+    async def shown_path(root: Root, file_count: int) -> dict[str, Any]:
+        return _path(root, file_count, condition(root, services), await facts_of(services, root))
+
     async def all_paths() -> list[dict[str, Any]]:
         counts = await services.roots.file_counts()
         return [
-            _path(root, counts.get(root.id, 0), condition(root, services))
+            await shown_path(root, counts.get(root.id, 0))
             | {"rule_problems": [problem._asdict() for problem in services.rule_problems(root.id)]}
             for root in await services.roots.all()
         ]
@@ -44,8 +52,31 @@ def router(services: Services) -> APIRouter:
                 return path
         raise Refusal(404, "not_found", "no such path")
 
+    async def add_drop_folder(body: AddPath) -> dict[str, Any]:
+        try:
+            target = parse(body.path)
+            options = options_of(body.sftp or AddSftp())
+            if options.announce is not None:
+                services.check_server(options.announce["url"], ANYBODY)
+        except ValueError as error:
+            raise Refusal(400, "path_not_usable", str(error)) from error
+        async with adding:
+            _check_overlap(await services.roots.all(), target.url.encode(), target.url.encode(), services.own_paths)
+            try:
+                root = await services.drop_folders.add(target, options, body.recursive, tuple(body.exclude))
+            except AssistError as error:
+                raise Refusal(400, error.reason, str(error)) from error
+            except OSError as error:
+                raise Refusal(400, "path_not_usable", f"no place for what comes from there: {error}") from error
+        await services.scanner.root_added(root)
+        return await shown_path(root, 0) | {"rule_problems": []}
+
     @routes.post("/paths")
     async def add_path(body: AddPath) -> dict[str, Any]:
+        if is_sftp(body.path):
+            return await add_drop_folder(body)
+        if body.sftp is not None:
+            raise Refusal(422, "invalid_request", "sftp: only where path is sftp://USER@HOST/DIR")
         shown = absolute_path(body.path, body.path_b64)
         try:
             resolved, identity = await services.resolve(shown)
@@ -57,13 +88,16 @@ def router(services: Services) -> APIRouter:
                 resolved, shown, body.recursive, identity, services.clock.now_ms(), body.policy, body.exclude
             )
         await services.scanner.root_added(root)
-        return _path(root, 0, condition(root, services)) | {"rule_problems": []}
+        return await shown_path(root, 0) | {"rule_problems": []}
 
     @routes.delete("/paths/{path_id}")
     async def delete_path(path_id: RowId) -> dict[str, Any]:
+        root = await services.roots.get(path_id)
         await services.scanner.root_removed(path_id)
         if not await services.roots.remove(path_id):
             raise Refusal(404, "not_found", "no such path")
+        if root is not None:
+            await services.drop_folders.removed(root)
         return {"status": "deleted"}
 
     @routes.post("/scan/trigger")
@@ -99,11 +133,15 @@ def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_pat
         if root.path == resolved:
             raise Refusal(409, "path_exists", "Path already registered")
         spellings = ((resolved, root.path), (shown, root.shown), (shown, root.path))
+        if is_sftp(root.shown):  # its own place is in the daemon's folder, which is watched by nobody
+            spellings = ((shown, root.shown),) * 3
+            if root.shown == shown:
+                raise Refusal(409, "path_exists", "Path already registered")
         if any(is_within(one, other) or is_within(other, one) for one, other in spellings):
             raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
 
 
-def _path(root: Root, file_count: int, stands: tuple[str, str | None]) -> dict[str, Any]:
+def _path(root: Root, file_count: int, stands: tuple[str, str | None], sftp: dict[str, Any] | None) -> dict[str, Any]:
     status, reason = stands
     return {
         "id": root.id,
@@ -117,4 +155,5 @@ def _path(root: Root, file_count: int, stands: tuple[str, str | None]) -> dict[s
         "exclude": list(root.exclude),
         "status": status,
         "reason": reason,
+        "sftp": sftp,
     }

@@ -19,6 +19,34 @@ RowId = Annotated[int, Path(ge=0, lt=2**63)]
 """An id in a URL: what the database can count."""
 
 
+class AddAnnounce(Body):
+    """Who is told of what arrived in a drop folder."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    secret: SecretStr = SecretStr("")
+    batch_size: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
+    project_id: Annotated[str, Field(max_length=255)] = ""
+    profile_code: Annotated[str, Field(max_length=255)] | None = None
+    uploaded_by: Annotated[str, Field(max_length=255)] = "pp_assist"
+    source: Annotated[str, Field(max_length=255)] = "SFTP"
+
+
+class AddSftp(Body):
+    """POST /paths, of a folder on an SFTP server: how to get there, and what is done with what arrives."""
+
+    password: SecretStr | None = None
+    key_file: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
+    passphrase: SecretStr | None = None
+    host_key: Annotated[str, Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")] | None = None
+    known_hosts: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
+    after: Literal["leave", "move", "remove"] = "leave"
+    in_progress: Annotated[str, Field(min_length=1, max_length=4095)] | None = None
+    patterns: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=100)] = []
+    interval_seconds: Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)] = 10.0
+    rest_seconds: Annotated[float, Field(ge=0.0, le=86_400, allow_inf_nan=False)] = 5.0
+    announce: AddAnnounce | None = None
+
+
 class AddPath(Body):
     """POST /paths"""
 
@@ -29,6 +57,8 @@ class AddPath(Body):
     """What the server is told of deletions: archive, nothing."""
     exclude: Annotated[list[Annotated[str, AfterValidator(checked)]], Field(max_length=1000)] = []
     """Patterns of what is left out in it."""
+    sftp: AddSftp | None = None
+    """Where *path* is sftp://USER@HOST[:PORT]/DIR."""
 
 
 class TriggerScan(Body):

@@ -9,11 +9,13 @@ from pp_assist.activity.bus import Bus
 from pp_assist.activity.journal import Journal
 from pp_assist.api.sessions import Sessions
 from pp_assist.clock import Clock
+from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.explain import Sight
 from pp_assist.core.identity import Identity
 from pp_assist.core.ledger import Counted, Tally
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
+from pp_assist.core.sftp_url import Target
 from pp_assist.core.trust import Trust
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.line import Line
@@ -78,6 +80,23 @@ class Scanner(Protocol):
     async def root_added(self, root: Root) -> Scan: ...
 
     async def root_removed(self, root_id: int) -> None: ...
+
+
+class DropFolders(Protocol):
+    """Folders on SFTP servers."""
+
+    async def add(self, target: Target, options: DropOptions, recursive: bool, exclude: tuple[str, ...]) -> Root: ...
+
+    async def removed(self, root: Root) -> None: ...
+
+    async def facts(self, root_id: int) -> dict[str, Any] | None: ...
+
+    def why(self, root_id: int, name: bytes) -> tuple[str, str] | None: ...
+
+    def problem(self, root_id: int) -> str | None: ...
+
+    @property
+    def to_do(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +185,7 @@ class Services:
     ledger: Callable[[], Mapping[int, LedgerEntry]]
     """What is known of each root, by its id, of where its names stand."""
     line: Line
+    drop_folders: DropFolders
     holding: Holding
     journal: Journal
     bus: Bus

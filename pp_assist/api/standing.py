@@ -15,7 +15,10 @@ DELETING = (Stage.VANISHED, Stage.DELETION)
 
 def condition(root: Root, services: Services) -> tuple[str, str | None]:
     """Return how a watched folder stands, and why."""
-    return ("unhealthy", root.reason) if root.status == "unhealthy" else services.scanner.condition(root.id)
+    if root.status == "unhealthy":
+        return "unhealthy", root.reason
+    problem = services.drop_folders.problem(root.id)
+    return services.scanner.condition(root.id) if problem is None else ("unhealthy", problem)
 
 
 async def how_it_stands(services: Services, counts: Counts) -> Summary:
@@ -34,7 +37,7 @@ async def how_it_stands(services: Services, counts: Counts) -> Summary:
         Standing(
             files=counts.tracked,
             stored=counts.files[FileState.COMPLETED] + counts.files[FileState.UNCHANGED],
-            to_do=counts.queued(*Stage),
+            to_do=counts.queued(*Stage) + services.drop_folders.to_do,
             parked=counts.in_state(WorkState.PARKED, *Stage),
             held=counts.in_state(WorkState.HELD, *TO_STORE),
             held_deletions=counts.in_state(WorkState.HELD, *DELETING),

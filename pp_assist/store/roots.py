@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+
+import aiosqlite
 
 from pp_assist.clock import Clock
 from pp_assist.core.identity import Identity
@@ -54,13 +56,16 @@ class RootsTable:
         now_ms: int,
         policy: str = "mirror",
         exclude: Sequence[str] = (),
+        also: Callable[[aiosqlite.Connection, int], Awaitable[None]] | None = None,
     ) -> Root:
-        """Register a folder and return it."""
+        """Register a folder and return it; *also* writes more about it, in the same transaction."""
         async with self._db.transaction() as tx:
             values = (path, shown, recursive, *Identity(*identity), now_ms, policy, json.dumps(list(exclude)))
             row = await (await tx.execute(_ADD, values)).fetchone()
             assert row is not None
             await tx.execute(_ADD_TOP, (row[0],))
+            if also is not None:
+                await also(tx, row[0])
             await keepsake.changed(tx)
         await self._db.when_settings_change()
         root = await self.get(row[0])

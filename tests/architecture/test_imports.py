@@ -54,8 +54,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         WIRE,
     ),
     "pp_assist.indexedcp": ("pp_assist.core", "pp_assist.posix", "pp_assist.http", WIRE),
+    "pp_assist.sftp": (
+        "pp_assist.core",
+        "pp_assist.store",
+        "pp_assist.disk",
+        "pp_assist.posix",
+        "pp_assist.clock",
+        "pp_assist.http",
+    ),
     "pp_assist.cli_indexedcp": ("pp_assist", "pp_server.indexedcp", WIRE),
-    "pp_assist.aliases": ("pp_assist.indexedcp", "pp_server.indexedcp"),
+    "pp_assist.aliases": ("pp_assist.indexedcp", "pp_assist.sftp", "pp_server.indexedcp"),
     "pp_assist": ("pp_assist", WIRE),
     "pp_server.core": (WIRE,),
     "pp_server.posix": (),
@@ -158,3 +166,17 @@ def test_httpx_is_imported_in_one_module_alone() -> None:
         )
     ]
     assert importers == ["pp_assist/http.py"]
+
+
+def test_paramiko_is_imported_at_the_top_of_one_module_alone() -> None:
+    """It is an extra: whoever has not installed it must not notice, unless SFTP is asked for."""
+    importers = [
+        str(path)
+        for path in FILES
+        if any(
+            isinstance(each, ast.Import) and any(a.name.split(".")[0] == "paramiko" for a in each.names)
+            for node in ast.parse((ROOT / path).read_text()).body
+            for each in ast.walk(node)
+        )
+    ]
+    assert importers == ["pp_assist/sftp/connecting.py"]

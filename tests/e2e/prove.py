@@ -33,6 +33,9 @@ from tests.power.cutting import cut_many
 from tests.power.loopdisk import why_not
 from tests.power.real import cut_real
 from tests.scale import scale
+from tests.sftp.dropped import dropped
+from tests.sftp.proving import api_process, arrive_and_kill, fetch_large
+from tests.sftp.sftp_servers import OpenSsh, Other, SftpServer, running
 
 EVIDENCE = Path(__file__).parent.parent / "evidence"
 RSS_LIMIT = 200 * MIB
@@ -344,6 +347,26 @@ def prove_scale(options: argparse.Namespace, budget: Budget) -> Results:
     return {"seconds": budget.used, **results}
 
 
+# -- sftp
+
+
+def prove_sftp(options: argparse.Namespace, budget: Budget) -> Results:
+    """PDFs arrive by SFTP while daemon, SFTP server and API are killed; then a file of 1 GiB, and the daemon killed."""
+    results: Results = {}
+    kinds: tuple[type[SftpServer], ...] = (OpenSsh, Other)
+    for number, kind in enumerate(kinds):
+        with tempfile.TemporaryDirectory(prefix="pp-sftp-") as folder:
+            place = Path(folder)
+            with running(kind(place / "sftp")) as server, dropped(server) as drops, api_process(place) as api:
+                seconds = budget.left / (len(kinds) + 1 - number)
+                found = arrive_and_kill(drops, api, options.seed, options.files, options.rounds, seconds, say)
+                results[kind.__name__] = asdict(found)
+    temporary = tempfile.TemporaryDirectory(prefix="pp-sftp-")
+    with temporary as folder, running(OpenSsh(Path(folder) / "sftp")) as server, dropped(server) as drops:
+        results["large"] = fetch_large(drops, 1024, budget.left)
+    return {"seconds": budget.used, **results}
+
+
 # -- all of them
 
 
@@ -376,6 +399,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "scale": prove_scale,
     "no-deletions": prove_no_deletions,
     "storms": prove_storms,
+    "sftp": prove_sftp,
 }
 
 

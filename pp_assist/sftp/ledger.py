@@ -1,0 +1,233 @@
+"""What became of each file of a drop folder, durably, in a database of its own; and what is to be announced (`outbox`).
+
+One transaction each: a file is in exactly one state and, once settled, in exactly one announcement. Blocking; may be
+used from many threads.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import uuid4
+
+from pp_assist.sftp.polling import Seen
+
+log = logging.getLogger(__name__)
+
+KEEP_DAYS = 90
+"""What was announced and is not on the SFTP server any more is remembered for that long."""
+
+_SCHEMA = """
+-- One version of one file that arrived in a drop folder. Its id goes with it to whoever is told of it.
+CREATE TABLE IF NOT EXISTS arrivals (
+    id            TEXT PRIMARY KEY,
+    source        TEXT    NOT NULL,  -- the drop folder
+    name          BLOB    NOT NULL,  -- below it
+    size_bytes    INTEGER NOT NULL,
+    mtime_s       INTEGER NOT NULL,
+    state         TEXT    NOT NULL,
+    target        BLOB,              -- where it is moved to on the SFTP server, written down before it is
+    is_left       INTEGER NOT NULL DEFAULT 0,  -- 1: it stays there, and is known by this row
+    sha256        TEXT,              -- of its receipt
+    batch         TEXT REFERENCES outbox (id),
+    changed_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS arrivals_open ON arrivals (source, state);
+CREATE INDEX IF NOT EXISTS arrivals_left ON arrivals (source, name) WHERE is_left = 1;
+
+-- An announcement, exactly as it is sent each time.
+CREATE TABLE IF NOT EXISTS outbox (
+    id             TEXT PRIMARY KEY,
+    source         TEXT    NOT NULL,
+    url            TEXT    NOT NULL,
+    secret         TEXT    NOT NULL,
+    body           BLOB    NOT NULL,
+    created_at_ms  INTEGER NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 0,
+    eligible_at_ms INTEGER NOT NULL,
+    problem        TEXT,
+    sent_at_ms     INTEGER
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS outbox_due ON outbox (eligible_at_ms) WHERE sent_at_ms IS NULL;
+"""
+
+
+class State(StrEnum):
+    """How far a file has come."""
+
+    FOUND = "found"  # complete, to be fetched
+    FETCHED = "fetched"  # here; the server's receipt is awaited
+    STORED = "stored"  # the receipt is there: now it may be moved or removed
+    MOVING = "moving"  # it is being moved, or was
+    SETTLED = "settled"  # to be announced, or announced
+
+
+class Arrival(NamedTuple):
+    """A row of `arrivals`."""
+
+    id: str
+    name: bytes
+    seen: Seen
+    state: State
+    target: bytes | None
+    sha256: str | None
+
+
+class Ledger:
+    """The database."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = threading.RLock()
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            self._conn = _opened(path)
+        except sqlite3.DatabaseError as error:
+            aside = f"{path}.damaged-{int(time.time())}"
+            log.error("%s is damaged (%s) and begun anew: what is left of it is %s", path, error, aside)
+            os.replace(path, aside)
+            self._conn = _opened(path)
+        with self.transaction() as tx:
+            before_ms = now_ms() - KEEP_DAYS * 86_400_000
+            tx.execute(
+                "DELETE FROM arrivals WHERE state = 'settled' AND is_left = 0 AND changed_at_ms < ?"
+                " AND (batch IS NULL OR batch IN (SELECT id FROM outbox WHERE sent_at_ms IS NOT NULL))",
+                (before_ms,),
+            )
+            tx.execute(
+                "DELETE FROM outbox WHERE sent_at_ms < ? AND id NOT IN"
+                " (SELECT batch FROM arrivals WHERE batch IS NOT NULL)",
+                (before_ms,),
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run the block as one durable write."""
+        with self._lock:
+            self._conn.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._conn
+                self._conn.execute("COMMIT")
+            except BaseException:
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
+                raise
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return what a question finds."""
+        with self._lock, closing(self._conn.execute(sql, params)) as cursor:
+            return cursor.fetchall()
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._conn.close()
+
+    # -- arrivals
+
+    def add(self, source: str, files: Iterable[tuple[bytes, Seen]], state: State = State.FOUND) -> None:
+        """Write down that files are complete."""
+        with self.transaction() as tx:
+            tx.executemany(
+                "INSERT INTO arrivals (id, source, name, size_bytes, mtime_s, state, changed_at_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(uuid4().hex, source, name, *seen, state, now_ms()) for name, seen in files],
+            )
+
+    def open(self, source: str) -> list[Arrival]:
+        """Return what is not settled yet, in the order of its coming."""
+        return self._some("source = ? AND state <> 'settled'", (source,))
+
+    def in_state(self, source: str, state: State) -> list[Arrival]:
+        """Return what is in a state, in the order of its coming."""
+        return self._some("source = ? AND state = ?", (source, state))
+
+    def unannounced(self, source: str) -> list[Arrival]:
+        """Return what is settled, and in no announcement."""
+        return self._some("source = ? AND state = 'settled' AND batch IS NULL", (source,))
+
+    def left(self, source: str) -> dict[bytes, Seen]:
+        """Return what stays on the SFTP server although it is dealt with."""
+        sql = "SELECT name, size_bytes, mtime_s FROM arrivals WHERE source = ? AND is_left = 1 ORDER BY changed_at_ms"
+        return {row[0]: Seen(row[1], row[2]) for row in self.rows(sql, (source,))}
+
+    def counts(self, source: str) -> dict[str, int]:
+        """Return how many there are in each state."""
+        found = dict.fromkeys((state.value for state in State), 0)
+        sql = "SELECT state, COUNT(*) FROM arrivals WHERE source = ? GROUP BY state"
+        return found | {row[0]: row[1] for row in self.rows(sql, (source,))}
+
+    def advance(self, ids: Iterable[str], state: State) -> None:
+        """Note that files have come that far."""
+        with self.transaction() as tx:
+            tx.executemany(
+                "UPDATE arrivals SET state = ?, changed_at_ms = ? WHERE id = ?",
+                [(state, now_ms(), each) for each in ids],
+            )
+
+    def stored(self, digests: Iterable[tuple[str, str]]) -> None:
+        """Note, as (id, SHA-256), that the server has given its receipt."""
+        with self.transaction() as tx:
+            tx.executemany(
+                "UPDATE arrivals SET state = 'stored', sha256 = ?, changed_at_ms = ? WHERE id = ?",
+                [(digest, now_ms(), each) for each, digest in digests],
+            )
+
+    def moving(self, arrival: str, target: bytes) -> None:
+        """Note where a file is about to be moved."""
+        with self.transaction() as tx:
+            tx.execute(
+                "UPDATE arrivals SET state = 'moving', target = ?, changed_at_ms = ? WHERE id = ?",
+                (target, now_ms(), arrival),
+            )
+
+    def settle(self, ids: Iterable[str], is_left: bool = False, moved: bool = False) -> None:
+        """Note that nothing is left to be done with files on the SFTP server."""
+        with self.transaction() as tx:
+            tx.executemany(
+                "UPDATE arrivals SET state = 'settled', is_left = ?, changed_at_ms = ?,"
+                " target = CASE WHEN ? THEN target END WHERE id = ?",
+                [(is_left, now_ms(), moved, each) for each in ids],
+            )
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Forget files that were not ours after all: another version is there, or none."""
+        with self.transaction() as tx:
+            tx.executemany("DELETE FROM arrivals WHERE id = ?", [(each,) for each in ids])
+
+    def forget_open(self, source: str) -> None:
+        """Forget everything of a source that is not settled: nothing was done about it on the SFTP server."""
+        with self.transaction() as tx:
+            tx.execute("DELETE FROM arrivals WHERE source = ? AND state IN ('found', 'fetched', 'stored')", (source,))
+
+    def _some(self, where: str, params: Sequence[object]) -> list[Arrival]:
+        sql = f"SELECT id, name, size_bytes, mtime_s, state, target, sha256 FROM arrivals WHERE {where} ORDER BY rowid"  # noqa: S608
+        return [
+            Arrival(row[0], row[1], Seen(row[2], row[3]), State(row[4]), row[5], row[6])
+            for row in self.rows(sql, params)
+        ]
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        conn.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        if conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check")
+        conn.executescript(_SCHEMA)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
