@@ -30,6 +30,7 @@ from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.line import Line
 from pp_assist.steering.live import LIVE, changed, merged
+from pp_assist.steering.surroundings import Surroundings
 from pp_assist.store.activity import first_free_id
 from pp_assist.store.db import Database
 from pp_assist.store.excludes import ExcludesTable
@@ -75,6 +76,7 @@ class Daemon:
     journal: Journal
     line: Line
     holding: Holding
+    surroundings: Surroundings
     bandwidth: Bandwidth
     reconciler: Reconciler
     drop_folders: DropFolders
@@ -87,6 +89,7 @@ class Daemon:
         at_once = different & LIVE
         self.settings = merged(self.settings, wanted, at_once)
         self.bandwidth.set(self.settings.uploader.bandwidth_kib_per_second, self.settings.uploader.bandwidth_timetable)
+        self.surroundings.set(self.settings.wait)
         logging.getLogger("pp_assist").setLevel(self.settings.log_level)
         return at_once, different - at_once
 
@@ -152,7 +155,22 @@ async def build(
         told = bus, journal
         drops = DropFolders(db, roots, settings.state_dir, clock, lambda root_id: scanner.request_scan([root_id]))
         stack.callback(drops.close)
-        yield Daemon(*kept, recorder, *stages, link, *told, line, holding, bandwidth, reconciler, drops, clock, pools)
+        surroundings = Surroundings(holding, settings.wait)
+        yield Daemon(
+            *kept,
+            recorder,
+            *stages,
+            link,
+            *told,
+            line,
+            holding,
+            surroundings,
+            bandwidth,
+            reconciler,
+            drops,
+            clock,
+            pools,
+        )
         await journal.write()
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pp_assist.checksum.settings import ChecksumSettings
 from pp_assist.core.hosts import is_loopback
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
+from pp_assist.steering.settings import WaitSettings
 from pp_assist.uploader.settings import UploaderSettings
 
 PREFIX = "PP_ASSIST_"
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     rules: RulesSettings = Field(default_factory=RulesSettings)
     checksum_calculator: ChecksumSettings = Field(default_factory=ChecksumSettings)
     uploader: UploaderSettings = Field(default_factory=UploaderSettings)
+    wait: WaitSettings = Field(default_factory=WaitSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
 
     def shown(self) -> dict[str, Any]:

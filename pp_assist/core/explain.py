@@ -9,6 +9,7 @@ from pp_assist.core.patterns import Rule
 from pp_assist.core.pause import PAUSED
 from pp_assist.core.rest import BUSY
 from pp_assist.core.rules import LeftOut
+from pp_assist.core.surroundings import METERED, ON_BATTERY
 
 
 class Verdict(StrEnum):
@@ -111,6 +112,10 @@ _OF_PERSON = {
     HELD_BY_PERSON: ("you hold it", "pp_assist queue release, with its path"),
     CANCELLED: ("you cancelled it: it is left alone until it changes", "pp_assist queue retry, with its path"),
     "held": ("so many files are missing at once that a person must decide", "pp_assist deletions list"),
+}
+_OUTSIDE = {
+    ON_BATTERY: "the battery is low: it goes on with more power (wait.battery_below_percent)",
+    METERED: "the line is paid by the byte: it goes on with another one (wait.metered)",
 }
 _WAITING = {
     "too_young": "it waits until it has been left alone for rules.min_age_seconds",
@@ -221,6 +226,8 @@ def _at_work(
         )
     if obstacle == PAUSED:
         return _person(PAUSED, pause_ends_ms)
+    if obstacle in _OUTSIDE:
+        return _say(Verdict.PENDING, obstacle, Blame.WAITING, _OUTSIDE[obstacle])
     if obstacle and stage in (Stage.UPLOAD, Stage.DELETION):
         if obstacle in _OF_PERSON:
             return _person(obstacle)

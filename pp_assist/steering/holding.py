@@ -22,6 +22,7 @@ class Holding:
         self._db = db
         self._clock = clock
         self._pause: Pause | None = None
+        self._outside: str | None = None
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -37,7 +38,14 @@ class Holding:
     @property
     def reason(self) -> str | None:
         """Why nothing is hashed and sent, as a stable word; None: nothing holds it back."""
-        return PAUSED if self.pause else None
+        return PAUSED if self.pause else self._outside
+
+    def outside(self, reason: str | None) -> None:
+        """Note what around the machine holds work back: see `surroundings`."""
+        if reason != self._outside:
+            log.info("no longer waiting: %s" if reason is None else "waiting: %s", reason or self._outside)
+            self._outside = reason
+            self._tell_all()
 
     async def hold(self, until_ms: int | None) -> Pause:
         """Begin a pause, or change when the one that is on ends."""
@@ -54,9 +62,9 @@ class Holding:
 
     async def allowed(self) -> None:
         """Return once nothing holds work back."""
-        while (pause := self.pause) is not None:
-            wait_s = LONGEST_WAIT_S
-            if pause.until_ms is not None:
+        while self.reason is not None:
+            pause, wait_s = self.pause, LONGEST_WAIT_S
+            if pause is not None and pause.until_ms is not None:
                 wait_s = min(max(pause.until_ms - self._clock.now_ms(), 1) / 1000, LONGEST_WAIT_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -66,5 +74,8 @@ class Holding:
         async with self._db.transaction() as tx:
             await pauses.keep(tx, pause)
         self._pause = pause
+        self._tell_all()
+
+    def _tell_all(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

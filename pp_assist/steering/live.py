@@ -7,7 +7,15 @@ from pydantic import BaseModel
 
 Model = TypeVar("Model", bound=BaseModel)
 
-LIVE = frozenset({"log_level", "uploader.bandwidth_kib_per_second", "uploader.bandwidth_timetable"})
+LIVE = frozenset(
+    {
+        "log_level",
+        "uploader.bandwidth_kib_per_second",
+        "uploader.bandwidth_timetable",
+        "wait.battery_below_percent",
+        "wait.metered",
+    }
+)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
