@@ -230,7 +230,7 @@ def _paths(args: argparse.Namespace) -> int:
 
 def _path_lines(path: Any) -> list[str]:
     reason = f" ({path['reason']})" if path["reason"] else ""
-    sftp = path["sftp"]
+    sftp = path.get("sftp")
     what = f"{path['id']:>4}  {path['status']:<10} {path['file_count']:>9} files  {printable(path['path'])}{reason}"
     waits = {name: sftp[name] for name in _ON_ITS_WAY if sftp[name]} if sftp else {}
     more = [f"      {', '.join(f'{count} {name}' for name, count in waits.items())}"] if waits else []

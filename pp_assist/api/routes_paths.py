@@ -155,5 +155,5 @@ def _path(root: Root, file_count: int, stands: tuple[str, str | None], sftp: dic
         "exclude": list(root.exclude),
         "status": status,
         "reason": reason,
-        "sftp": sftp,
+        **({} if sftp is None else {"sftp": sftp}),
     }

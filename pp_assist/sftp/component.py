@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pp_assist import disk
 from pp_assist.clock import Clock
@@ -13,13 +13,16 @@ from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import Target, is_sftp, parse
 from pp_assist.sftp.announcing import Poster
+from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger
 from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.spool import Spool
-from pp_assist.sftp.watching import Stopped, Watching, login_of, strict_rules
 from pp_assist.store import drop_folders
 from pp_assist.store.db import Database
 from pp_assist.store.roots import RootsTable
+
+if TYPE_CHECKING:
+    from pp_assist.sftp.watching import Watching  # which brings paramiko along
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class DropFolders:
         self._delivering = ThreadPoolExecutor(1, "announce")
         self._ledger: Ledger | None = None
         self._watched: dict[int, Watching] = {}
+        self._unwatched: dict[int, str] = {}
 
     async def run(self) -> None:
         """Watch them until cancelled."""
@@ -61,8 +65,14 @@ class DropFolders:
                     self._watched.pop(root_id).stop()
                     tasks.pop(root_id).cancel()
                 options = await drop_folders.options_of_all(self._db) if wanted else {}
+                self._unwatched.clear()
                 for root_id in sorted(set(options) - set(tasks)):
-                    watching = await self._begin(wanted[root_id], options[root_id])
+                    try:
+                        watching = await self._begin(wanted[root_id], options[root_id])
+                    except SftpError as error:
+                        log.error("%s is not watched: %s", os.fsdecode(wanted[root_id].shown), error)
+                        self._unwatched[root_id] = str(error)
+                        continue
                     self._watched[root_id] = watching
                     tasks[root_id] = asyncio.create_task(self._watch(watching))
                 if self._ledger is not None and delivering is None:
@@ -121,7 +131,9 @@ class DropFolders:
     def problem(self, root_id: int) -> str | None:
         """Return why a drop folder cannot be looked at."""
         watching = self._watched.get(root_id)
-        return None if watching is None or watching.problem is None else str(watching.problem)
+        if watching is None:
+            return self._unwatched.get(root_id)
+        return None if watching.problem is None else str(watching.problem)
 
     @property
     def to_do(self) -> int:
@@ -133,19 +145,20 @@ class DropFolders:
         for pool in (self._threads, self._delivering):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _begin(self, root: Root, options: DropOptions) -> Watching:
+    async def _begin(self, root: Root, options: DropOptions) -> "Watching":
         ledger = await self._opened()
         target = parse(os.fsdecode(root.shown))
         spool = Spool(self._state_dir, target.url)
         await self._in_thread(spool.make)
-        return Watching(root.id, target, options, spool, ledger, self._db, self._clock.mono_ms)
+        kind: type[Watching] = await self._in_thread(_watching)
+        return kind(root.id, target, options, spool, ledger, self._db, self._clock.mono_ms)
 
     async def _opened(self) -> Ledger:
         if self._ledger is None:
             self._ledger = await self._in_thread(Ledger, os.path.join(self._state_dir, LEDGER))
         return self._ledger
 
-    async def _watch(self, watching: Watching) -> None:
+    async def _watch(self, watching: "Watching") -> None:
         while True:
             before = watching.fetched
             try:
@@ -176,9 +189,21 @@ class DropFolders:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
 
+def _watching() -> Any:
+    """Return what watches; paramiko is imported for it.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
+    from pp_assist.sftp.watching import Watching
+
+    return Watching
+
+
 def _look_at(target: Target, options: DropOptions) -> None:
     """Make sure that the folder is there, and ours to list. Blocking."""
     from pp_assist.sftp.connecting import Login, connect, list_folder, told_apart
+    from pp_assist.sftp.watching import login_of, strict_rules
 
     client, transport = connect(target.host, target.port, login_of(target, options, Login), strict_rules(options))
     try:

@@ -55,3 +55,7 @@ class RemoteRefused(SftpError):
 
     remedy = Remedy.RETRY
     reason = "sftp_refused"
+
+
+class Stopped(Exception):
+    """Nobody wants any more what is being done."""

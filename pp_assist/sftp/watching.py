@@ -14,7 +14,7 @@ from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.sftp_url import Target
 from pp_assist.sftp.announcing import Announce
 from pp_assist.sftp.dropfolder import DropFolder, Plan
-from pp_assist.sftp.errors import SftpError
+from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger, State
 from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.project import rules_of
@@ -29,10 +29,6 @@ LOOKING_SHARE = 0.1
 """Listing a folder may take at most this share of the time: large ones are looked at more rarely."""
 LONGEST_PAUSE_S = 60.0
 """Between two attempts to reach a server that is not there."""
-
-
-class Stopped(Exception):
-    """Nobody wants it any more."""
 
 
 class Watching:

@@ -44,7 +44,7 @@ class Dropped:
 
     def shown(self) -> Any:
         [path] = self.world.daemon.ask("GET", "/paths")["paths"]
-        return path["sftp"]
+        return path.get("sftp")
 
     def stored(self) -> dict[str, str]:
         """Name → digest of what the server has of the folder."""

@@ -51,7 +51,7 @@ def test_what_arrives_is_stored_and_stays_where_it_is(folder: Dropped) -> None:
     folder.until_stored(expected)
     (folder.inbox / "a.txt").unlink()
     folder.world.daemon.restart()
-    assert folder.until(lambda facts: facts["last_look_at"] is not None)["settled"] == 5
+    folder.until(lambda facts: facts["last_look_at"] is not None and facts["settled"] == 5)
     folder.world.daemon.scan()
     assert folder.stored() == expected
     done = folder.world.daemon.cli("why", f"{folder.url}/a.txt")
