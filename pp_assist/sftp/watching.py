@@ -8,18 +8,20 @@ import posixpath
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.sftp_url import Target
 from pp_assist.sftp.announcing import Announce
-from pp_assist.sftp.dropfolder import DropFolder, Plan
 from pp_assist.sftp.errors import SftpError
 from pp_assist.sftp.ledger import Ledger, State
 from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.project import rules_of
 from pp_assist.sftp.spool import Spool, SpoolKeeper
 from pp_assist.store.db import Database
+
+if TYPE_CHECKING:
+    from pp_assist.sftp.dropfolder import Plan
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class Watching:
         self._mono_ms = mono_ms
         self._stop = threading.Event()
         self._keeper = SpoolKeeper(spool, db, root_id, self._check)
+        from pp_assist.sftp.dropfolder import DropFolder  # it needs the extra; a daemon without drop folders does not
+
         self._folder = DropFolder(plan_of(target, options), ledger, self._keeper, mono_ms, self._check)
         self._client: Any = None
         self._transport: Any = None
@@ -177,8 +181,10 @@ class Watching:
             raise Stopped
 
 
-def plan_of(target: Target, options: DropOptions) -> Plan:
+def plan_of(target: Target, options: DropOptions) -> "Plan":
     """Return what is to be done with the folder at *target*."""
+    from pp_assist.sftp.dropfolder import Plan
+
     aside = None
     if options.after == "move":
         aside = os.fsencode(posixpath.normpath(posixpath.join(target.path, options.in_progress or "in_progress")))
