@@ -23,6 +23,7 @@ def add_commands(commands: Any, command: Any) -> None:
     ls.add_argument("--json", action="store_true", help="as JSON")
     ls.add_argument("--pattern", action="append", metavar="GLOB", help="take only such names; again for more")
     poll = command("poll", _poll, "move the PDFs that are complete aside and announce them: one pass", actions, base)
+    poll.add_argument("--json", action="store_true", help="as JSON")
     poll.add_argument("--source-files", metavar="DIR", help="where they are, below the URL (or SOURCE_FILES)")
     poll.add_argument("--in-progress", metavar="DIR", help="where they go, below the URL (or IN_Progress_Path)")
     poll.add_argument("--api-url", metavar="URL", help="who is told (or DOC_AI_API_URL)")
@@ -142,6 +143,8 @@ def _poll(args: argparse.Namespace) -> int:
         asyncio.run(service.poll_sftp_for_project(config, 0, args.api_url, None, args.source_files, args.in_progress))
     finally:
         service.close_all_connections()
+    if args.json:
+        print(json.dumps({"status": "polled", "url": args.url}))
     return OK
 
 

@@ -40,7 +40,10 @@ def _head(stats: Any, status: Any, bytes_per_s: float) -> RenderableType:
     parts.append(Text(printable(summary["text"]), style="green" if summary["state"] == "up_to_date" else "yellow"))
     parts += [Text(f"  {printable(reason['text'])}") for reason in summary["reasons"][:REASONS]]
     parts += [Text(f"warning: {printable(warning['text'])}", style="red") for warning in status["warnings"]]
-    return Group(*parts)
+    lines = Table.grid()  # a bar alone ends no line
+    for part in parts:
+        lines.add_row(part)
+    return lines
 
 
 def _queues(stats: Any) -> RenderableType:

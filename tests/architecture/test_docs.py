@@ -203,6 +203,14 @@ def test_every_command_is_documented_with_its_options(command: str, options: lis
     assert all(f"`{option}`" in CONFIGURATION for option in set(options) & OF_RUN)
 
 
+UNTIL_STOPPED = {"pp_assist run", "pp_assist indexedcp server", "pp_server run"}
+
+
+@pytest.mark.parametrize(("command", "options"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_command_that_ends_answers_in_json(command: str, options: list[str]) -> None:
+    assert ("--json" in options) == (command not in UNTIL_STOPPED)
+
+
 def test_the_test_command_of_the_readme_is_the_one_ci_runs() -> None:
     commands = re.findall(r"^\$ (make \w+) +# .*tests", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands == ["make test"]

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from tests.e2e.harness import clean_environment
 
 
-def on_a_terminal(command: list[str], timeout_s: float = 60.0, **environment: str) -> tuple[int, str]:
-    """Run *command* on a terminal; return its exit code and all it drew."""
+def on_a_terminal(
+    command: list[str], timeout_s: float = 60.0, until: str | None = None, **environment: str
+) -> tuple[int, str]:
+    """Run *command* on a terminal; return its exit code and all it drew. Once it has drawn *until*, press Ctrl-C."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment(TERM="xterm", **environment)
@@ -23,6 +25,9 @@ def on_a_terminal(command: list[str], timeout_s: float = 60.0, **environment: st
     with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
         while time.monotonic() < end and (piece := os.read(ours, 65536)):
             drawn += piece
+            if until is not None and until.encode() in drawn:
+                process.send_signal(signal.SIGINT)
+                until = None
     os.close(ours)
     return process.wait(timeout_s), drawn.decode(errors="replace")
 
