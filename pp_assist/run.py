@@ -98,7 +98,7 @@ async def _run(
     said: Sequence[Warned],
     reload: Callable[[], Settings],
 ) -> None:
-    host = Host(state.host_id, settings.hostname)
+    host = Host(state.host_id, settings.hostname, state.is_new and damage is None)
     with contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
         port = listener.getsockname()[1]
         state.announce_port(port)

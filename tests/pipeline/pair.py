@@ -98,6 +98,7 @@ class Pair:
             uploader={"chunk_size_mb": 1},
             rules=rules or {},
         )
+        self.me = ME
         self.daemon: Daemon | None = None
         self._stacks: dict[str, AsyncExitStack] = {}
         self._stop = asyncio.Event()
@@ -155,7 +156,7 @@ class Pair:
         self._stacks["daemon"] = stack = AsyncExitStack()
         state = os.fsencode(self.settings.state_dir)
         context = build(
-            self.settings, str(self.folder / "state" / "assist.db"), ME, (state,), None, self._connect, distrusted
+            self.settings, str(self.folder / "state" / "assist.db"), self.me, (state,), None, self._connect, distrusted
         )
         self.daemon = await stack.enter_async_context(context)
         if not await self.daemon.servers.all():
