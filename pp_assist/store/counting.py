@@ -15,6 +15,9 @@ from pp_assist.store.db import Database
 REST = 20
 """As many times as long as it took, an answer is good enough."""
 
+OLDEST_S = 1.0
+"""No longer, where nothing is left to do: whoever reads that all is stored must be able to believe it."""
+
 COUNT = """
 SELECT 'files', state, '', COUNT(*), NULL FROM files
 WHERE kind = 'file' OR state = 'excluded' OR state = 'unsupported' GROUP BY state
@@ -69,7 +72,8 @@ class Counting:
                 with self._db.damage_noted():
                     self._counts = await asyncio.to_thread(self._count)
                 ended_s = time.monotonic()
-                self._good_until_s = ended_s + REST * (ended_s - began_s)
+                good_s = REST * (ended_s - began_s)
+                self._good_until_s = ended_s + (good_s if any(self._counts.work.values()) else min(good_s, OLDEST_S))
             return self._counts
 
     def _count(self) -> Counts:

@@ -21,7 +21,8 @@ from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
 from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
-from pp_assist.store.report import Counts, Report
+from pp_assist.store.counting import Counts
+from pp_assist.store.report import Report
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host
