@@ -79,10 +79,12 @@ UPDATE files SET stored_gen = NULL,
 _RENEW_FILE = "UPDATE files SET gen = ? WHERE id = ?"
 _RENEW_WORK = "UPDATE work SET gen = ? WHERE file_id = ?"
 _SEND = versions.SEND.format(which="id = ?2 AND ")
-_IN_ROOT = "file_id IN (SELECT f.id FROM directories d JOIN files f ON f.directory_id = d.id WHERE d.root_id = ?)"
-_GO_ON = f"""
+_GO_ON = """
 UPDATE work SET eligible_at_ms = ?, reason = NULL, last_error = NULL
-WHERE stage = ? AND reason = ? AND {_IN_ROOT}"""  # noqa: S608 - constants
+WHERE stage = '{stage}' AND reason = ? AND EXISTS (
+    SELECT 1 FROM files f JOIN directories d ON d.id = f.directory_id WHERE f.id = work.file_id AND d.root_id = ?)"""
+_LOOK_NOW, _TELL_NOW = _GO_ON.format(stage="vanished"), _GO_ON.format(stage="deletion")
+"""The stages are literals, so that the partial indexes serve."""
 
 
 # -- whether our memory is in doubt
@@ -200,8 +202,8 @@ async def finish(
     if await doubts(tx) != known:
         return False
     await tx.execute(_IS_RECONCILED, (root_id, server, server_id))
-    await tx.execute(_GO_ON, (look_at_ms, "vanished", NOT_RECONCILED, root_id))
-    await tx.execute(_GO_ON, (now_ms, "deletion", NOT_RECONCILED, root_id))
+    await tx.execute(_LOOK_NOW, (look_at_ms, NOT_RECONCILED, root_id))
+    await tx.execute(_TELL_NOW, (now_ms, NOT_RECONCILED, root_id))
     return True
 
 

@@ -20,6 +20,9 @@ DROP INDEX work_by_age;
 CREATE INDEX work_vanished ON work (file_id) WHERE stage = 'vanished';
 CREATE INDEX work_deletion ON work (state) WHERE stage = 'deletion';
 
+-- What is looked for every few seconds, too.
+CREATE INDEX work_astray ON work (eligible_at_ms) WHERE reason IN ('not_there', 'changed');
+
 -- How many files of a root must be stored is kept with the root: nothing else would tell without asking for each directory.
 CREATE TRIGGER files_counted_in AFTER INSERT ON files
 WHEN NEW.kind = 'file' AND NEW.state <> 'vanished' AND NEW.state <> 'excluded' AND NEW.state <> 'unsupported' BEGIN

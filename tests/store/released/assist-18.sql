@@ -259,6 +259,7 @@ CREATE INDEX activity_by_event ON activity (event, id);
 CREATE INDEX files_by_state ON files (state, kind);
 CREATE INDEX work_vanished ON work (file_id) WHERE stage = 'vanished';
 CREATE INDEX work_deletion ON work (state) WHERE stage = 'deletion';
+CREATE INDEX work_astray ON work (eligible_at_ms) WHERE reason IN ('not_there', 'changed');
 CREATE TRIGGER files_counted_in AFTER INSERT ON files
 WHEN NEW.kind = 'file' AND NEW.state <> 'vanished' AND NEW.state <> 'excluded' AND NEW.state <> 'unsupported' BEGIN
     UPDATE roots SET file_count = file_count + 1
