@@ -202,7 +202,7 @@ def _uploader(
         threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, under_way, held_back
     )
     settle = Settle(db, queues, link, rest, clock, threads, stats, tell)
-    batches = Batches(settle, link, transfer, threads, count_bytes)
+    batches = Batches(settle, link, transfer, threads, count_bytes, clock)
     deletions = Deletions(db, queues, link, host, rest, clock, threads, tell)
     snapshots = None
     if settings.scanner.busy_policy == "snapshot":

@@ -317,7 +317,7 @@ class Directories:
             FileUnreadable: it cannot be opened.
         """
         try:
-            return posix.open_beneath(self.open(location.folder), [location.name], posix.OPEN_FILE)
+            return posix.open_file(self.open(location.folder), location.name)
         except OSError as error:
             if error.errno in GONE:
                 raise FileNotFoundError(error.errno, error.strerror) from error
@@ -336,4 +336,4 @@ def opened_file(location: Location) -> Iterator[int]:
 def looks_as(result: os.stat_result, stat: Stat) -> bool:
     """Say whether *result* is of a regular file that looks exactly like *stat*."""
     fields = (result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino, result.st_dev)
-    return (fields == stat or stat_of(result) == stat) and stat_module.S_ISREG(result.st_mode)
+    return (fields == stat or stat_of(result) == stat) and result.st_mode & posix.TYPE_BITS == stat_module.S_IFREG

@@ -47,6 +47,11 @@ def open_beneath(root_fd: int, parts: Sequence[bytes], flags: int) -> int:
             os.close(fd)
 
 
+def open_file(directory_fd: int, name: bytes) -> int:
+    """Return a descriptor of the file *name* in an open directory, or of whatever else stands there but a link."""
+    return os.open(name, OPEN_FILE, dir_fd=directory_fd)
+
+
 def file_system_id(fd: int) -> int | None:
     """Return the number that the file system of *fd* has for itself; None where there is none."""
     if sys.platform == "win32":
@@ -78,17 +83,36 @@ def mount_id(fd: int, name: bytes = b"") -> int | None:
     return int(_MNT_ID.unpack_from(found, _MNT_ID_AT)[0]) if told & _STATX_MNT_ID else None
 
 
+def keep_freed_memory() -> None:
+    """Have memory that is freed used again, where the C library lets us say so; `give_back_memory` returns it.
+
+    Else it goes back to the system with each body, and comes again page by page, each of which the kernel clears.
+    """
+    if sys.platform == "linux" and (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        for option, value in _KEEPING.items():
+            set_option(option, value)
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
+_KEEPING = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 128 << 20, _TOP_PAD: 1 << 20, _ARENA_MAX: 2}
+"""As in malloc.h."""
+
+
+def give_back_memory() -> None:
+    """Return free memory to the system: nobody will need it soon."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
 def pread(fd: int, length: int, offset: int) -> bytes:
     """Return up to *length* bytes at *offset*; fewer only at the end of the file."""
     if sys.platform == "win32":
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, length)
-    pieces = []
-    while length > 0 and (piece := os.pread(fd, length, offset)):
-        pieces.append(piece)
-        offset += len(piece)
-        length -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    piece = os.pread(fd, length, offset)
+    if len(piece) == length or not piece:
+        return piece
+    return piece + pread(fd, length - len(piece), offset + len(piece))
 
 
 def lock_file(path: str) -> int | None:

@@ -32,6 +32,9 @@ SWITCH_S = 0.0005
 """How long a thread that computes keeps the event loop waiting. Python's own 5 ms, times all threads that work, is long
 for whoever waits for an answer."""
 
+REST_S = 10.0
+"""Without a change of anything: nobody is at work."""
+
 CONTAINERS = 50_000
 """So many new objects make the search for cycles worth it: a batch has tens of thousands, and none in a cycle."""
 
@@ -51,6 +54,7 @@ async def run(
         OSError: the port is taken, or the state directory cannot be used.
     """
     posix.restrict_umask()
+    posix.keep_freed_memory()
     sys.setswitchinterval(SWITCH_S)
     state = open_state(settings.state_dir)
     if posix.is_root_user():
@@ -98,7 +102,7 @@ async def _run(
     said: Sequence[Warned],
     reload: Callable[[], Settings],
 ) -> None:
-    host = Host(state.host_id, settings.hostname)
+    host = Host(state.host_id, settings.hostname, state.is_new and damage is None)
     with contextlib.closing(listen(settings.api.host, settings.api.port)) as listener:
         port = listener.getsockname()[1]
         state.announce_port(port)
@@ -157,9 +161,11 @@ async def _serve(
             group.create_task(stages.run_until(stop))
             group.create_task(api.run_until(stop))
             watching = group.create_task(_stop_when_no_good(daemon, stop))
+            resting = group.create_task(_give_back_memory(daemon))
             await stop.wait()
             giving_up = asyncio.get_running_loop().call_later(timeout_s, _give_up, timeout_s)
             watching.cancel()
+            resting.cancel()
         if daemon.db.damaged.is_set() or daemon.link.host_shared.is_set():
             giving_up.cancel()
             raise _Damaged(daemon.db.damage) if daemon.db.damaged.is_set() else _HostShared
@@ -182,6 +188,17 @@ async def _stop_when_no_good(daemon: Daemon, stop: asyncio.Event) -> None:
     finally:
         for reason in reasons:
             reason.cancel()
+
+
+async def _give_back_memory(daemon: Daemon) -> None:
+    """Return memory to the system once there is nothing more to do."""
+    before = given = -1
+    while True:
+        await asyncio.sleep(REST_S)
+        if (commits := daemon.db.commits) == before != given:
+            posix.give_back_memory()
+            given = commits
+        before = commits
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

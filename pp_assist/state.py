@@ -27,6 +27,8 @@ class StateDirectory:
     lock_fd: int
     host_id: str
     token: str
+    is_new: bool = False
+    """The host id was made just now."""
 
     @property
     def database(self) -> str:
@@ -53,16 +55,17 @@ def open_state(path: str) -> StateDirectory:
     lock_fd = posix.lock_file(os.path.join(path, LOCK))
     if lock_fd is None:
         raise AlreadyRunning(f"a daemon is already running on {path}")
-    host_id = _kept(os.path.join(path, HOST_ID), lambda: uuid4().hex)
+    made = uuid4().hex
+    host_id = _kept(os.path.join(path, HOST_ID), lambda: made)
     token = _kept(os.path.join(path, TOKEN), lambda: secrets.token_hex(32))
-    return StateDirectory(path, lock_fd, host_id, token)
+    return StateDirectory(path, lock_fd, host_id, token, is_new=host_id == made)
 
 
 def become_another_host(state: StateDirectory) -> StateDirectory:
     """Return the state directory with a new host id: another daemon has the old one, too."""
     host_id = uuid4().hex
     write_private(os.path.join(state.path, HOST_ID), f"{host_id}\n")
-    return replace(state, host_id=host_id)
+    return replace(state, host_id=host_id, is_new=False)
 
 
 def read_token(path: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
+from pp_server import posix
 from pp_server.admin import Admin
 from pp_server.api.services import Services
 from pp_server.arriving import Arriving
@@ -206,6 +207,7 @@ async def _look_after(uploads: Uploads, upkeep: Upkeep, interval_s: float) -> No
                 log.info("packs: %(rewritten)d rewritten, %(dropped)d removed, %(freed_bytes)d bytes freed", done)
         except Exception:
             log.exception("compacting failed")
+        posix.give_back_memory()
 
 
 async def _clean(uploads: Uploads) -> None:

@@ -1,5 +1,6 @@
 """What only POSIX can do, in one place. Windows gets the nearest thing, or a clear refusal."""
 
+import ctypes
 import os
 import socket
 import sys
@@ -13,6 +14,27 @@ MAX_SOCKET_PATH_BYTES = 107
 def private_umask() -> None:
     """From here on, new files and directories belong to this user alone."""
     os.umask(0o077)
+
+
+def keep_freed_memory() -> None:
+    """Have memory that is freed used again, where the C library lets us say so; `give_back_memory` returns it.
+
+    Else it goes back to the system with each body, and comes again page by page, each of which the kernel clears.
+    """
+    if sys.platform == "linux" and (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        for option, value in _KEEPING.items():
+            set_option(option, value)
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
+_KEEPING = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 128 << 20, _TOP_PAD: 1 << 20, _ARENA_MAX: 2}
+"""As in malloc.h."""
+
+
+def give_back_memory() -> None:
+    """Return free memory to the system: nobody will need it soon."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def lock_exclusive(fd: int) -> bool:

@@ -77,6 +77,7 @@ def run(settings: Settings, durable: Durable | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartRefused where the server cannot begin."""
     posix.raise_open_files_limit()
     gc.set_threshold(CONTAINERS)
+    posix.keep_freed_memory()
     _configure_logs(settings.log_level)
     factory = uvicorn.Config("unused", loop="auto", log_config=None).get_loop_factory()
     patience = _patience(settings.shutdown_seconds + FORCE_SECONDS)

@@ -10,7 +10,7 @@ from pp_assist.api.services import Services
 from pp_assist.api.standing import condition, how_it_stands
 from pp_assist.core.model import FileState, Root, Stage, WorkState
 from pp_assist.core.summary import State
-from pp_assist.store.report import Counts
+from pp_assist.store.counting import Counts
 from pp_server.wire.names import display
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 from pp_assist.api.services import Services
 from pp_assist.core.model import FileState, Root, Stage, WorkState
 from pp_assist.core.summary import Folder, Standing, Summary, summary
-from pp_assist.store.report import Counts
+from pp_assist.store.counting import Counts
 from pp_server.wire.names import display, json_fields
 from pp_server.wire.times import iso
 

@@ -85,12 +85,12 @@ def hash_in(directories: Directories, location: Location, seen: Stat, stopped: C
 
 def _as_seen(fd: int, seen: Stat) -> os.stat_result:
     result = os.fstat(fd)
-    if not looks_as(result, seen):
-        now = snapshot_of(b"", result)
-        if now.kind is not Kind.FILE:
-            raise NotThere(f"it is a {now.kind}")
-        raise LooksDifferent(now.stat)
-    return result
+    if looks_as(result, seen):
+        return result
+    now = snapshot_of(b"", result)
+    if now.kind is not Kind.FILE:
+        raise NotThere(f"it is a {now.kind}")
+    raise LooksDifferent(now.stat)
 
 
 def _digests(fd: int, size_bytes: int, stopped: Callable[[], bool]) -> tuple[str, bytes | None, bytes | None]:

@@ -26,7 +26,8 @@ def why_waiting(reason: str | None, queued_at_ms: int | None, now_ms: int, busy_
 
 def touched_ns(stat: Stat, now_ns: int) -> int:
     """Return the last moment the file is known to have been touched; an mtime in the future says nothing."""
-    return stat.ctime_ns if stat.mtime_ns > now_ns else max(stat.mtime_ns, stat.ctime_ns)
+    _, mtime_ns, ctime_ns, _, _ = stat
+    return ctime_ns if mtime_ns > now_ns or ctime_ns > mtime_ns else mtime_ns
 
 
 class Rest(NamedTuple):

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from pp_assist.checksum.entries import read_claims
+from pp_assist.clock import Clock
 from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged, NeedsLogin, NotOffered, Remedy, ServerNonsense, Stale
 from pp_assist.core.events import Event
@@ -130,7 +131,7 @@ class Pusher:
 
     def batches(self, settle: "_Portion") -> Batches:
         """Return what sends for one portion."""
-        return Batches(settle, settle, self.transfer, self._threads, lambda _: None)
+        return Batches(settle, settle, self.transfer, self._threads, lambda _: None, Clock())
 
     def failed(self, claim: Claim, error: Exception) -> None:
         """Report that one thing could not be sent."""

@@ -54,9 +54,10 @@ def _uppermost(directories: Iterable[bytes]) -> list[bytes]:
 async def _from_known_ground(recorder: Recorder, root: Root, places: Places) -> Places:
     """Return *places* with each directory we have never listed replaced by its name in the nearest one we have."""
     known: Places = {}
+    there = await observations.known_among(recorder.db, root.id, places)
     for directory, names in places.items():
         where, what = directory, names
-        while where and not await observations.is_known(recorder.db, root.id, where):
+        while where and where not in there and not await observations.is_known(recorder.db, root.id, where):
             where, _, name = where.rpartition(b"/")
             what = {name: False}
         known.setdefault(where, {}).update(what)

@@ -9,7 +9,8 @@ from pp_assist.core.ledger import Counted, Tally, difference
 from pp_assist.core.model import Root
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.store import ledger
-from pp_assist.store.report import Counts, Report
+from pp_assist.store.counting import Counts
+from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_server.wire.names import display
 

@@ -6,9 +6,10 @@ AT_A_TIME = 1000
 RECENT_MS = 5_000
 
 _ASTRAY = """
-SELECT d.path, f.name FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage IN ('checksum', 'upload') AND w.eligible_at_ms > ? AND w.reason IN ('not_there', 'changed')
-AND d.root_id = ? LIMIT ?"""
+SELECT d.path, f.name FROM work w CROSS JOIN files f ON f.id = w.file_id
+CROSS JOIN directories d ON d.id = f.directory_id
+WHERE w.reason IN ('not_there', 'changed') AND w.eligible_at_ms > ? AND w.stage IN ('checksum', 'upload')
+AND d.root_id = ? LIMIT ?"""  # as `work_astray` says it: this is asked every few seconds
 
 
 async def places(db: Database, root_id: int, now_ms: int) -> dict[bytes, dict[bytes, bool]]:

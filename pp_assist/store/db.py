@@ -55,6 +55,8 @@ class Database:
         self.damaged = asyncio.Event()
         """Set when damage comes to light while it is used; `damage` says what."""
         self.damage = ""
+        self.commits = 0
+        """Grows with everything that is written."""
         self.when_settings_change: Callable[[], Awaitable[None]] = _nothing
         """Called after each change of what a person told the daemon: see `keepsake`."""
 
@@ -69,6 +71,7 @@ class Database:
                 await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 await self._writer.commit()
+                self.commits += 1
             except BaseException as error:
                 self._note(error)
                 with suppress(sqlite3.DatabaseError):  # what began all this is more telling

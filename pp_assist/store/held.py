@@ -23,8 +23,8 @@ _ELSEWHERE = """(
     OR EXISTS (SELECT 1 FROM work t WHERE t.seen_inode = f.inode AND t.seen_device = f.device
         AND t.seen_size = f.size_bytes AND t.seen_mtime_ns = f.mtime_ns AND t.stage = 'checksum'))"""
 _LOST = f"""
-SELECT COUNT(*) FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
-WHERE w.stage = 'vanished' AND f.kind = 'file' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - constants
+SELECT COUNT(*) FROM work w CROSS JOIN files f ON f.id = w.file_id CROSS JOIN directories d ON d.id = f.directory_id
+WHERE w.stage = 'vanished' AND f.kind = 'file' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - CROSS: else every file of the root is looked at
 _MOVED = f"SELECT f.id FROM files f WHERE f.id IN (SELECT value FROM json_each(?)) AND {_ELSEWHERE}"  # noqa: S608
 _KNOWN = """
 SELECT COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id LEFT JOIN work w ON w.file_id = f.id

@@ -69,6 +69,7 @@ _CHILDREN_ASKED = """
 SELECT a.position, c.path FROM asked a JOIN directories c ON c.root_id = ? AND c.path = a.path WHERE c.gone = 0"""
 
 _KNOWN_DIRECTORY = "SELECT 1 FROM directories WHERE root_id = ? AND path = ? AND gone = 0"
+_KNOWN_AMONG = "SELECT path FROM directories WHERE root_id = ? AND gone = 0 AND path IN"
 _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 
@@ -139,7 +140,7 @@ AND NOT EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id)
 AND NOT EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id)"""
 
 AT_A_TIME = 1000
-"""Rows of a directory that is gone that one transaction is about."""
+"""Rows of a directory that is gone that one transaction is about; and values that one question has."""
 
 
 @dataclass(slots=True)
@@ -154,6 +155,16 @@ class Known:
 async def is_known(db: Database, root_id: int, directory: bytes) -> bool:
     """Say whether *directory* has been listed, and was there at the last look."""
     return await db.value(_KNOWN_DIRECTORY, (root_id, directory)) is not None
+
+
+async def known_among(db: Database, root_id: int, directories: Iterable[bytes]) -> set[bytes]:
+    """Return those of *directories* for which `is_known` holds."""
+    paths, known = list(directories), set[bytes]()
+    for start in range(0, len(paths), AT_A_TIME):
+        some = paths[start : start + AT_A_TIME]
+        rows = await db.rows(f"{_KNOWN_AMONG} ({', '.join('?' * len(some))})", (root_id, *some))
+        known.update(row[0] for row in rows)
+    return known
 
 
 async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[Listing], now_ms: int) -> list[Known]:

@@ -22,6 +22,7 @@ _STATE = "SELECT name, value FROM daemon_state WHERE name IN ('epoch', 'clean_sh
 _SET = "UPDATE daemon_state SET value = ? WHERE name = ?"
 _DOUBT = "UPDATE daemon_state SET value = value + 1 WHERE name = 'doubts'"
 _DOUBTS = "SELECT value FROM daemon_state WHERE name = 'doubts'"
+_EVER_TOLD = "SELECT EXISTS (SELECT 1 FROM files WHERE offered_gen IS NOT NULL)"
 _NONE_RECONCILED = "DELETE FROM reconciled"
 _RECONCILED = "SELECT root_id FROM reconciled WHERE server = ? AND server_id = ?"
 _IS_RECONCILED = """
@@ -78,10 +79,12 @@ UPDATE files SET stored_gen = NULL,
 _RENEW_FILE = "UPDATE files SET gen = ? WHERE id = ?"
 _RENEW_WORK = "UPDATE work SET gen = ? WHERE file_id = ?"
 _SEND = versions.SEND.format(which="id = ?2 AND ")
-_IN_ROOT = "file_id IN (SELECT f.id FROM directories d JOIN files f ON f.directory_id = d.id WHERE d.root_id = ?)"
-_GO_ON = f"""
+_GO_ON = """
 UPDATE work SET eligible_at_ms = ?, reason = NULL, last_error = NULL
-WHERE stage = ? AND reason = ? AND {_IN_ROOT}"""  # noqa: S608 - constants
+WHERE stage = '{stage}' AND reason = ? AND EXISTS (
+    SELECT 1 FROM files f JOIN directories d ON d.id = f.directory_id WHERE f.id = work.file_id AND d.root_id = ?)"""
+_LOOK_NOW, _TELL_NOW = _GO_ON.format(stage="vanished"), _GO_ON.format(stage="deletion")
+"""The stages are literals, so that the partial indexes serve."""
 
 
 # -- whether our memory is in doubt
@@ -106,6 +109,12 @@ async def doubt(tx: aiosqlite.Connection) -> None:
     await tx.execute(_DOUBT)
 
 
+async def ever_told(tx: aiosqlite.Connection) -> bool:
+    """Say whether any file that is known was ever offered to a server."""
+    ((told,),) = await tx.execute_fetchall(_EVER_TOLD)
+    return bool(told)
+
+
 async def reconciled(db: Database, server: int, server_id: str) -> set[int]:
     """Return the ids of the roots of which deletions may be told to that server."""
     return {row[0] for row in await db.rows(_RECONCILED, (server, server_id))}
@@ -118,7 +127,7 @@ async def begin(tx: aiosqlite.Connection, root_id: int) -> int:
     """Doubt every receipt of a root; return how often there was reason for that (see `finish`)."""
     await tx.execute(_BEGIN)
     await tx.execute(_ALL_DOUBTFUL, (root_id,))
-    return await _doubts(tx)
+    return await doubts(tx)
 
 
 async def page(tx: aiosqlite.Connection, root_id: int, listed: list[Listed]) -> Compared:
@@ -187,17 +196,18 @@ async def _offer(tx: aiosqlite.Connection, rows: Sequence[tuple[int, str | None]
 
 
 async def finish(
-    tx: aiosqlite.Connection, root_id: int, server: int, server_id: str, doubts: int, look_at_ms: int, now_ms: int
+    tx: aiosqlite.Connection, root_id: int, server: int, server_id: str, known: int, look_at_ms: int, now_ms: int
 ) -> bool:
-    """Let looks and deletions of a root go on; False where there was new reason for doubt since `begin`."""
-    if await _doubts(tx) != doubts:
+    """Let looks and deletions of a root go on; False where there was more reason for doubt than the *known* ones."""
+    if await doubts(tx) != known:
         return False
     await tx.execute(_IS_RECONCILED, (root_id, server, server_id))
-    await tx.execute(_GO_ON, (look_at_ms, "vanished", NOT_RECONCILED, root_id))
-    await tx.execute(_GO_ON, (now_ms, "deletion", NOT_RECONCILED, root_id))
+    await tx.execute(_LOOK_NOW, (look_at_ms, NOT_RECONCILED, root_id))
+    await tx.execute(_TELL_NOW, (now_ms, NOT_RECONCILED, root_id))
     return True
 
 
-async def _doubts(tx: aiosqlite.Connection) -> int:
+async def doubts(tx: aiosqlite.Connection) -> int:
+    """Return how often there was reason to doubt our memory."""
     (row,) = await tx.execute_fetchall(_DOUBTS)
     return int(row[0])

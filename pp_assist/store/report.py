@@ -1,4 +1,4 @@
-"""What the API tells, read without disturbing anybody: counts from counters, pages from indexes."""
+"""What the API tells, read without disturbing anybody."""
 
 import asyncio
 import json
@@ -6,18 +6,15 @@ import sqlite3
 from dataclasses import dataclass
 
 from pp_assist.core.life_line import MOST_TOLD, Moment, Times, life_line
-from pp_assist.core.model import TRACKED, FileState, Kind, Stage, WorkState
+from pp_assist.core.model import FileState, Kind, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.store import activity, receipts, tree_moves
+from pp_assist.store.counting import Counting, Counts
 from pp_assist.store.db import Database
 from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
 from pp_server.wire.trees import is_beneath
 
-_COUNTERS = """
-SELECT place, SUM(times) FROM (
-    SELECT target AS place, times FROM steps UNION ALL SELECT origin, -times FROM steps) GROUP BY place"""
-_OLDEST = "SELECT MIN(queued_at_ms) FROM work WHERE stage = ?"
 _ALIVE = "SELECT 1"
 _TO_COMPARE = """
 SELECT COUNT(*) FROM roots r JOIN servers s ON s.is_default = 1
@@ -52,10 +49,10 @@ _FILES = f"""
 {_COLUMNS} {_PAGE} ORDER BY f.id LIMIT ?9 OFFSET ?10"""
 _SOME_FILES = f"""
 {_COLUMNS} FROM (
-    SELECT id AS some FROM files WHERE (?1 IS NULL OR state = ?1)
-    AND (kind = 'file' OR state IN ('excluded', 'unsupported')) ORDER BY id LIMIT ?2 OFFSET ?3)
+    SELECT id AS some FROM files WHERE {{which}} ORDER BY id LIMIT ? OFFSET ?)
 CROSS JOIN files f ON f.id = some JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id ORDER BY f.id"""  # noqa: S608 - constants
+_OF_ANY_KIND = (FileState.EXCLUDED, FileState.UNSUPPORTED)
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id WHERE d.root_id = ? AND d.path = ? AND f.name = ?"""
@@ -68,33 +65,6 @@ AND {_BEFORE} LIMIT ?4)"""  # noqa: S608 - constants
 _AHEAD_TO_SEND = f"""
 SELECT COUNT(*) FROM (SELECT 1 FROM work WHERE stage = 'upload' AND ?2 = 'upload' AND eligible_at_ms <= ?3
 AND lane = (SELECT lane FROM work WHERE file_id = ?1) AND {_BEFORE} LIMIT ?4)"""  # noqa: S608 - constants
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many files are in each state, and how much work in each stage and state."""
-
-    files: dict[FileState, int]
-    work: dict[tuple[Stage, WorkState], int]
-    oldest_ms: dict[Stage, int | None]
-    """When the oldest row of each stage was queued."""
-
-    @property
-    def tracked(self) -> int:
-        """All files that must be stored."""
-        return sum(self.files[state] for state in TRACKED)
-
-    def queued(self, *stages: Stage) -> int:
-        """Return all rows of *stages*, whatever they wait for."""
-        return sum(count for (stage, _), count in self.work.items() if stage in stages)
-
-    def in_state(self, state: WorkState, *stages: Stage) -> int:
-        """Return the rows of *stages* that are in *state*."""
-        return sum(count for (stage, s), count in self.work.items() if stage in stages and s == state)
-
-    def oldest(self, *stages: Stage) -> int | None:
-        """Return when the oldest row of *stages* was queued."""
-        return min((ms for stage in stages if (ms := self.oldest_ms[stage]) is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +106,7 @@ class Report:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._counting = Counting(db)
 
     async def alive(self) -> bool:
         """Say whether the database answers."""
@@ -147,12 +118,7 @@ class Report:
 
     async def counts(self) -> Counts:
         """Return all counts."""
-        values = {row[0]: row[1] for row in await self._db.rows(_COUNTERS)}
-        return Counts(
-            files={state: values[state] for state in FileState},
-            work={(stage, state): values[f"{stage}.{state}"] for stage in Stage for state in WorkState},
-            oldest_ms={stage: await self._db.value(_OLDEST, (stage,)) for stage in Stage},
-        )
+        return await self._counting.counts()
 
     async def files(
         self,
@@ -166,10 +132,14 @@ class Report:
 
         *below_roots* restricts it to some roots (ids) and a path relative to them: the path itself and all below it.
         """
+        total = None
+        if below_roots is None and kind == Kind.FILE:
+            counts = (await self.counts()).files
+            total = sum(counts.values()) if state is None else counts[state]
 
         def read() -> tuple[list[FileRow], int]:  # a thousand rows: too much for the event loop
             with self._db.reading() as conn:
-                return _page(conn, state, below_roots, limit, offset, kind)
+                return _page(conn, state, below_roots, limit, offset, kind, total)
 
         with self._db.damage_noted():
             return await asyncio.to_thread(read)
@@ -213,18 +183,25 @@ def _page(
     limit: int,
     offset: int,
     kind: str | None,
+    total: int | None,
 ) -> tuple[list[FileRow], int]:
     rows = conn.cursor()
     rows.row_factory = sqlite3.Row
-    if below_roots is None and kind == Kind.FILE:  # nothing is counted, and nothing joined that is not shown
-        rows.execute(_SOME_FILES, (state, limit, offset))
-        counts = dict(conn.execute(_COUNTERS).fetchall())
-        return [_file(row) for row in rows], sum(counts[each] for each in ([state] if state else FileState))
+    if total is not None:  # nothing is counted here, and nothing joined that is not shown
+        rows.execute(_SOME_FILES.format(which=_which(state)), (limit, offset))
+        return [_file(row) for row in rows], total
     roots, prefix = below_roots if below_roots else (None, b"")
     directory, _, name = prefix.rpartition(b"/")
     where = (state, None if roots is None else json.dumps(roots), prefix, *below(prefix), directory, name, kind)
     ((total,),) = conn.execute(_COUNT, where)
     return [_file(row) for row in rows.execute(_FILES, (*where, limit, offset))], total
+
+
+def _which(state: FileState | None) -> str:
+    """Return which rows are shown, as literals: so that one range of an index is read, in the order of their ids."""
+    if state is None:
+        return "kind = 'file' OR state IN ('excluded', 'unsupported')"
+    return f"state = '{state}'" if state in _OF_ANY_KIND else f"state = '{state}' AND kind = 'file'"
 
 
 def _file(row: sqlite3.Row) -> FileRow:

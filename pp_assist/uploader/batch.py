@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from pp_assist.clock import Clock
+from pp_assist.core.asking import Asking
 from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
@@ -88,6 +90,7 @@ class Batches:
         transfer: Transfer,
         threads: ThreadPoolExecutor,
         on_bytes: Callable[[int], None],
+        clock: Clock,
     ) -> None:
         self._settle = settle
         self._link = link
@@ -95,6 +98,8 @@ class Batches:
         self._threads = threads
         self._on_bytes = on_bytes
         self._most_bytes = BATCH_BYTES
+        self._clock = clock
+        self._asking: tuple[tuple[int, str], Asking] = ((0, ""), Asking())
 
     async def send(self, way: Way, claims: Sequence[Claim]) -> None:
         """Give *claims* to the server and settle each; if the server gets into trouble, the rest stays as it is."""
@@ -137,16 +142,27 @@ class Batches:
         return left
 
     async def _held(self, way: Way, share: Share) -> set[str]:
-        """Ask which contents need not travel."""
+        """Ask which contents need not travel, where that pays."""
         digests = {claim.hashed.sha256 for claim in share.claims if claim.hashed and _size(claim)} - share.lacking
-        if not digests or not way.capabilities.can("held"):
+        if not digests or not way.capabilities.can("held") or not self._asked(way).is_due(self._clock.mono_ms()):
             return set()
-        return await way.client.held(sorted(digests)) & digests
+        held = await way.client.held(sorted(digests)) & digests
+        self._asked(way).answered(len(digests), len(held))
+        return held
+
+    def _asked(self, way: Way) -> Asking:
+        """Return what is known of asking this server; of another one, that is nothing."""
+        if self._asking[0] != way.whose:
+            self._asking = way.whose, Asking()
+        return self._asking[1]
 
     async def _travel(self, way: Way, packed: Packed) -> list[Share]:
         """Send a batch and settle what became of it; return what must be sent again, with its content."""
+        began_ms, sent = self._clock.mono_ms(), sum(packed.sent)
         answer = await way.client.batch(packed.body, len(packed.claims), packed.encoding)
-        self._on_bytes(sum(packed.sent))
+        now_ms = self._clock.mono_ms()
+        self._asked(way).travelled(sent, now_ms - began_ms, now_ms)
+        self._on_bytes(sent)
         judged = await self._in_thread(_judge, answer, packed, way)
         if judged.confirmed:
             await self._settle.stored(judged.confirmed)

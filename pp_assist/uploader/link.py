@@ -91,6 +91,7 @@ class ServerLink:
         self._greet_again_at_ms = 0
         self._server_id: str | None = None
         self._noted: tuple[int, str, str | None] | None = None
+        self._begun: tuple[tuple[int, str], int] | None = None
 
     @property
     def reason(self) -> str | None:
@@ -189,14 +190,30 @@ class ServerLink:
                 await reconciling.doubt(tx)
             if capabilities.can("batch"):
                 await versions.taken_now(tx, self._clock.now_ms())
+            begins = (
+                self._host.is_new and capabilities.can("hosts") and not (highest or await reconciling.ever_told(tx))
+            )
+            doubts = await reconciling.doubts(tx)
             if server_id not in (None, self._server_id):  # another one than last time: what it lacks, it gets
                 await versions.disregard_receipts_of_others(tx, server_id, self._clock.now_ms())
         self._server_id = server_id
         compression = self._settings.compression if capabilities.can(ENCODING) else Compression.NEVER
         known = self._rate, compression, self._plainly, server.id, server_id or ""
         self._way = Way(client, self._host, capabilities, key, *known)
+        if begins:
+            self._begun = self._way.whose, doubts
+        elif self._begun is not None and self._begun[0] != self._way.whose:
+            self._begun = None
         self._greeted, self._greet_again_at_ms = True, self._clock.mono_ms() + GREET_AGAIN_MS
         await self.succeeded()
+
+    def begun_with(self, way: Way) -> int | None:
+        """Return how many doubts there were of our memory (`reconciling.doubts`) when the server of *way*, which knew
+        nothing of this host, was told of the first file by this very run; None where that is not how it began.
+
+        Unless there is a new one, our memory has all that this server has: there is nothing to compare.
+        """
+        return self._begun[1] if self._begun is not None and self._begun[0] == way.whose else None
 
     async def _highest(self, client: UploadClient) -> int:
         """Return the last generation the server knows of this host.

@@ -145,6 +145,10 @@ class Reconciler:
     # -- one root
 
     async def _compare(self, way: Way, root: Root) -> None:
+        known = self._link.begun_with(way)
+        if known is not None and await self._finish(way, root, known):
+            log.info("%s: the server has nothing that it does not have from this run", display(root.path))
+            return
         if not way.capabilities.can("list"):
             raise NotOffered("the server does not list what it has")
         self.comparing = progress = Comparing(root.shown, 0, 0)

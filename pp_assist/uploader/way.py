@@ -21,6 +21,8 @@ class Host:
 
     host_id: str
     hostname: str
+    is_new: bool = False
+    """It was made for this run: no server can have heard of it before."""
 
     def fields(self) -> dict[str, str]:
         """Return it as the fields of a request."""

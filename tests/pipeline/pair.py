@@ -21,7 +21,8 @@ from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
 from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
-from pp_assist.store.report import Counts, Report
+from pp_assist.store.counting import Counts
+from pp_assist.store.report import Report
 from pp_assist.supervisor import Supervisor
 from pp_assist.uploader.settings import UploaderSettings
 from pp_assist.uploader.way import Host
@@ -98,6 +99,7 @@ class Pair:
             uploader={"chunk_size_mb": 1},
             rules=rules or {},
         )
+        self.me = ME
         self.daemon: Daemon | None = None
         self._stacks: dict[str, AsyncExitStack] = {}
         self._stop = asyncio.Event()
@@ -155,7 +157,7 @@ class Pair:
         self._stacks["daemon"] = stack = AsyncExitStack()
         state = os.fsencode(self.settings.state_dir)
         context = build(
-            self.settings, str(self.folder / "state" / "assist.db"), ME, (state,), None, self._connect, distrusted
+            self.settings, str(self.folder / "state" / "assist.db"), self.me, (state,), None, self._connect, distrusted
         )
         self.daemon = await stack.enter_async_context(context)
         if not await self.daemon.servers.all():

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pair import Pair, noise, running_pair, write
 
 from pp_assist import disk
 from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.store import reconciling
 from pp_assist.store.held import HeldDeletions
 from pp_assist.uploader import client
 from pp_server.core.model import Scope
@@ -58,6 +60,53 @@ async def test_what_vanished_while_there_was_no_memory_is_told(pair: Pair) -> No
     await pair.assert_equal()
     assert deletions_came_after_listings(pair)
     assert pair.bytes_sent == len("a file where the folder was") + len("other content")
+
+
+async def test_a_host_that_is_new_has_nothing_to_compare(tmp_path: Path) -> None:
+    async with running_pair(tmp_path) as pair:
+        await pair.stop_daemon()
+        forget(pair)
+        pair.me = replace(pair.me, is_new=True)
+        pair.weather.requests.clear()
+        await pair.start_daemon()
+        await filled(pair)
+        (pair.tree / "d0" / "f0").unlink()
+        await pair.assert_equal()
+        assert pair.asked("/api/files/deletions")
+        assert ("GET", "/api/files") not in pair.weather.requests
+
+
+@pytest.mark.parametrize("doubt", ["memory", "server"])
+async def test_a_host_that_is_not_as_new_as_it_says_is_compared(pair: Pair, doubt: str) -> None:
+    """Something was told before, and we know of it; or only the server does."""
+    await filled(pair)
+    await pair.stop_daemon()
+    if doubt == "server":
+        forget(pair)
+    (pair.tree / "d0" / "f0").unlink()
+    pair.me = replace(pair.me, is_new=True)
+    pair.weather.requests.clear()
+    await pair.start_daemon()
+    assert pair.daemon
+    async with pair.daemon.db.transaction() as tx:
+        await reconciling.doubt(tx)
+    await pair.assert_equal()
+    assert deletions_came_after_listings(pair)
+
+
+async def test_new_doubt_of_a_new_host_has_it_compared(pair: Pair) -> None:
+    await pair.stop_daemon()
+    forget(pair)
+    pair.me = replace(pair.me, is_new=True)
+    await pair.start_daemon()
+    await filled(pair)
+    assert pair.daemon
+    async with pair.daemon.db.transaction() as tx:
+        await reconciling.doubt(tx)
+    (pair.tree / "d0" / "f0").unlink()
+    pair.weather.requests.clear()
+    await pair.assert_equal()
+    assert deletions_came_after_listings(pair)
 
 
 async def test_a_mass_that_vanished_while_there_was_no_memory_is_held(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 """Queues, generations and counters: late finishers change nothing, and the numbers are those of the rows."""
 
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from pp_assist.core.model import Claim, FileState, Hashed, Kind, Lane, Listing, 
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.store import generations, observations, queue, versions
+from pp_assist.store.counting import Counting, Counts
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
 from pp_assist.store.receipts import Kept
@@ -292,3 +294,27 @@ async def _ids(db: Database, sql: str) -> list[int]:
 
 def replace_size(stat: Stat, size: int) -> Stat:
     return stat._replace(size_bytes=size)
+
+
+async def test_counts_are_counted_again_once_something_was_written_and_not_all_the_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting, counted = Counting(db), list[float]()
+    real = counting._count
+
+    def count() -> Counts:
+        counted.append(time.monotonic())
+        return real()
+
+    monkeypatch.setattr(counting, "_count", count)
+    before = await counting.counts()
+    assert await counting.counts() is before
+    counting._good_until_s = 0.0
+    assert await counting.counts() is before, "nothing was written"
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM activity")
+    counting._good_until_s = time.monotonic() + 60
+    assert await counting.counts() is before, "it was counted just now"
+    counting._good_until_s = 0.0
+    await counting.counts()
+    assert len(counted) == 2
