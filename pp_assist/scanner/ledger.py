@@ -9,8 +9,6 @@ from pp_assist.core.ledger import Counted, Tally, difference
 from pp_assist.core.model import Root
 from pp_assist.scanner.record import Found, Recorder
 from pp_assist.store import ledger
-from pp_assist.store.counting import Counts
-from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_server.wire.names import display
 
@@ -46,10 +44,9 @@ class Ledger:
     def __init__(self, recorder: Recorder, roots: RootsTable) -> None:
         self._recorder = recorder
         self._roots = roots
-        self._report = Report(recorder.db)
         self._entries: dict[int, Entry] = {}
         self._ended: dict[int, _Scan] = {}
-        self._as_of: Counts | None = None
+        self._as_of = -1
 
     def entries(self) -> dict[int, Entry]:
         """Return what is known, by root."""
@@ -73,7 +70,7 @@ class Ledger:
     async def count(self) -> None:
         """Count every root anew, if anything has changed since the last time."""
         ended, self._ended = self._ended, {}
-        as_of = await self._report.counts()
+        as_of = self._recorder.db.commits
         if as_of == self._as_of and not ended:
             return
         entries = {}

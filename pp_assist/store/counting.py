@@ -15,8 +15,8 @@ from pp_assist.store.db import Database
 REST = 20
 """As many times as long as it took, an answer is good enough."""
 
-OLDEST_S = 1.0
-"""No longer, where nothing is left to do: whoever reads that all is stored must be able to believe it."""
+LITTLE_S = 0.02
+"""Counting that takes no longer is done anew whenever something was written."""
 
 COUNT = """
 SELECT 'files', state, '', COUNT(*), NULL FROM files
@@ -67,14 +67,24 @@ class Counting:
     async def counts(self) -> Counts:
         """Return all counts."""
         async with self._one_at_a_time:
-            if self._counts is None or (self._as_of != self._db.commits and time.monotonic() >= self._good_until_s):
+            if not self._is_good():
                 self._as_of, began_s = self._db.commits, time.monotonic()
                 with self._db.damage_noted():
                     self._counts = await asyncio.to_thread(self._count)
                 ended_s = time.monotonic()
-                good_s = REST * (ended_s - began_s)
-                self._good_until_s = ended_s + (good_s if any(self._counts.work.values()) else min(good_s, OLDEST_S))
+                took_s = ended_s - began_s
+                self._good_until_s = ended_s + (REST * took_s if took_s > LITTLE_S else 0.0)
+            assert self._counts is not None
             return self._counts
+
+    def _is_good(self) -> bool:
+        """Say whether the last answer may be given again.
+
+        That nothing is left to do must be true now: whoever reads that all is stored must be able to believe it.
+        """
+        if self._counts is None or self._as_of == self._db.commits:
+            return self._counts is not None
+        return any(self._counts.work.values()) and time.monotonic() < self._good_until_s
 
     def _count(self) -> Counts:
         files = dict.fromkeys(FileState, 0)

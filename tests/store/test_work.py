@@ -297,7 +297,7 @@ def replace_size(stat: Stat, size: int) -> Stat:
 
 
 async def test_counts_are_counted_again_once_something_was_written_and_not_all_the_time(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    db: Database, root_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting, counted = Counting(db), list[float]()
     real = counting._count
@@ -306,15 +306,21 @@ async def test_counts_are_counted_again_once_something_was_written_and_not_all_t
         counted.append(time.monotonic())
         return real()
 
+    async def write() -> None:
+        async with db.transaction() as tx:
+            await tx.execute("DELETE FROM activity")
+
     monkeypatch.setattr(counting, "_count", count)
-    before = await counting.counts()
-    assert await counting.counts() is before
+    nothing = await counting.counts()
     counting._good_until_s = 0.0
-    assert await counting.counts() is before, "nothing was written"
-    async with db.transaction() as tx:
-        await tx.execute("DELETE FROM activity")
+    assert await counting.counts() is nothing, "nothing was written"
+    await see(db, root_id, {b"a": OLD})
     counting._good_until_s = time.monotonic() + 60
-    assert await counting.counts() is before, "it was counted just now"
+    some = await counting.counts()
+    assert some.queued(Stage.CHECKSUM) == 1, "that nothing is left to do is never an old answer"
+    await write()
+    counting._good_until_s = time.monotonic() + 60
+    assert await counting.counts() is some, "much was counted just now"
     counting._good_until_s = 0.0
     await counting.counts()
-    assert len(counted) == 2
+    assert len(counted) == 3
