@@ -68,6 +68,8 @@ def drop_folder(args: argparse.Namespace) -> dict[str, Any]:
         if given:
             raise CommandError("options of SFTP need a folder sftp://USER@HOST[:PORT]/DIR", USAGE)
         return {}
+    if args.wait:
+        raise CommandError("--wait is for folders of this machine: a drop folder is never done", USAGE)
     return {"sftp": given}
 
 
