@@ -272,6 +272,15 @@ class Receiver:
         self.history.add(replace(over, is_kept=True))
         self._folder.remove(over.parts, over.file)
 
+    def is_lost(self, over: Finished) -> bool:
+        """Say whether a whole file is gone before it was in the store, and record it: what comes again begins anew."""
+        with self._folder.opened(over.parts, over.file) as fd:
+            if fd is not None:
+                return False
+        self._tracking.write(book.gone(over.id))
+        self.history.add(replace(over, size_bytes=None))
+        return True
+
     def mark(self, name: str, index: int) -> None:
         """Have a chunk count as received where somebody asks by name."""
         self.history.mark(name, index)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from pp_server.app import create_app
+from pp_server.core.errors import StorageFailed
 from pp_server.core.model import DEFAULT_SCOPES, Scope
 from pp_server.settings import IndexedCPSettings, Settings
 
@@ -108,6 +110,40 @@ async def test_what_was_whole_when_it_was_killed_arrives_at_the_next_start(
         again = await client(app, "bob")
         assert await listed_now(again) == 1
         await again.aclose()
+
+
+async def test_an_arrival_whose_file_is_gone_is_noted_once(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pp_server.indexedcp.mounted.AGAIN_S", 0.01)
+    sha256 = {"X-File-Name": "f", "X-Total-Chunks": "1", "X-File-SHA256": hashlib.sha256(b"one").hexdigest()}
+    for already in range(2):
+        async with serving(path_mode="sanitize") as app:
+            bob = await client(app, "bob")
+            mounted = app.state.services.indexedcp
+            if not already:
+                keep, mounted._keep = mounted._keep, gone(tmp_path)
+                assert (await bob.post("/upload", content=b"one", headers=sha256)).json()["complete"]
+                for _ in range(1000):
+                    if "is gone" in caplog.text:
+                        break
+                    await asyncio.sleep(0.01)
+                mounted._keep = keep
+            await asyncio.sleep(0.1)
+            assert caplog.text.count("is gone") == 1 and "could not be stored" not in caplog.text
+            if already:
+                assert (await bob.post("/upload", content=b"one", headers=sha256)).json()["duplicate"] is False
+                assert await listed(bob, 1) == {"/f": b"one"}
+            await bob.aclose()
+
+
+def gone(tmp_path: Path) -> Callable[..., Any]:
+    async def keep(*_: Any) -> None:
+        for path in (tmp_path / "data" / "indexedcp").rglob("files/f"):
+            path.unlink()
+        raise StorageFailed("An arrival cannot be read")
+
+    return keep
 
 
 async def listed_now(http: httpx.AsyncClient) -> int:
