@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import hashlib
+import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,62 @@ def gone(tmp_path: Path) -> Callable[..., Any]:
         raise StorageFailed("An arrival cannot be read")
 
     return keep
+
+
+def arriving(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "data" / "indexedcp").rglob("files/**/*") if path.is_file())
+
+
+async def begin(http: httpx.AsyncClient, name: str, index: int = 0, total: int | None = 2) -> httpx.Response:
+    announced = {} if total is None else {"X-Total-Chunks": str(total)}
+    return await http.post(
+        "/upload", content=b"x", headers={"X-File-Name": name, "X-Chunk-Index": str(index)} | announced
+    )
+
+
+async def test_an_unfinished_upload_is_over_after_its_time_also_after_a_restart(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(path_mode="sanitize") as app:
+        bob = await client(app, "bob")
+        for name, total in (("old", 2), ("fresh", 2), ("silent", None)):
+            assert (await begin(bob, name, 0, total)).status_code == 200
+        assert (await begin(bob, "silent", 2, None)).status_code == 200, "chunk 1 is missing"
+        key = bob.headers["Authorization"]
+        await bob.aclose()
+    assert arriving(tmp_path)[-3:] == ["fresh", "old", "silent"]
+    for path in (tmp_path / "data" / "indexedcp").rglob("files/*"):
+        if path.name in ("old", "silent"):
+            os.utime(path, (0, time.time() - 8 * 86400))
+    async with serving(path_mode="sanitize") as app:
+        bob = await client(app, "bob")
+        bob.headers["Authorization"] = key
+        status = {}
+        for name in ("old", "fresh", "silent"):
+            status[name] = (await bob.get("/upload/status", params={"filename": name})).json()["receivedChunks"]
+        assert status == {"old": [], "fresh": [0], "silent": []}
+        assert arriving(tmp_path)[-2:] == ["fresh", "silent"], "who may have nothing left of it loses nothing"
+        assert "ends without some of its chunks" in caplog.text
+        assert (await begin(bob, "old")).json()["duplicate"] is False
+        assert (await begin(bob, "old", 1)).json()["complete"] and (await begin(bob, "fresh", 1)).json()["complete"]
+        assert await listed(bob, 2) == {"/old": b"xx", "/fresh": b"xx"}
+        await bob.aclose()
+
+
+async def test_an_owner_has_a_limited_number_of_unfinished_uploads(serving: Serving) -> None:
+    async with serving(path_mode="sanitize", max_unfinished_per_owner=2) as app:
+        bob, eve = await client(app, "bob"), await client(app, "eve")
+        for name in ("a", "b"):
+            assert (await begin(bob, name)).status_code == 200
+        for refused in (await begin(bob, "c"), await begin(bob, "c", 1, None)):
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+            assert refused.json()["code"] == "rate_limited" and "unfinished" in refused.json()["message"]
+        assert (await begin(eve, "c")).status_code == 200, "others are not concerned"
+        assert (await begin(bob, "small", 0, 1)).json()["complete"], "nor is what is whole at once"
+        assert (await begin(bob, "a", 1)).json()["complete"]
+        assert (await begin(bob, "c")).status_code == 200
+        for http in (bob, eve):
+            await http.aclose()
 
 
 async def listed_now(http: httpx.AsyncClient) -> int:
