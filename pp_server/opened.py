@@ -151,7 +151,14 @@ async def _serving(
 
 def _mounted(settings: Settings, data: DataDir, durable: Durable, executor: Executor, arrivals: Arrivals) -> Mounted:
     chosen = settings.indexedcp
-    rules = Rules(PathMode(chosen.path_mode), chosen.strip_paths, chosen.idle_seconds, only_kept=True)
+    rules = Rules(
+        PathMode(chosen.path_mode),
+        chosen.strip_paths,
+        chosen.idle_seconds,
+        chosen.unfinished_seconds,
+        chosen.max_unfinished_per_owner,
+        only_kept=True,
+    )
 
     async def keep(owner_id: int, host_id: str, path: bytes, gen: int, source: str) -> None:
         await arrivals.keep(Arrival(owner_id, host_id, path, gen, source))

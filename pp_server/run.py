@@ -19,9 +19,9 @@ from starlette.types import ASGIApp
 
 from pp_server import posix
 from pp_server.admin_app import create_admin_app
-from pp_server.api.bounded_http import bounded
-from pp_server.api.connections import ConnectionLimits
 from pp_server.app import create_app
+from pp_server.bounds.connections import ConnectionLimits
+from pp_server.bounds.http import bounded
 from pp_server.core.errors import StartRefused
 from pp_server.datadir import DataDir
 from pp_server.durable import Durable

@@ -98,6 +98,12 @@ class IndexedCPSettings(BaseModel):
     idle_seconds: float = Field(
         30, gt=0, le=86400, description="Seconds without a chunk that end an upload whose client does not say its end."
     )
+    unfinished_seconds: float = Field(
+        7 * 86400, gt=0, le=3650 * 86400, description="Seconds without a chunk that end an upload with chunks missing."
+    )
+    max_unfinished_per_owner: int = Field(
+        1024, ge=1, le=1_000_000, description="Uploads with chunks missing that an owner may have at a time."
+    )
 
 
 class TlsSettings(BaseModel):

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pp_assist.api.callers import FOREIGN_ORIGIN, NO_TOKEN, As, Doors, Headers, Refusal, foreign, is_guest, judge
+from pp_server.bounds.http import ADMITTED
 
 MAX_BODY_BYTES = 1 << 20
 TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
@@ -59,6 +60,8 @@ class Guard:
             await _refuse(send, request_id, found)
             return
         state["caller"] = found
+        if found is not As.NOBODY:
+            state.get(ADMITTED, _nothing)()
         if found in (As.TOKEN, As.LOCAL):  # no page sent it, or it has passed a preflight: read it as JSON
             scope["headers"] = [h for h in headers if h[0] != b"content-type"] + [
                 (b"content-type", b"application/json")
@@ -70,6 +73,10 @@ class Guard:
         if found is As.LOCAL and not await self._is_ours(scope):
             return NO_TOKEN
         return found
+
+
+def _nothing() -> None:
+    """Served otherwise, nobody asks who is known."""
 
 
 def _origin(headers: Headers) -> bytes:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pp_assist.api.problems import Refusal
 from pp_assist.api.services import Services
@@ -36,16 +37,38 @@ Id = Annotated[int, Query(ge=0, lt=2**63)]
 
 
 class _Listeners:
-    """Counts them."""
+    """Counts them: each has its place inside the block.
+
+    Raises:
+        Refusal: there is none left.
+    """
 
     def __init__(self) -> None:
-        self.now = 0
+        self._now = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._now >= MOST_LISTENERS
 
     def __enter__(self) -> None:
-        self.now += 1
+        if self.is_full:
+            raise Refusal(503, "too_many_listeners", f"{MOST_LISTENERS} listen already")
+        self._now += 1
 
     def __exit__(self, *_: object) -> None:
-        self.now -= 1
+        self._now -= 1
+
+
+class _Stream(StreamingResponse):
+    """An answer without end; it has a place among the listeners before anything of it is sent."""
+
+    def __init__(self, listeners: _Listeners, told: AsyncIterator[str]) -> None:
+        super().__init__(told, media_type="text/event-stream", headers=dict(NOT_KEPT_ON_THE_WAY))
+        self._listeners = listeners
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._listeners:
+            await super().__call__(scope, receive, send)
 
 
 def router(services: Services) -> APIRouter:
@@ -69,25 +92,21 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/activity/stream")
     async def stream(request: Request, event_type: Event | None = None) -> StreamingResponse:
-        if listeners.now >= MOST_LISTENERS:
-            raise Refusal(503, "too_many_listeners", f"{MOST_LISTENERS} listen already")
         last_id = _last_id(request.headers.get("last-event-id"), services.bus.last_id)
-        told = frames(last_id, event_type)
-        return StreamingResponse(told, media_type="text/event-stream", headers=dict(NOT_KEPT_ON_THE_WAY))
+        return _Stream(listeners, frames(last_id, event_type))
 
     async def frames(last_id: int, wanted: Event | None) -> AsyncIterator[str]:
-        with listeners:
-            yield f"event: connected\ndata: {json.dumps({'timestamp': iso(services.clock.now_ms())})}\n\n"
-            async for page in _told(services, last_id, wanted):
-                yield "".join(map(_frame, page)) or ": still here\n\n"
+        yield f"event: connected\ndata: {json.dumps({'timestamp': iso(services.clock.now_ms())})}\n\n"
+        async for page in _told(services, last_id, wanted):
+            yield "".join(map(_frame, page)) or ": still here\n\n"
 
     @routes.websocket("/ws/progress")
     async def progress(socket: WebSocket) -> None:
-        if listeners.now >= MOST_LISTENERS:
+        if listeners.is_full:
             await socket.close(1013, "too_many_listeners")
             return
-        await socket.accept()
         with listeners:
+            await socket.accept()
             leaving = asyncio.ensure_future(_until_left(socket))
             sending = asyncio.ensure_future(_send_progress(services, socket))
             try:

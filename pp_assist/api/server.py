@@ -8,7 +8,14 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-STOP_S = 2
+from pp_server.bounds.connections import ConnectionLimits
+from pp_server.bounds.http import bounded
+
+STOP_S = 3
+"""For running requests to end, when the daemon is stopped; the last of it is ours, to end them in good order."""
+
+MOST_CONNECTIONS = 128
+LIMITS = ConnectionLimits(MOST_CONNECTIONS, max_per_address=MOST_CONNECTIONS, places_for_strangers=False)
 
 
 class _Server(uvicorn.Server):
@@ -32,12 +39,13 @@ class Api:
 
     name = "api"
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, limits: ConnectionLimits = LIMITS) -> None:
         self._app = app
         self._listener = listener
+        self._limits = limits
 
     async def run(self) -> None:
-        """Serve until cancelled, then let running requests end for two seconds."""
+        """Serve until cancelled, then let running requests end for a moment."""
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -46,7 +54,7 @@ class Api:
             ws="websockets-sansio",
             ws_max_size=1 << 16,
             server_header=False,
-            limit_concurrency=64,
+            http=bounded(self._limits),
             timeout_graceful_shutdown=STOP_S,
         )
         server = _Server(config)

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from fastapi import Request
 
+from pp_server.budget import Held
 from pp_server.core.errors import BodyDamaged
 from pp_server.wire.frames import ENCODING, BadFrame, Data, Decoder, Frame
 
@@ -27,23 +28,34 @@ def is_taken(request: Request) -> bool:
     return not encoding or (encoding == ENCODING and bool(_TAKEN.fullmatch(f"{request.method} {request.url.path}")))
 
 
-async def frames(request: Request, pieces: AsyncGenerator[bytes, None], aside: Aside) -> AsyncGenerator[Frame, None]:
+async def frames(
+    request: Request, pieces: AsyncGenerator[bytes, None], aside: Aside, held: Held
+) -> AsyncGenerator[Frame, None]:
     """Yield the body frame by frame; what comes as it is, piece by piece, as frames that are not encoded.
+
+    *held* grows by what has come of a frame, until it is whole.
 
     Raises:
         BodyDamaged: it is not of frames, or ends in the middle of one.
+        Overloaded: there is no memory for the frame.
     """
     async with aclosing(pieces):
         if not encoding_of(request):
             async for piece in pieces:
                 yield Frame(b"", piece)
             return
-        decoder = Decoder()
+        decoder, partly_bytes = Decoder(), 0
         try:
             async for piece in pieces:
                 rest: Data = piece
                 while rest:
                     found, rest = await aside(decoder.feed, rest)
+                    more = decoder.held_bytes - partly_bytes
+                    partly_bytes += more
+                    if more > 0:
+                        await held.grow(more)
+                    else:
+                        held.shrink(-more)
                     for frame in found:
                         yield frame
             decoder.finish()

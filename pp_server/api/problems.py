@@ -1,10 +1,8 @@
 """How errors look to clients: one table from domain error to (status, code), one shape for all of them."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,7 +18,6 @@ log = logging.getLogger(__name__)
 
 TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.InvalidRequest: (422, ErrorCode.INVALID_REQUEST),
-    errors.MalformedHttp: (400, ErrorCode.INVALID_REQUEST),
     errors.MalformedDigest: (400, ErrorCode.INVALID_REQUEST),
     errors.BodyTooLarge: (413, ErrorCode.TOO_LARGE),
     errors.UrlTooLong: (414, ErrorCode.TOO_LARGE),
@@ -42,7 +39,6 @@ TABLE: dict[type[errors.ServerError], tuple[int, ErrorCode]] = {
     errors.ChunkConflict: (422, ErrorCode.CHUNK_CONFLICT),
     errors.ChunkSuperseded: (423, ErrorCode.CHUNK_SUPERSEDED),
     errors.ChunkDamaged: (422, ErrorCode.SHA256_MISMATCH),
-    errors.BodyStalled: (408, ErrorCode.TOO_SLOW),
     errors.NotAllChunks: (400, ErrorCode.NOT_ALL_CHUNKS_UPLOADED),
     errors.DigestMismatch: (400, ErrorCode.SHA256_MISMATCH),
     errors.UnknownPart: (400, ErrorCode.UNKNOWN_CHUNK),
@@ -76,22 +72,6 @@ def answer(
     """Return an error answer."""
     body = {"detail": detail, "code": code, "request_id": request.scope.get("request_id", ""), **more}
     return JSONResponse(body, status, headers)
-
-
-def raw(error: errors.ServerError, request_id: str = "") -> bytes:
-    """Return the answer to *error* as bytes that end a connection, for those who cannot wait for the application."""
-    status, code = TABLE[type(error)]
-    body = json.dumps({"detail": str(error), "code": code, "request_id": request_id}).encode()
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        "X-Request-Id": request_id,
-        "X-Content-Type-Options": "nosniff",
-        **_HEADERS.get(type(error), {}),
-    }
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in headers.items() if v), "", ""]
-    return "\r\n".join(lines).encode("ascii") + body
 
 
 async def on_server_error(request: Request, error: Exception) -> JSONResponse:

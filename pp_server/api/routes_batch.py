@@ -29,8 +29,10 @@ async def batch(request: Request, caller: deps.Uploader) -> Response:
     """Apply many small operations."""
     deps.check_length(request, MAX_HEAD_BYTES + MAX_BATCH_BYTES)
     services = deps.services(request)
-    pieces = encoded.frames(request, deps.body_pieces(request), services.batches.aside)
-    async with aclosing(pieces), services.budget.reserve(0) as held:
+    async with (
+        services.budget.reserve(0) as held,
+        aclosing(encoded.frames(request, deps.body_pieces(request), services.batches.aside, held)) as pieces,
+    ):
         line, rest = await _head(pieces, held)
         wanted = await services.batches.aside(deps.validate, BatchRequest, line)  # thousands take a while
         await held.grow(services.batches.moved(wanted) * MOVED_ENTRY_BYTES)

@@ -20,11 +20,13 @@ async def initiate(request: Request, caller: deps.Uploader) -> Response:
 @router.put("/{upload_id}/chunk/{number}")
 async def put_chunk(request: Request, upload_id: str, number: int, caller: deps.Uploader) -> Response:
     """Take one chunk."""
-    uploads = deps.services(request).uploads
+    services = deps.services(request)
+    uploads = services.uploads
     length = None if encoded.encoding_of(request) else deps.content_length(request)
-    pieces = encoded.plain(encoded.frames(request, deps.body_pieces(request), uploads.aside))
-    body = ChunkBody(pieces, length, deps.content_digest(request))
-    return deps.json_answer(await uploads.put_chunk(caller, upload_id, number, body))
+    async with services.budget.reserve(0) as held:
+        pieces = encoded.plain(encoded.frames(request, deps.body_pieces(request), uploads.aside, held))
+        body = ChunkBody(pieces, length, deps.content_digest(request))
+        return deps.json_answer(await uploads.put_chunk(caller, upload_id, number, body))
 
 
 @router.get("/{upload_id}")

@@ -31,10 +31,6 @@ class InvalidRequest(ServerError):
         self.problems = tuple(problems)
 
 
-class MalformedHttp(ServerError):
-    """What came is not HTTP, or has too large a head."""
-
-
 class MalformedDigest(ServerError):
     """A digest in a URL is not one."""
 
@@ -121,10 +117,6 @@ class ChunkSuperseded(ServerError):
 
 class ChunkDamaged(ServerError):
     """The body is not what its Content-Digest announces."""
-
-
-class BodyStalled(ServerError):
-    """The body arrives too slowly, or not any more."""
 
 
 class NotAllChunks(ServerError):

@@ -18,6 +18,7 @@ _FINISH = "UPDATE uploads SET finished_ms = ?, total_chunks = ?, size_bytes = ? 
 _FORGET_CHUNKS = "DELETE FROM chunks WHERE upload = ?"
 _FORGET_UPLOAD = "DELETE FROM uploads WHERE id = ?"
 _KEPT = "UPDATE uploads SET kept = 1 WHERE id = ?"
+_GONE = "UPDATE uploads SET size_bytes = NULL WHERE id = ?"
 _CLEAN = "DELETE FROM uploads WHERE finished_ms < ? AND size_bytes IS NOT NULL AND (kept OR NOT ?)"
 
 _COLUMNS = """id, owner, name, tag, parts, device, inode, chunk_bytes, total_chunks, file_sha256, started_ms,
@@ -89,6 +90,11 @@ def finished_like(identity: Identity) -> Statement:
 def kept(upload_id: str) -> list[Statement]:
     """Return what records that the file lies in the store."""
     return [(_KEPT, (upload_id,))]
+
+
+def gone(upload_id: str) -> list[Statement]:
+    """Return what records that the whole file is there no more, and was not taken to the store."""
+    return [(_GONE, (upload_id,))]
 
 
 def forgotten(upload_id: str) -> list[Statement]:

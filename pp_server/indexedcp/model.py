@@ -131,6 +131,11 @@ class Upload:
         """Say whether a chunk is missing before the last that came."""
         return bool(self.chunks) and len(self.chunks) != max(self.chunks) + 1
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Say whether it is over once it was left alone, whole as far as anybody knows."""
+        return self.total_chunks is None and not self.has_gap
+
     def finished(self, now_ms: int) -> Finished:
         """Return it as one that is over."""
         assert self.file is not None

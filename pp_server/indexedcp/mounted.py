@@ -13,6 +13,7 @@ from pp_server.indexedcp.folder import Folder
 from pp_server.indexedcp.model import Finished
 from pp_server.indexedcp.placing import Rules
 from pp_server.indexedcp.receiving import Receiver
+from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,18 @@ class Mounted:
         try:
             await self._keep(owner_id, host, path, over.finished_ms, receiver.path_of(over))
             await loop.run_in_executor(self.executor, receiver.forget_file, over)
-        except Exception:
-            log.exception("an arrival could not be stored yet; it is tried again in %.0f s", AGAIN_S)
+        except Exception as error:
+            if await self._is_lost(receiver, over):
+                log.error("an arrival is gone from its folder, and was not stored: %s", display(path))
+                return
+            log.error("an arrival could not be stored yet; it is tried again in %.0f s", AGAIN_S, exc_info=error)
             loop.call_later(AGAIN_S, self._whole.put_nowait, entry)
+
+    async def _is_lost(self, receiver: Receiver, over: Finished) -> bool:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.executor, receiver.is_lost, over)
+        except (ServerError, OSError):
+            return False  # nobody knows: it is tried again
 
     def close(self) -> None:
         """Let go of the records."""

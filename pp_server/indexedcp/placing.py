@@ -32,6 +32,10 @@ class Rules:
     mode: PathMode = PathMode.IGNORE
     strip_paths: bool = False
     idle_s: float = 30.0
+    unfinished_s: float = 7 * 86400.0
+    """So long an upload of which chunks are missing waits for the next."""
+    max_unfinished: int = 1024
+    """Of these, at a time."""
     keep_finished_s: float = 30 * 86400.0
     only_kept: bool = False
     """Records of uploads that are over are cleaned up only once their files are in the store."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from pp_server.core.errors import ChunkConflict, DigestMismatch
+from pp_server.core.errors import ChunkConflict, DigestMismatch, RateLimited
 from pp_server.durable import Durable
 from pp_server.indexedcp import book
 from pp_server.indexedcp.folder import Folder, cut, part_of
@@ -25,6 +25,9 @@ from pp_server.indexedcp.placing import FileTaken, Placing, Rules, stamp
 from pp_server.indexedcp.tracking import Statement, Tracking
 
 log = logging.getLogger(__name__)
+
+UNFINISHED_AGAIN_S = 60
+"""So long whoever has too many unfinished uploads is to wait before the next."""
 
 CLEAN_EVERY = 1000
 """Uploads between two clean-ups of old records."""
@@ -92,6 +95,7 @@ class Receiver:
             NameRefused: the name leads nowhere.
             ChunkConflict: other bytes came for this chunk before; BadGeometry: it does not fit the upload.
             DigestMismatch: all chunks are there, and the whole is not what was announced: it begins anew.
+            RateLimited: too many uploads are unfinished for another one.
             StorageFull, StorageFailed: nothing of it counts.
         """
         while True:
@@ -121,6 +125,8 @@ class Receiver:
             upload = self.running.get(incoming.identity)
             if upload is None:
                 place(incoming.name, self._rules.mode, stamp(), self._rules.strip_paths)  # or raise
+                if incoming.index or incoming.total_chunks not in (None, 1):
+                    self._refuse_too_many()
                 upload = Upload(secrets.token_hex(16), incoming.identity, self._now_ms())
                 self.running[incoming.identity] = upload
             return upload
@@ -192,18 +198,32 @@ class Receiver:
     # ending
 
     def end_idle(self) -> None:
-        """End the uploads that say nothing about their end and have been left alone, if no chunk of them is missing."""
-        now = time.monotonic()
+        """End the uploads that were left alone: whole ones that say nothing about their end, and the unfinished."""
+        now, rules = time.monotonic(), self._rules
         with self._deciding:
-            idle = [
+            quiet = [
                 upload
                 for upload in self._uploads()
-                if upload.total_chunks is None and now - upload.touched > self._rules.idle_s
+                if now - upload.touched > (rules.idle_s if upload.total_chunks is None else rules.unfinished_s)
             ]
-        for upload in idle:
+        for upload in quiet:
             with upload.lock:
-                if not upload.busy and not upload.has_gap and now - upload.touched > self._rules.idle_s:
-                    self.end(upload)
+                patience_s = rules.idle_s if upload.ends_by_itself else rules.unfinished_s
+                if not upload.busy and not upload.is_over and now - upload.touched > patience_s:
+                    self._end_quiet(upload)
+
+    def _end_quiet(self, upload: Upload) -> None:
+        if upload.total_chunks is None:
+            self.end(upload)  # its client may have nothing of it any more: what came stays
+            return
+        log.warning("an upload of %r was left unfinished: what arrived of it is removed", upload.identity[1])
+        self._drop(upload)
+
+    def _refuse_too_many(self) -> None:
+        """Raise RateLimited where as many uploads are unfinished as there may be."""
+        most = self._rules.max_unfinished
+        if len(self.running) >= most and sum(not upload.ends_by_itself for upload in self._uploads()) >= most:
+            raise RateLimited(f"{most} uploads are unfinished: finish some of them first", UNFINISHED_AGAIN_S)
 
     def end_all(self) -> None:
         """End every upload: what comes next begins a new file."""
@@ -272,6 +292,15 @@ class Receiver:
         self.history.add(replace(over, is_kept=True))
         self._folder.remove(over.parts, over.file)
 
+    def is_lost(self, over: Finished) -> bool:
+        """Say whether a whole file is gone before it was in the store, and record it: what comes again begins anew."""
+        with self._folder.opened(over.parts, over.file) as fd:
+            if fd is not None:
+                return False
+        self._tracking.write(book.gone(over.id))
+        self.history.add(replace(over, size_bytes=None))
+        return True
+
     def mark(self, name: str, index: int) -> None:
         """Have a chunk count as received where somebody asks by name."""
         self.history.mark(name, index)
@@ -307,10 +336,13 @@ class Receiver:
         if not self._placing.is_there(upload):
             log.warning("the file of an upload of %r is gone: it begins anew", upload.identity[1])
             self._drop(upload)
-        elif upload.chunk_bytes is None and upload.file is not None:
-            with self._folder.opened(upload.parts, upload.file) as fd:
-                if fd is not None:
-                    cut(fd, upload.prefix[1])  # what was written and never recorded
+            return
+        assert upload.file is not None
+        with self._folder.opened(upload.parts, upload.file) as fd:
+            if fd is not None and not upload.ends_by_itself:
+                upload.touched -= max(0.0, time.time() - os.fstat(fd).st_mtime)  # its time went on without us
+            if fd is not None and upload.chunk_bytes is None and os.fstat(fd).st_size > upload.prefix[1]:
+                cut(fd, upload.prefix[1])  # what was written and never recorded
 
     def _publish_again(self, over: Finished) -> None:
         """Give a file its name that was complete with its first chunk, and then there was a kill."""

@@ -49,6 +49,7 @@ class IndexedCPServer:
         sanitize_strip_paths: bool = False,
         tracking_db: str | os.PathLike[str] | None = None,
         idle_seconds: float = 30.0,
+        unfinished_seconds: float = 7 * 86400.0,
         keep_finished_seconds: float = 30 * 86400.0,
         cors_origins: Sequence[str] = (),
         durable: Durable | None = None,
@@ -67,7 +68,9 @@ class IndexedCPServer:
         self.logger = create_logger("IndexedCP.Server", log_level)
         self._durable = durable or Durable()
         self._cors_origins = list(cors_origins)
-        self._rules = Rules(mode, sanitize_strip_paths, idle_seconds, keep_finished_seconds)
+        self._rules = Rules(
+            mode, sanitize_strip_paths, idle_seconds, unfinished_seconds, keep_finished_s=keep_finished_seconds
+        )
         self._tracking_db = os.fspath(tracking_db or self.upload_dir / DATABASE)
         self._folder = Folder(os.fspath(self.upload_dir), self._durable)
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="indexedcp")

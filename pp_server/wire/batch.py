@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import FailFast, Field, model_validator
 
-from pp_server.wire.messages import MAX_INT, Count, Label, Message, Metadata, Sha256
+from pp_server.wire.messages import MAX_INT, Count, HostLabel, Message, Metadata, Sha256
 from pp_server.wire.names import from_json
 from pp_server.wire.receipts import Proof, Receipt, ReceiptKey
 from pp_server.wire.trees import is_beneath
@@ -163,8 +163,8 @@ Operation = Annotated[Put | Delete | Move | MoveTree | Attributes, Field(discrim
 class BatchRequest(Message):
     """The first line of POST /api/batch."""
 
-    hostname: Label = ""
-    host_id: Label | None = None
+    hostname: HostLabel = ""
+    host_id: HostLabel | None = None
     paths: bool = True
     """False: receipts come without the paths of their proofs, because the client has all leaves and builds the tree."""
     operations: Annotated[list[Operation], Field(min_length=1, max_length=MAX_OPERATIONS), FailFast()]

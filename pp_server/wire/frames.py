@@ -23,6 +23,12 @@ MAX_FRAME_BYTES = 256 * 1024
 MAX_ENCODED_BYTES = MAX_FRAME_BYTES + 1024
 """What one frame may take: bytes that cannot be made fewer take some more."""
 
+FREE_FRAMES = 8192
+"""So many frames one body may have, however little they hold: two for each operation of a batch."""
+
+FREE_FRAME_BYTES = 1024
+"""One more for each so many bytes that they hold. Each costs a decoder: in tiny ones, a body takes a lot of time."""
+
 LEVEL = 1
 """Higher ones cost more time than they save: 3 takes half as long again, for a twentieth less."""
 
@@ -31,6 +37,7 @@ WORTHWHILE = 0.9
 
 _SAMPLES = 8
 _SAMPLE_BYTES = 8 * 1024
+_FIRST_STEP_BYTES = 1024
 _STEP_BYTES = 64 * 1024
 _ENOUGH_BYTES = 4 * MAX_FRAME_BYTES
 _WINDOW_LOG = MAX_FRAME_BYTES.bit_length() - 1
@@ -101,13 +108,20 @@ class Decoder:
     """Takes a row of frames in pieces, cut anywhere. Holds at most one frame that is not whole yet."""
 
     def __init__(self) -> None:
+        self._frames = self._whole_bytes = 0
         self._begin()
 
     def _begin(self) -> None:
         self._decoder = zstd.ZstdDecompressor(options=_OPTIONS)
+        self._step_bytes = _FIRST_STEP_BYTES
         self._encoded = bytearray()
         self._plain: list[bytes] = []
         self._plain_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Return how much is held of a frame that is not whole yet."""
+        return len(self._encoded) + self._plain_bytes
 
     def feed(self, data: Data) -> tuple[list[Frame], Data]:
         """Return the frames that are whole now, and what of *data* is still to be fed. CPU-bound.
@@ -115,41 +129,44 @@ class Decoder:
         Some is left as soon as the frames hold about a MiB together: a few bytes may stand for a whole frame.
 
         Raises:
-            BadFrame: they are not zstd, hold nothing or too much, or need too much memory.
+            BadFrame: they are not zstd, hold nothing or too much, are too many, or need too much memory.
         """
         found: list[Frame] = []
-        view, end, held_bytes = memoryview(data), 0, 0
-        while end < len(view):
-            rest = bytes(view[end : end + _STEP_BYTES])  # what is behind a frame is copied: let that be little
-            end += len(rest)
-            while rest:
-                frame, rest = self._take(rest)
-                if frame is not None:
-                    found.append(frame)
-                    held_bytes += len(frame.plain)
-                if held_bytes >= _ENOUGH_BYTES:
-                    return found, view[end - len(rest) :]
-        return found, b""
+        view, at, found_bytes = memoryview(data), 0, 0
+        while at < len(view) and found_bytes < _ENOUGH_BYTES:
+            step = view[at : at + self._step_bytes]  # what is behind a frame is copied: let that be little
+            frame, taken = self._take(step)
+            at += taken
+            if frame is not None:
+                found.append(frame)
+                found_bytes += len(frame.plain)
+        return found, view[at:]
 
-    def _take(self, data: bytes) -> tuple[Frame | None, bytes]:
-        """Decode up to the end of a frame; return it, if it is whole, and what lies behind it."""
+    def _take(self, data: memoryview) -> tuple[Frame | None, int]:
+        """Decode up to the end of a frame; return it, if it is whole, and how many bytes were taken."""
         try:
             plain = self._decoder.decompress(data, MAX_FRAME_BYTES + 1 - self._plain_bytes)
         except zstd.ZstdError as error:
             raise BadFrame(str(error)) from error
-        rest = self._decoder.unused_data
-        self._encoded += data[: len(data) - len(rest)]
+        taken = len(data) - len(self._decoder.unused_data)
+        self._encoded += data[:taken]
         self._plain.append(plain)
         self._plain_bytes += len(plain)
+        self._step_bytes = min(2 * self._step_bytes, _STEP_BYTES)
         if self._plain_bytes > MAX_FRAME_BYTES or len(self._encoded) > MAX_ENCODED_BYTES:
             raise BadFrame(f"a frame may hold {MAX_FRAME_BYTES} bytes")
-        if not self._decoder.eof:
-            return None, b""
+        return (self._whole() if self._decoder.eof else None), taken
+
+    def _whole(self) -> Frame:
         if not self._plain_bytes:
             raise BadFrame("a frame holds nothing")
+        self._frames += 1
+        self._whole_bytes += self._plain_bytes
+        if self._frames > FREE_FRAMES + self._whole_bytes // FREE_FRAME_BYTES:
+            raise BadFrame("they are too many frames for what they hold")
         frame = Frame(bytes(self._encoded), b"".join(self._plain))
         self._begin()
-        return frame, rest
+        return frame
 
     def finish(self) -> None:
         """Nothing more comes.

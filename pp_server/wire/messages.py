@@ -3,9 +3,10 @@
 A server ignores fields it does not know (older clients send more than we ask for); a client does the same with answers.
 """
 
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, GetPydanticSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from pp_server.wire.chunks import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
@@ -36,6 +37,17 @@ Sha256 = Annotated[str, GetPydanticSchema(lambda _source, _handler: _SHA256)]
 """As `parse_digest`; said as a pattern, because a batch has thousands."""
 Count = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 Label = Annotated[str, Field(max_length=255)]
+
+
+def _readable(text: str) -> str:
+    if any(unicodedata.category(each) == "Cc" for each in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+HostLabel = Annotated[Label, AfterValidator(_readable)]
+"""Of a host that may begin with this request; where one is only named, whatever is known already is fine."""
+
 Kind = Literal["file", "dir", "symlink"]
 
 
@@ -103,6 +115,8 @@ class Base(Message):
 class InitiateRequest(Named, Metadata):
     """POST /api/uploads/initiate"""
 
+    hostname: HostLabel = ""
+    host_id: HostLabel | None = None
     sha256: Sha256 | None = None
     """None only from clients that learn it while sending; they give it at complete."""
     file_size: Count

@@ -165,6 +165,35 @@ async def test_sixteen_listen_one_stands_still_and_nobody_misses_anything(api: A
         writer.close()
 
 
+async def test_no_more_than_sixteen_listen_however_many_come_at_once(api: Api) -> None:
+    async def status(http: httpx.AsyncClient, leave: asyncio.Event) -> int:
+        async with http.stream("GET", "/activity/stream") as answer:
+            came.release()
+            await leave.wait()
+            return answer.status_code
+
+    came, leave = asyncio.Semaphore(0), asyncio.Event()
+    token = {"Authorization": f"Bearer {api.token}"}
+    async with served(api) as url, asyncio.timeout(DEADLINE_S):
+        async with httpx.AsyncClient(base_url=f"http://{url}", timeout=None, trust_env=False, headers=token) as http:
+            listening = [asyncio.create_task(status(http, leave)) for _ in range(40)]
+            for _ in listening:
+                await came.acquire()
+            leave.set()
+            found = await asyncio.gather(*listening)
+        assert sorted(found) == [200] * 16 + [503] * 24
+        for _ in range(16):  # and each gives its place back
+            assert len(await one_event(url, api)) == 1
+
+
+async def one_event(url: str, api: Api) -> list[dict[str, Any]]:
+    ready = asyncio.Event()
+    listening = asyncio.create_task(read_stream(url, api.token, 1, ready=ready))
+    await ready.wait()
+    api.daemon.bus.tell(Event.UPLOAD_COMPLETE, number=1)
+    return await listening
+
+
 async def test_a_stream_that_was_cut_goes_on_where_it_was(api: Api) -> None:
     async with served(api) as url:
         ready = asyncio.Event()

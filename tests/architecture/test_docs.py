@@ -23,6 +23,7 @@ from pp_assist.settings import Settings as AssistSettings
 from pp_assist.settings import load_settings
 from pp_server import cli as server_cli
 from pp_server.api import application, problems
+from pp_server.bounds import refusals
 from pp_server.settings import Settings as ServerSettings
 from pp_server.wire import batch, messages, restore
 from pp_server.wire.errors import ErrorCode, Problem
@@ -74,6 +75,8 @@ def test_every_error_is_listed_with_its_status() -> None:
     rows = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PROTOCOL.partition("## All codes")[2], re.MULTILINE))
     answered = {(str(status), code.value) for status, code in problems.TABLE.values()}
     answered |= {(str(status), code.value) for status, code in problems._BY_STATUS.items()}
+    ended = refusals.overloaded(""), refusals.malformed(""), refusals.stalled(1)
+    answered |= {(str(refusal.status), refusal.code.value) for refusal in ended}
     answered.add(("500", ErrorCode.INTERNAL.value))
     assert rows == answered
     assert {code for _, code in rows} == {code.value for code in ErrorCode}

@@ -31,6 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         "pp_assist.clock",
         "pp_assist.activity",
         "pp_assist.steering",
+        "pp_server.bounds",
         WIRE,
     ),
     "pp_assist.restore": (
@@ -127,6 +128,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         "pp_server.auth",
         WIRE,
     ),
+    "pp_server.bounds": (WIRE,),
     "pp_server": ("pp_server",),
 }
 

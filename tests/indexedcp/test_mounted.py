@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import hashlib
+import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import httpx
 import pytest
 
 from pp_server.app import create_app
+from pp_server.core.errors import StorageFailed
 from pp_server.core.model import DEFAULT_SCOPES, Scope
 from pp_server.settings import IndexedCPSettings, Settings
 
@@ -108,6 +112,96 @@ async def test_what_was_whole_when_it_was_killed_arrives_at_the_next_start(
         again = await client(app, "bob")
         assert await listed_now(again) == 1
         await again.aclose()
+
+
+async def test_an_arrival_whose_file_is_gone_is_noted_once(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pp_server.indexedcp.mounted.AGAIN_S", 0.01)
+    sha256 = {"X-File-Name": "f", "X-Total-Chunks": "1", "X-File-SHA256": hashlib.sha256(b"one").hexdigest()}
+    for already in range(2):
+        async with serving(path_mode="sanitize") as app:
+            bob = await client(app, "bob")
+            mounted = app.state.services.indexedcp
+            if not already:
+                keep, mounted._keep = mounted._keep, gone(tmp_path)
+                assert (await bob.post("/upload", content=b"one", headers=sha256)).json()["complete"]
+                for _ in range(1000):
+                    if "is gone" in caplog.text:
+                        break
+                    await asyncio.sleep(0.01)
+                mounted._keep = keep
+            await asyncio.sleep(0.1)
+            assert caplog.text.count("is gone") == 1 and "could not be stored" not in caplog.text
+            if already:
+                assert (await bob.post("/upload", content=b"one", headers=sha256)).json()["duplicate"] is False
+                assert await listed(bob, 1) == {"/f": b"one"}
+            await bob.aclose()
+
+
+def gone(tmp_path: Path) -> Callable[..., Any]:
+    async def keep(*_: Any) -> None:
+        for path in (tmp_path / "data" / "indexedcp").rglob("files/f"):
+            path.unlink()
+        raise StorageFailed("An arrival cannot be read")
+
+    return keep
+
+
+def arriving(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "data" / "indexedcp").rglob("files/**/*") if path.is_file())
+
+
+async def begin(http: httpx.AsyncClient, name: str, index: int = 0, total: int | None = 2) -> httpx.Response:
+    announced = {} if total is None else {"X-Total-Chunks": str(total)}
+    return await http.post(
+        "/upload", content=b"x", headers={"X-File-Name": name, "X-Chunk-Index": str(index)} | announced
+    )
+
+
+async def test_an_unfinished_upload_is_over_after_its_time_also_after_a_restart(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(path_mode="sanitize") as app:
+        bob = await client(app, "bob")
+        for name, total in (("old", 2), ("fresh", 2), ("silent", None)):
+            assert (await begin(bob, name, 0, total)).status_code == 200
+        assert (await begin(bob, "silent", 2, None)).status_code == 200, "chunk 1 is missing"
+        key = bob.headers["Authorization"]
+        await bob.aclose()
+    assert arriving(tmp_path)[-3:] == ["fresh", "old", "silent"]
+    for path in (tmp_path / "data" / "indexedcp").rglob("files/*"):
+        if path.name in ("old", "silent"):
+            os.utime(path, (0, time.time() - 8 * 86400))
+    async with serving(path_mode="sanitize") as app:
+        bob = await client(app, "bob")
+        bob.headers["Authorization"] = key
+        status = {}
+        for name in ("old", "fresh", "silent"):
+            status[name] = (await bob.get("/upload/status", params={"filename": name})).json()["receivedChunks"]
+        assert status == {"old": [], "fresh": [0], "silent": []}
+        assert arriving(tmp_path)[-2:] == ["fresh", "silent"], "who may have nothing left of it loses nothing"
+        assert "ends without some of its chunks" in caplog.text
+        assert (await begin(bob, "old")).json()["duplicate"] is False
+        assert (await begin(bob, "old", 1)).json()["complete"] and (await begin(bob, "fresh", 1)).json()["complete"]
+        assert await listed(bob, 2) == {"/old": b"xx", "/fresh": b"xx"}
+        await bob.aclose()
+
+
+async def test_an_owner_has_a_limited_number_of_unfinished_uploads(serving: Serving) -> None:
+    async with serving(path_mode="sanitize", max_unfinished_per_owner=2) as app:
+        bob, eve = await client(app, "bob"), await client(app, "eve")
+        for name in ("a", "b"):
+            assert (await begin(bob, name)).status_code == 200
+        for refused in (await begin(bob, "c"), await begin(bob, "c", 1, None)):
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+            assert refused.json()["code"] == "rate_limited" and "unfinished" in refused.json()["message"]
+        assert (await begin(eve, "c")).status_code == 200, "others are not concerned"
+        assert (await begin(bob, "small", 0, 1)).json()["complete"], "nor is what is whole at once"
+        assert (await begin(bob, "a", 1)).json()["complete"]
+        assert (await begin(bob, "c")).status_code == 200
+        for http in (bob, eve):
+            await http.aclose()
 
 
 async def listed_now(http: httpx.AsyncClient) -> int:

@@ -14,8 +14,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from pp_server.api.bounded_http import bounded
-from pp_server.api.connections import ConnectionLimits
+from pp_server.bounds.connections import ConnectionLimits
+from pp_server.bounds.http import bounded
 from pp_server.core.model import DEFAULT_SCOPES, Scope
 
 CHUNK = 1024

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from pp_server.api.bounded_http import MAX_HEAD_BYTES, bounded
-from pp_server.api.connections import ConnectionLimits
+from pp_server.bounds.connections import ConnectionLimits
+from pp_server.bounds.http import MAX_HEAD_BYTES, bounded
 
 ENDLESS = b"a" * (4 * MAX_HEAD_BYTES)
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,24 @@ async def test_many_frames_that_hold_too_much_together_are_refused(server: Serve
     assert (line.status_code, line.json()["code"]) == (413, "too_large")
     contents = await post(client, body_of(GOOD) + frame * (2 * MAX_BATCH_BYTES // MAX_FRAME_BYTES))
     assert (contents.status_code, contents.json()["code"]) == (400, "body_wrong_length")
+
+
+@pytest.mark.parametrize("what", ["batch", "chunk"])
+async def test_half_a_frame_counts_as_memory(server: Server, what: str) -> None:
+    client, budget, seen = await server.client(), server.app.state.services.budget, []
+    half = Encoder().frame(content(MAX_FRAME_BYTES))[:-100]
+    upload_id = await client.begin("/large", bytes(2 * MAX_FRAME_BYTES), chunk_size=2 * MAX_FRAME_BYTES)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(half), 100_000):
+            yield half[at : at + 100_000]
+            seen.append(budget.used_bytes)
+
+    url = "/api/batch" if what == "batch" else f"/api/uploads/{upload_id}/chunk/0"
+    answer = await client.http.request("POST" if what == "batch" else "PUT", url, content=pieces(), headers=ZSTD)
+    assert answer.json()["code"] == "body_damaged"
+    assert seen[-1] - seen[0] > MAX_FRAME_BYTES / 2, "what is encoded, and what came of it"
+    assert budget.used_bytes == 0
 
 
 async def test_a_wrong_digest_is_refused_alone(server: Server) -> None:

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from serving import CHUNK, Client, Server, content, sha
+from serving import CHUNK, Client, Server, client_put, content, sha
 
 
 async def test_a_new_version_replaces_the_old_one_in_the_listing(client: Client) -> None:
@@ -50,6 +50,19 @@ async def test_without_a_generation_the_last_to_complete_is_newest(client: Clien
     gens = [(await client.complete(upload)).json()["receipt"]["gen"] for upload in (second, first)]
     assert gens == [42, 43]
     assert (await client.http.get("/api/hosts/laptop")).json()["highest_gen"] == 43
+
+
+@pytest.mark.parametrize("field", ["hostname", "host_id"])
+@pytest.mark.parametrize("name", ["lap\ntop", "a\0", "\x1b[2Jx", "\x7f", "\x85"])
+async def test_a_host_with_control_characters_in_its_name_is_refused(client: Client, field: str, name: str) -> None:
+    for answer in (
+        await client.initiate("/a", b"x", **{field: name}),
+        await client.batch(client_put("/a", b"x"), **{field: name}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        assert [each["field"] for each in answer.json()["errors"]] == [field]
+        assert "control characters" in answer.json()["errors"][0]["message"]
+    assert (await client.initiate("/a", b"x", **{field: "Jos\u00e9's laptop \u6587"})).status_code == 201
 
 
 async def test_hosts_are_told_apart_by_id_and_hostname_is_a_label(client: Client) -> None:

@@ -13,9 +13,9 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pp_server.api.bounded_http import bounded
-from pp_server.api.connections import ConnectionLimits
-from pp_server.api.pace import Pace
+from pp_server.bounds.connections import ConnectionLimits
+from pp_server.bounds.http import bounded
+from pp_server.bounds.pace import Pace
 
 WINDOW_S = 0.8
 QUICK = ConnectionLimits(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from serving import CHUNK, Client, Server, content, listening, sha
 
-from pp_server.api.connections import ConnectionLimits
+from pp_server.bounds.connections import ConnectionLimits
 from pp_server.wire.batch import MAX_BATCH_BYTES, MAX_INLINE_BYTES
 
 QUICK = ConnectionLimits(min_rate_bytes=1000, body_window_seconds=0.4)

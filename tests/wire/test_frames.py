@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
+from pp_server.wire import frames as module
 from pp_server.wire.frames import (
+    FREE_FRAMES,
     MAX_FRAME_BYTES,
     BadFrame,
     Data,
@@ -109,6 +111,42 @@ def test_a_frame_that_never_ends_is_refused() -> None:
         for _ in range(1000):
             decoder.feed(head + bytes(3 * 1000))
             head = b""
+
+
+def test_tiny_frames_cost_little_and_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a decoder; what lies behind it in a piece is not copied again for each."""
+    fed_bytes, real = 0, zstd.ZstdDecompressor
+
+    class Counting:
+        def __init__(self, options: dict[int, int]) -> None:
+            self._real = real(options=options)
+
+        def decompress(self, data: Data, max_length: int) -> bytes:
+            nonlocal fed_bytes
+            fed_bytes += len(data)
+            return self._real.decompress(data, max_length)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+    monkeypatch.setattr(module.zstd, "ZstdDecompressor", Counting)
+    tiny = Encoder().frame(b"x")
+    decoder = Decoder()
+    assert len(all_of(decoder, tiny * FREE_FRAMES)) == FREE_FRAMES
+    assert fed_bytes <= FREE_FRAMES * 1024
+    with pytest.raises(BadFrame, match="too many"):
+        decoder.feed(tiny * 20)
+    decoder = Decoder()
+    for _ in range(FREE_FRAMES + 10):
+        all_of(decoder, Encoder().frame(bytes(1024)))
+
+
+def test_it_says_what_it_holds() -> None:
+    decoder, frame = Decoder(), Encoder().frame(NOISE[:MAX_FRAME_BYTES])
+    all_of(decoder, frame[:-1])
+    assert decoder.held_bytes > 1.4 * MAX_FRAME_BYTES, "encoded, and most of what it holds"
+    all_of(decoder, frame[-1:])
+    assert decoder.held_bytes == 0
 
 
 def test_frames_that_hold_nothing_are_refused() -> None:

@@ -27,6 +27,8 @@ class ConnectionLimits:
     """Bytes per second, of a request's body and of an answer that does not fit into the sockets' buffers."""
     body_window_seconds: float = 10.0
     answer_window_seconds: float = 60.0
+    places_for_strangers: bool = True
+    """Whether a request keeps its place before the application has said that it knows who asks."""
 
     @property
     def tick_seconds(self) -> float:

@@ -7,6 +7,7 @@ taking of our answer, and the time between two requests. What is waited for beca
 import asyncio
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from uvicorn.config import Config
@@ -14,16 +15,18 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from pp_server.api import problems
-from pp_server.api.connections import ConnectionLimits, Connections
-from pp_server.api.pace import Pace
-from pp_server.core.errors import BodyStalled, MalformedHttp, Overloaded, ServerError
+from pp_server.bounds.connections import ConnectionLimits, Connections
+from pp_server.bounds.pace import Pace
+from pp_server.bounds.refusals import Refusal, malformed, overloaded, stalled
 
 MAX_HEAD_BYTES = 64 * 1024
 """URL and headers of one request, trailers included."""
 
 MAX_REST_BYTES = 64 << 20
 """So much of a body is still taken (and thrown away) after its request was answered, for the client to see it."""
+
+ADMITTED = "admitted"
+"""In the state of a request, for an application that lets strangers have no place: to call once it knows who asks."""
 
 UNSENT_BYTES = 128 * 1024
 """Of an answer, in the kernel: more would only hide whether the client takes any of it, and fill memory."""
@@ -90,7 +93,7 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._refused = True
             self._expect(self._limits.tick_seconds)  # closed at once, it might not read why
-            self.transport.write(problems.raw(Overloaded("The server has no place for another connection")))
+            self.transport.write(overloaded("The server has no place for another connection").raw())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -102,14 +105,14 @@ class BoundedHttp(HttpToolsProtocol):
         """End at once, without sending what is left."""
         self.transport.abort()
 
-    def end(self, error: ServerError) -> None:
-        """Answer with *error*, if nothing was answered yet, and close."""
+    def end(self, refusal: Refusal) -> None:
+        """Answer with *refusal*, if nothing was answered yet, and close."""
         if self.transport.is_closing():
             return
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             is_ours = cycle is not None and not cycle.response_complete
-            self.transport.write(problems.raw(error, str(cycle.scope.get("request_id", "")) if is_ours else ""))
+            self.transport.write(refusal.raw(str(cycle.scope.get("request_id", "")) if is_ours else ""))
             self.transport.close()
         else:
             self.transport.abort()  # an answer is under way: only cutting it tells the client
@@ -134,9 +137,9 @@ class BoundedHttp(HttpToolsProtocol):
             else:
                 self.transport.close()
         elif self._last_moment is not None and now > self._last_moment:
-            self.end(Overloaded("The server is being stopped"))
+            self.end(overloaded("The server is being stopped"))
         elif self._body is not None and self._body.is_too_slow(now):
-            self.end(BodyStalled(f"The body must keep {self._limits.min_rate_bytes:.0f} bytes per second"))
+            self.end(stalled(self._limits.min_rate_bytes))
 
     def _watch_answer(self) -> None:
         self._unsent_bytes = self.transport.get_write_buffer_size()
@@ -198,7 +201,11 @@ class BoundedHttp(HttpToolsProtocol):
         """The head is whole."""
         self._unparsed_bytes = 0
         self._in_head, self._deadline, self._was_answered = False, None, False
-        self._neighbours.busy(self)
+        if self._limits.places_for_strangers:
+            self._neighbours.busy(self)
+        else:
+            self._neighbours.waits(self)
+            self.scope["state"][ADMITTED] = partial(self._neighbours.busy, self)
         self._body = Pace(self._limits.min_rate_bytes, self._limits.body_window_seconds)
         super().on_headers_complete()
         if not self.flow.read_paused and not self.expect_100_continue:  # else it runs once somebody wants the body
@@ -232,6 +239,7 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self._was_answered, self._rest_bytes = True, 0
             self._expect(self._limits.head_seconds)
+            self._neighbours.waits(self)  # what is left of the request changes nothing: others come first
 
     def _wait(self) -> None:
         """Nothing is left to do until the next request."""
@@ -247,12 +255,17 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ValueError("the head of the request is too large")  # the parser stops, and 400 is answered
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over: what it may do is judged by the application from here on."""
+        self._neighbours.remove(self)
+        super().handle_websocket_upgrade()
+
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: whoever wants to upgrade is answered without, and need not fill our log."""
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or too much of it, in the shape of all our refusals."""
-        self.end(MalformedHttp(msg))
+        self.end(malformed(msg))
 
 
 def bounded(limits: ConnectionLimits) -> type[asyncio.Protocol]:
