@@ -44,6 +44,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         WIRE,
     ),
     "pp_assist.push": (
+        "pp_assist.clock",
         "pp_assist.core",
         "pp_assist.disk",
         "pp_assist.scanner.walk",

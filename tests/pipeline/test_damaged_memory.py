@@ -134,7 +134,14 @@ async def test_the_copy_is_private_and_follows_every_change(pair: Pair) -> None:
 
     await pair.settle()
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert told() == {"servers": 1, "roots": 1, "receipt_keys": 1, "forgotten_roots": 0, "excludes": 0}
+    assert told() == {
+        "servers": 1,
+        "roots": 1,
+        "receipt_keys": 1,
+        "forgotten_roots": 0,
+        "excludes": 0,
+        "drop_folders": 0,
+    }
     await pair.daemon.excludes.add("*.tmp", 0)
     assert told()["excludes"] == 1
     await pair.daemon.excludes.remove(1)
@@ -142,7 +149,14 @@ async def test_the_copy_is_private_and_follows_every_change(pair: Pair) -> None:
     assert told()["servers"] == 2
     await pair.daemon.servers.remove(other.id)
     await pair.daemon.roots.remove(1)
-    assert told() == {"servers": 1, "roots": 0, "receipt_keys": 1, "forgotten_roots": 1, "excludes": 0}
+    assert told() == {
+        "servers": 1,
+        "roots": 0,
+        "receipt_keys": 1,
+        "forgotten_roots": 1,
+        "excludes": 0,
+        "drop_folders": 0,
+    }
 
 
 async def test_a_copy_that_is_behind_or_damaged_gives_way_to_the_database(pair: Pair) -> None:
