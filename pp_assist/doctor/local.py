@@ -62,7 +62,7 @@ def _can_write(folder: str) -> bool:
 def modes(folder: str) -> Check:
     """Can nobody else read what is secret?"""
     name = "file_modes"
-    open_to_others = []
+    open_to_others: list[str] = []
     for above, _, files in os.walk(folder):
         for file in files:
             path = os.path.join(above, file)

@@ -134,7 +134,7 @@ class Rehearsal:
         self._ask("POST", "/scan/trigger", {})
         self._until(lambda: self._sent() >= sent + ONE_CHUNK_BYTES, "nothing of a large file was sent")
         whole = self._is_stored(large)
-        self._end(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+        self._end(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._start()
         self._until(lambda: self._is_stored(large), "after a kill, the large file was not stored")
         again = self._sent()
