@@ -46,6 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     "pp_assist.push": (
         "pp_assist.clock",
         "pp_assist.core",
+        "pp_assist.clock",
         "pp_assist.disk",
         "pp_assist.scanner.walk",
         "pp_assist.checksum.entries",
