@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pp_assist.core.events import Event, Happened
 from pp_assist.core.model import Stage
 
+SAME_MS = 2_000
 MOST_TOLD = 20
 """Of what is in the list of activity."""
 
@@ -54,7 +55,9 @@ _WORDS = {
 def life_line(times: Times, told: Iterable[Happened]) -> list[Moment]:
     """Return what happened to a file, oldest first."""
     found = [Moment(times.discovered_at_ms, "discovered", "it was seen for the first time")]
-    found += [Moment(each.at_ms, each.event, _said(each)) for each in told]
+    found += [
+        Moment(each.at_ms, each.event, _said(each)) for each in told if not _is_said(each, times.discovered_at_ms)
+    ]
     if times.hashed_at_ms is not None:
         found.append(Moment(times.hashed_at_ms, "hashed", "its content was read, as it is known now"))
     if times.stored_at_ms is not None:
@@ -68,6 +71,11 @@ def life_line(times: Times, told: Iterable[Happened]) -> list[Moment]:
     if times.checked_at_ms > times.discovered_at_ms:
         found.append(Moment(times.checked_at_ms, "checked", "it was looked at last"))
     return sorted(found)
+
+
+def _is_said(each: Happened, discovered_at_ms: int) -> bool:
+    """Say whether the row says the same already."""
+    return each.event is Event.FILE_DISCOVERED and abs(each.at_ms - discovered_at_ms) < SAME_MS
 
 
 def _said(each: Happened) -> str:

@@ -21,18 +21,19 @@ def test_one_that_fails_again_and_again() -> None:
     row = ROW._replace(stage=Stage.UPLOAD, queued_at_ms=4000, attempts=3, last_error="no room", stored_at_ms=None)
     told = [
         Happened(5, 4500, Event.UPLOAD_FAILED, filepath=b"/x", message="no room"),
-        Happened(2, 1000, Event.FILE_DISCOVERED, filepath=b"/x", count=40),
+        Happened(1, 1010, Event.FILE_DISCOVERED, filepath=b"/x"),  # the row says so
+        Happened(2, 3500, Event.FILE_DISCOVERED, filepath=b"/x", count=40),  # it was away
     ]
     found = life_line(row, told)
     assert [each.event for each in found] == [
         "discovered",
-        "file_discovered",
         "hashed",
+        "file_discovered",
         "queued",
         "upload_failed",
         "checked",
     ]
-    assert found[1].text == "it was found, with 39 others"
+    assert found[2].text == "it was found, with 39 others"
     assert found[3].text == "it came into line to be sent; 3 attempts failed since: no room"
     assert found[4].text == "no room"
 
@@ -41,5 +42,5 @@ def test_every_stage_and_event_has_words() -> None:
     for stage in Stage:
         assert life_line(ROW._replace(stage=stage, queued_at_ms=1), ())
     for event in Event:
-        (said,) = (each for each in life_line(ROW, [Happened(1, 5, event)]) if each.at_ms == 5)
+        (said,) = (each for each in life_line(ROW, [Happened(1, 5000, event)]) if each.at_ms == 5000)
         assert said.text
