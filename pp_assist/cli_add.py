@@ -81,21 +81,24 @@ def _add(args: argparse.Namespace) -> int:
     policy = "archive" if args.archive else "mirror"
     wanted = {"recursive": not args.no_recursive, "policy": policy, "exclude": args.exclude or []}
     wanted |= cli_sftp.drop_folder(args)
+    added = None
     try:
-        added = ask(args, "POST", "/paths", named(args.path) | wanted)
-        if not args.json:
-            print(f"watching {printable(added['path'])} (id {added['id']})", flush=True)
-    except CommandError as error:
-        if not args.wait or error.code != "path_exists":
-            raise
-        added = _known(args)
-    if not args.wait:
-        if args.json:
-            show(args, added, list)
-        return OK
-    try:
+        try:
+            added = ask(args, "POST", "/paths", named(args.path) | wanted)
+            if not args.json:
+                print(f"watching {printable(added['path'])} (id {added['id']})", flush=True)
+        except CommandError as error:
+            if not args.wait or error.code != "path_exists":
+                raise
+            added = _known(args)
+        if not args.wait:
+            if args.json:
+                show(args, added, list)
+            return OK
         standing = _wait(args, added)
     except KeyboardInterrupt:
+        if added is None:
+            raise
         text = f"{args.path} stays watched, and the daemon goes on: pp_assist status"
         raise CommandError(text, INTERRUPTED, "interrupted") from None
     answer = ask(args, "GET", f"/paths/{added['id']}") | _told(standing)

@@ -62,8 +62,14 @@ class DropFolders:
                 self._changed.clear()
                 wanted = {root.id: root for root in await self._roots.all() if is_sftp(root.shown) and root.enabled}
                 for root_id in set(tasks) - set(wanted):
-                    self._watched.pop(root_id).stop()
+                    watching = self._watched.pop(root_id)
+                    watching.stop()
                     tasks.pop(root_id).cancel()
+                    if watching.target.url.encode() not in {root.shown for root in wanted.values()}:
+                        spool = Spool(
+                            self._state_dir, watching.target.url
+                        )  # it was begun while it was removed, perhaps
+                        await self._in_thread(spool.remove)
                 options = await drop_folders.options_of_all(self._db) if wanted else {}
                 self._unwatched.clear()
                 for root_id in sorted(set(options) - set(tasks)):

@@ -44,7 +44,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
         WIRE,
     ),
     "pp_assist.push": (
-        "pp_assist.clock",
         "pp_assist.core",
         "pp_assist.clock",
         "pp_assist.disk",

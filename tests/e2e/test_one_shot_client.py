@@ -113,7 +113,7 @@ def test_killed_in_a_large_file_it_goes_on_at_its_chunk(world: World) -> None:
     world.write("large", os.urandom(SIZE))
     environment = clean_environment(PP_CLIENT_API_KEY=world.server.key)
     process = subprocess.Popen(pushing(world), env=environment)
-    eventually(lambda: arrived_bytes(world) >= 12 * MIB)
+    eventually(lambda: arrived_bytes(world) >= 32 * MIB)
     process.kill()
     process.wait()
     arrived = int(world.server.stats()["bytes_received"])

@@ -148,14 +148,14 @@ async def test_a_file_that_cannot_be_read_stays_with_its_reason_and_holds_up_no_
 ) -> None:
     from pp_assist import posix
 
-    real = posix.open_beneath
+    real = posix.open_file
 
-    def failing(root_fd: int, parts: list[bytes], flags: int) -> int:
-        if parts[-1:] == [b"secret"]:
+    def failing(directory_fd: int, name: bytes) -> int:
+        if name == b"secret":
             raise PermissionError(13, "Permission denied")
-        return real(root_fd, parts, flags)
+        return real(directory_fd, name)
 
-    monkeypatch.setattr(posix, "open_beneath", failing)
+    monkeypatch.setattr(posix, "open_file", failing)
     write(pair.tree / "secret", "x")
     write(pair.tree / "open", "y")
     await pair.scan()
