@@ -112,7 +112,13 @@ def pread(fd: int, length: int, offset: int) -> bytes:
     piece = os.pread(fd, length, offset)
     if len(piece) == length or not piece:
         return piece
-    return piece + pread(fd, length - len(piece), offset + len(piece))
+    pieces = []
+    while piece:  # some file systems of users give only a little at a time
+        pieces.append(piece)
+        offset += len(piece)
+        length -= len(piece)
+        piece = os.pread(fd, length, offset) if length else b""
+    return b"".join(pieces)
 
 
 def lock_file(path: str) -> int | None:

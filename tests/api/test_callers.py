@@ -171,7 +171,6 @@ async def test_a_program_of_somebody_else_does_not(open_to_programs: Api) -> Non
         assert (await stranger.get("/status", headers=token)).status_code == 200
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 async def test_whose_a_connection_is_is_looked_up_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's table of sockets may be long, and everybody else would wait for it."""
     seen = []

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ def fingerprint_of(key: Path) -> str:
 
 
 @dataclass
-class SftpServer:
+class SftpServer(ABC):
     """One of them. `root` is the folder that it serves; `path` is how a client names it."""
 
     folder: Path
@@ -52,16 +53,18 @@ class SftpServer:
         self.log = self.folder / "server.log"
         self.prepare()
 
+    @abstractmethod
     def prepare(self) -> None:
-        raise NotImplementedError
+        """Write down whom it lets in."""
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """Return what starts it."""
 
     @property
+    @abstractmethod
     def config(self) -> dict[str, Any]:
         """What `SftpService` needs."""
-        raise NotImplementedError
 
     @property
     def fingerprint(self) -> str:
