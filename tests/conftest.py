@@ -1,7 +1,7 @@
 """What holds for all tests: with PP_TEST_REQUIRE=all (as CI sets it) a skipped test is a failed one."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -14,3 +14,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped although PP_TEST_REQUIRE=all: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def umask_stays() -> Iterator[None]:
+    """Put the umask back: the programs, where a test runs them in its own process, restrict it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

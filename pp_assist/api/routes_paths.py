@@ -114,6 +114,7 @@ def router(services: Services) -> APIRouter:
             scan = services.scanner.request_scan([found[0].id], found[1], request.force)
         if request.wait:
             await scan.finished.wait()
+            services.report.count_anew()
         return {
             "status": "scan_finished" if request.wait else "scan_started",
             "scan_id": scan.id,

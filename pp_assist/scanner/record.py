@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -12,15 +12,16 @@ from pp_assist.clock import Clock
 from pp_assist.core.compare import UNCOUNTED, Changes, Look, compare, missing_subtree
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Kind, Listing, Root
+from pp_assist.core.parts import apart, cut, steps
 from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
+from pp_assist.scanner import walk
 from pp_assist.scanner.ignore import RuleProblems
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.settings import RulesSettings, ScannerSettings
 from pp_assist.scanner.unfamiliar import Unfamiliar
-from pp_assist.scanner.walk import Batch, look_at_places, walk
-from pp_assist.store import excluded, observations
+from pp_assist.store import excluded, known_names, observations
 from pp_assist.store.db import Database
 from pp_assist.store.known_tree import known_tree
 from pp_assist.store.observations import Known, join
@@ -43,9 +44,9 @@ class Found:
     """Rows that were written down, or dropped."""
     too_young: int = 0
     """Rows that were written down since the look began, and were not seen by it."""
-    fresh_directories: tuple[bytes, ...] = ()
+    fresh_directories: list[bytes] = field(default_factory=list)
     """Directories (relative paths) never listed before: a targeted look must go on below them."""
-    directories: tuple[bytes, ...] = ()
+    directories: list[bytes] = field(default_factory=list)
     """All directories (relative paths) that were seen in those looked at."""
     changes: list[tuple[bytes, bytes, int]] = field(default_factory=list)
     """(directory, name, files): what is new, changed, missing or moved; a directory that is missing counts with its
@@ -115,10 +116,10 @@ class Recorder:
         """
         return self._ahead(partial(self._walk, root, start, force), force)
 
-    def _walk(self, root: Root, start: bytes, force: bool, as_of: int) -> Generator[Batch, None, None]:
+    def _walk(self, root: Root, start: bytes, force: bool, as_of: int) -> Generator[walk.Batch, None, None]:
         rules, before = self.rules(root), partial(self.before_listing, root)
         if force:
-            yield from walk(root, rules, start, before)
+            yield from walk.walk(root, rules, start, before)
             return
 
         def look() -> Look:
@@ -126,7 +127,7 @@ class Recorder:
 
         with known_tree(self.db, root.id) as tree:
             unfamiliar = Unfamiliar(tree, rules, look, partial(self.rule_problems.are_in, root.id))
-            for batch in walk(root, rules, start, before, unfamiliar):
+            for batch in walk.walk(root, rules, start, before, unfamiliar):
                 tree.let_go()
                 yield batch
 
@@ -136,10 +137,10 @@ class Recorder:
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        return self._ahead(lambda as_of: look_at_places(root, self.rules(root), places))
+        return self._ahead(lambda as_of: walk.look_at_places(root, self.rules(root), places))
 
     async def _ahead(
-        self, begin: Callable[[int], Generator[Batch, None, None]], force: bool = False
+        self, begin: Callable[[int], Generator[walk.Batch, None, None]], force: bool = False
     ) -> AsyncIterator[Seen]:
         """Look in a thread, one batch ahead of whoever takes them."""
         as_of = await observations.last_gen(self.db)
@@ -153,52 +154,73 @@ class Recorder:
             await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
             await self.in_thread(looking.close)
 
-    async def _next(self, ahead: asyncio.Future[Batch | None]) -> Batch | None:
+    async def _next(self, ahead: asyncio.Future[walk.Batch | None]) -> walk.Batch | None:
         with self.db.damage_noted():
             return await asyncio.shield(ahead)
 
     async def record(self, root: Root, seen: Seen) -> Found:
-        """Compare what was *seen* with what is known and write down the difference, all or nothing.
+        """Compare what was *seen* with what is known and write down the difference, each directory all or nothing; a
+        large one, and what was below those that are missing, in several transactions.
 
-        What was below directories that are missing follows in transactions of its own, before they count as missing:
-        whatever comes between, the next look goes on with the rest.
+        What was below missing directories comes before they count as missing: whatever comes between, the next look
+        goes on with the rest.
 
         Raises:
             RootForgotten: nobody wants to know any more.
         """
-        listings = seen.listings
-        if not listings:
-            return Found(looked_at=seen.looked_at)
-        look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of, root.last_scanned_at_ms is None)
+        total = Found(looked_at=seen.looked_at)
+        if not seen.listings:
+            return total
+        moved = [] if self.moved is None else await self.moved.notice(root, self.rules(root), seen.listings)
+        total.changed += len(moved)
+        total.noted += len(moved) * UNCOUNTED
+        total.changes += [(directory, name, 1) for directory, name in moved]
+        self.noted[root.id] += total.noted
+        for listings in await self._steps(root, seen.listings):
+            look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of, root.last_scanned_at_ms is None)
+            await self._record(root, listings, look, total)
+        return total
+
+    async def _steps(self, root: Root, listings: Sequence[Listing]) -> Iterable[list[Listing]]:
+        """Return *listings* in lists that are each about a bounded number of names, those known and not seen included:
+        of a hundred thousand that were in a directory, all but one may be missing.
+        """
+        most = walk.PART_ENTRIES
+        known = await known_names.counted(self.db, root.id, listings, most)
+        parts: list[tuple[Listing, int]] = []
+        for listing, count in zip(listings, known, strict=True):
+            if listing.asked is not None:
+                parts += [(part, len(part.asked or ())) for part in apart(listing, most)]
+                continue
+            at = [] if count <= most else await known_names.edges(self.db, root.id, listing, most)
+            parts += [(part, max(len(listing.entries), count)) for part in cut(listing, at)]
+        return steps(parts, walk.BATCH_ENTRIES)
+
+    async def _record(self, root: Root, listings: Sequence[Listing], look: Look, total: Found) -> None:
+        """Compare *listings* with what is known, write down the difference in a transaction, and add it to *total*."""
         rules = self.rules(root)
-        moved = await self.moved.notice(root, rules, listings) if self.moved is not None else []
         async with self.db.transaction() as tx:
             known = await observations.recall(tx, root.id, listings, look.now_ms)
             found: list[tuple[Known, Changes]] = []
-            fresh: list[bytes] = []
-            directories: list[bytes] = []
-            named = [(directory, name, 1) for directory, name in moved]
             for listing, row in zip(listings, known, strict=True):
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
                 await excluded.settle(tx, root.id, listing.directory, changes)
-                fresh += [join(listing.directory, name) for name in set(changes.directories) - set(row.children)]
-                directories += [join(listing.directory, name) for name in changes.directories]
-                named += [(listing.directory, name, 1) for name in changes.names()]
             await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
         self._tell_of_files(root, listings, [changes for _, changes in found])
-        told.looked_at = seen.looked_at
-        told.changed += len(moved)
-        told.noted += len(moved) * UNCOUNTED
         self.noted[root.id] += told.noted
-        for listing, (_, changes) in zip(listings, found, strict=True):
+        total.add(told)
+        for listing, (row, changes) in zip(listings, found, strict=True):
+            fresh = set(changes.directories).difference(row.children)
+            total.fresh_directories += [join(listing.directory, name) for name in fresh]
+            total.directories += [join(listing.directory, name) for name in changes.directories]
+            total.changes += [(listing.directory, name, 1) for name in changes.names()]
             for name in changes.vanished_directories:
                 missing = await self._directory_missing(root, join(listing.directory, name), look)
-                named.append((listing.directory, name, missing.changed))
-                told.add(missing)
-        return replace(told, fresh_directories=tuple(fresh), directories=tuple(directories), changes=named)
+                total.changes.append((listing.directory, name, missing.changed))
+                total.add(missing)
 
     async def _directory_missing(self, root: Root, directory: bytes, look: Look) -> Found:
         """Note that *directory* is missing, with all that is known below it."""

@@ -77,6 +77,10 @@ class Counting:
             assert self._counts is not None
             return self._counts
 
+    def expire(self) -> None:
+        """Count anew when somebody asks next, however soon that is."""
+        self._good_until_s = 0.0
+
     def _is_good(self) -> bool:
         """Say whether the last answer may be given again.
 

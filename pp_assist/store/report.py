@@ -120,6 +120,10 @@ class Report:
         """Return all counts."""
         return await self._counting.counts()
 
+    def count_anew(self) -> None:
+        """Have counts that were good enough so far be good no more: whoever asks next has reason to expect others."""
+        self._counting.expire()
+
     async def files(
         self,
         state: FileState | None,

@@ -121,6 +121,29 @@ async def test_what_is_deleted_in_any_part_is_told_and_no_transaction_is_large(
     assert scanned < walk.BATCH_ENTRIES * 10, "rows of files, work and their counters"
 
 
+@pytest.mark.parametrize("left", [0, 3], ids=["all", "all but three"])
+async def test_what_was_in_folders_that_stay_is_missed_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    counts: list[int] = []
+    async with counted_pair(tmp_path, counts, monkeypatch, delete_grace_seconds=60.0) as pair:
+        fill(pair.tree / "many", 700)
+        for number in range(12):
+            fill(pair.tree / "more" / f"{number}", 35)
+        await pair.settle()
+        before = len(await pair.live())
+        counts.clear()
+        gone = sorted((pair.tree / "many").iterdir())[left:]
+        gone += [path for folder in (pair.tree / "more").iterdir() for path in folder.iterdir()]
+        for path in gone:
+            path.unlink()
+        await pair.scan()
+        assert max(counts) <= 5 * walk.BATCH_ENTRIES, "per name: a row of files, one of work, and scratch"
+        found = await pair.counts()
+        assert found.files[FileState.VANISHED] == len(gone) == 700 + 12 * 35 - left
+        assert len(await pair.live()) == before, "none of them is told"
+
+
 async def test_a_whole_folder_that_is_gone_is_noted_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
     together = {"delete_grace_seconds": 3.0}  # all are missing when the first is decided

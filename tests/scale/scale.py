@@ -197,7 +197,7 @@ def _measure(large: Large, files: int, one_folder: int, burst: int, deep: int) -
         fill(tree + b"/tree/%02d/%05d" % (number % 100, number), 100, content=number % 10 == 0)
     with large.phase("tree_scan"):
         large.scan()
-    known = large.daemon.stats()["files"]["total"]
+    known = large.daemon.stats()["files"]["total"]  # counted anew after a scan
     assert known == files + burst, f"{known} files known"
     with large.phase("tree_stored"):
         in_time = large.drained_or(large.left - LAST_PHASES_S)
