@@ -20,7 +20,7 @@ PEERS ?= ours,ours-tls,restic,rsync,rclone,syncthing,copyparty
 RUNS ?= 5
 OPTIONS ?=
 
-.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions prove-storms bench bench-report profile clean
+.PHONY: help install run test lint types check prove-kills prove-daemon-kills prove-ledger prove-resume prove-tree prove-outage prove-power prove-power-client prove-strace prove-oracle prove-walk prove-scale prove-no-deletions prove-storms bench bench-report profile clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ prove-kills: $(READY) ## 2,000 files, 30 random kills -9 (SEED, BUDGET in second
 
 prove-daemon-kills: $(READY) ## the daemon killed KILLS=500 times, at random and at hand-offs, over a tree that never rests
 	$(BIN)/python -m tests.e2e.prove daemon-kills --seed $(SEED) --seconds $(BUDGET) --kills $(KILLS)
+
+prove-ledger: BUDGET = 3600
+prove-ledger: $(READY) ## everything changes at random, with faults, for an hour (BUDGET=3600): every name stays accounted for
+	$(BIN)/python -m tests.e2e.prove ledger --seed $(SEED) --seconds $(BUDGET)
 
 prove-resume: $(READY) ## one file of 3 GiB, 20 kills -9: memory, and bytes sent again
 	$(BIN)/python -m tests.e2e.prove resume --seed $(SEED) --seconds $(BUDGET)

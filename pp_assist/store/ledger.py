@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pp_assist.core.ledger import Counted
 from pp_assist.core.model import NOT_TAKEN, FileState, Stage, WorkState
@@ -24,7 +24,11 @@ WHERE d.root_id = ?1 AND (d.path = ?2 OR (d.path >= ?3 AND d.path < ?4)) AND (f.
 _REASONS = """
 SELECT w.stage, w.state, w.reason, COUNT(*) FROM directories d
 JOIN files f ON f.directory_id = d.id JOIN work w ON w.file_id = f.id
-WHERE d.root_id = ? AND w.stage IN ('checksum', 'upload') GROUP BY 1, 2, 3"""
+WHERE d.root_id = ?1 AND w.stage IN ('checksum', 'upload') AND f.state IN ('discovered', 'ready_for_upload')
+AND (f.kind <> 'dir' OR ?2) {which}GROUP BY 1, 2, 3"""
+"""Also what is stored may be in line to be read once more: that is no reason for anything."""
+_ALL_REASONS = _REASONS.format(which="")
+_REASONS_BELOW = _REASONS.format(which="AND (d.path = ?3 OR (d.path >= ?4 AND d.path < ?5)) ")
 _STORED = (FileState.COMPLETED, FileState.UNCHANGED)
 _PENDING = (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD)
 
@@ -34,13 +38,12 @@ def count(conn: sqlite3.Connection, root_id: int, with_folders: bool) -> Counted
     conn.execute("BEGIN")
     try:
         states: Counter[str] = Counter(dict(conn.execute(_STATES, (root_id, with_folders)).fetchall()))
+        reasons = _reasons(conn, _ALL_REASONS, (root_id, with_folders))
         for path in _uppermost(path for (path,) in conn.execute(_NOT_LOOKED_INTO, (root_id,)).fetchall()):
             here = dict(conn.execute(_BELOW, (root_id, path, *below(path), with_folders)).fetchall())
             here.pop(FileState.VANISHED, None)
             states.subtract(here)
-        reasons: Counter[str] = Counter()
-        for stage, state, reason, times in conn.execute(_REASONS, (root_id,)):
-            reasons[_why(stage, state, reason)] += times
+            reasons.subtract(_reasons(conn, _REASONS_BELOW, (root_id, with_folders, path, *below(path))))
     finally:
         conn.execute("COMMIT")
     return Counted(
@@ -49,8 +52,15 @@ def count(conn: sqlite3.Connection, root_id: int, with_folders: bool) -> Counted
         excluded=states[FileState.EXCLUDED],
         unsupported=states[FileState.UNSUPPORTED],
         missing=states[FileState.VANISHED],
-        reasons=dict(reasons),
+        reasons={why: times for why, times in reasons.items() if times},
     )
+
+
+def _reasons(conn: sqlite3.Connection, sql: str, values: Sequence[object]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for stage, state, reason, times in conn.execute(sql, values):
+        found[_why(stage, state, reason)] += times
+    return found
 
 
 def _uppermost(paths: Iterable[bytes]) -> Iterator[bytes]:

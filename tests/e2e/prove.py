@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import bounds, daemon_kills, no_deletions, storms
+from tests.e2e import bounds, churn, daemon_kills, no_deletions, storms
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -115,6 +115,16 @@ def prove_daemon_kills(options: argparse.Namespace, budget: Budget) -> Results:
     most = kills * daemon_kills.CONNECTIONS * daemon_kills.CHUNK_BYTES
     assert found.wasted_bytes <= most, "more than one chunk per connection and kill was sent again"
     return {**asdict(found), "wasted_per_kill_bytes": found.wasted_bytes // kills, "seconds": budget.used}
+
+
+# -- ledger
+
+
+def prove_ledger(options: argparse.Namespace, budget: Budget) -> Results:
+    """Everything changes at random, with faults; the ledger is asked all the time, and held against a count of ours."""
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
+        found = churn.churn(Path(folder), options.seed, 0.9 * budget.left, say)
+    return {**asdict(found), "seconds": budget.used}
 
 
 # -- resume
@@ -388,6 +398,7 @@ def _figures(made: World) -> Results:
 PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "kills": prove_kills,
     "daemon-kills": prove_daemon_kills,
+    "ledger": prove_ledger,
     "resume": prove_resume,
     "tree": prove_tree,
     "outage": prove_outage,
