@@ -141,5 +141,21 @@ dist: $(READY) ## wheel, sdist and the one file pp_assist.pyz (for this system a
 	$(BIN)/shiv --console-script pp_assist --output-file $(DIST)/pp_assist.pyz --python '/usr/bin/env python3' --compressed \
 		--extend-pythonpath --quiet --disable-pip-version-check --constraint config/constraints.txt $(DIST)/*.whl
 
+.PHONY: ui ui-check ui-openapi screenshots
+PAGE := pp_assist/ui
+ui: $(READY) ## build the page (needs Node 20 or newer, and npm)
+	cd $(PAGE)/source && npm ci --no-audit --no-fund && npm run check && npm run build
+
+ui-check: ## build the page elsewhere: what is committed must be the same, byte for byte
+	cd $(PAGE)/source && npm ci --no-audit --no-fund && npm run check
+	cd $(PAGE)/source && rm -rf node_modules/.built && npm run build -- --outDir node_modules/.built
+	diff -r $(PAGE)/built $(PAGE)/source/node_modules/.built
+
+ui-openapi: $(READY) ## write what the page's types are made of
+	$(BIN)/python -m pp_assist.api.description > $(PAGE)/source/openapi.json
+
+screenshots: $(READY) ## pictures of the page for the documents, of a real daemon and server (needs chromium)
+	$(BIN)/python -m tests.ui.screenshots docs/screenshots
+
 clean: ## remove the virtual environment and caches (data/ and inbox/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,6 +23,7 @@ from pp_assist import (
     cli_sftp,
     cli_steering,
     cli_top,
+    cli_ui,
     cli_verify,
     cli_why,
 )
@@ -116,6 +117,7 @@ def command_line() -> argparse.ArgumentParser:
         cli_service,
         cli_steering,
         cli_top,
+        cli_ui,
         cli_verify,
         cli_why,
         cli_indexedcp,

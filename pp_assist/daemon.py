@@ -14,12 +14,15 @@ from pp_assist.activity.bus import Bus
 from pp_assist.activity.journal import Journal
 from pp_assist.checksum.checksum import ChecksumPool
 from pp_assist.clock import Clock
+from pp_assist.core.errors import NoServer
 from pp_assist.core.events import Tell
 from pp_assist.core.explain import Sight
 from pp_assist.core.model import Claim, Kind, Root
 from pp_assist.core.pause import PAUSED
 from pp_assist.core.rest import Rest
 from pp_assist.memory import Memory, opened_memory
+from pp_assist.restore.fetches import Fetches
+from pp_assist.restore.source import Source
 from pp_assist.scanner.examine import examine_all
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
@@ -80,6 +83,7 @@ class Daemon:
     bandwidth: Bandwidth
     reconciler: Reconciler
     drop_folders: DropFolders
+    fetches: Fetches
     clock: Clock
     pools: "Pools"
 
@@ -138,6 +142,16 @@ async def build(
         async def sights(root: Root, paths: Sequence[tuple[bytes, Kind, int]]) -> list[Sight]:
             return await in_thread(pools.walking, examine_all, root, recorder.rules(root), paths)
 
+        @asynccontextmanager
+        async def source() -> AsyncIterator[Source]:
+            if (server := await servers.default()) is None:
+                raise NoServer("no server is known yet")
+            connections = http(server, sending, bandwidth)
+            try:
+                yield Source(connections)
+            finally:
+                await connections.close()
+
         recorder.moved = MovedTrees(db, roots, queues, pools.walking)
         grace_ms = int(settings.scanner.delete_grace_seconds * 1000)
         reconciler = Reconciler(db, queues, link, roots, host, sights, clock, pools.sending, grace_ms)
@@ -168,6 +182,7 @@ async def build(
             bandwidth,
             reconciler,
             drops,
+            Fetches(source, lambda: host.host_id, clock.now_ms, bus.tell),
             clock,
             pools,
         )
@@ -191,11 +206,11 @@ def _uploader(
     under_way: UnderWay,
     tell: Tell,
 ) -> Uploader:
-    stats, sending = UploaderStats(), settings.uploader
+    stats, sending = UploaderStats(clock.now_ms()), settings.uploader
     rest = _rest(settings)
 
     def count_bytes(count: int) -> None:
-        stats.bytes_sent += count
+        stats.sent(count, clock.mono_ms())
 
     slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
     transfer = Transfer(

@@ -70,6 +70,8 @@ class Streamed:
     """Its status and, where it is no success, all of it."""
     pieces: AsyncIterator[bytes]
     """What a success brings."""
+    length_bytes: int | None = None
+    """How long it says that it is."""
 
 
 class BadServerUrl(ValueError):
@@ -247,7 +249,9 @@ class Http:
                 raise await self._broken(error) from error
             except httpx.InvalidURL as error:
                 raise ServerNonsense("it names what cannot be part of a URL") from error
-            yield Streamed(Answer(response.status_code, whole, _retry_after(response)), self._arriving(response))
+            answer = Answer(response.status_code, whole, _retry_after(response))
+            length = response.headers.get("Content-Length", "")
+            yield Streamed(answer, self._arriving(response), int(length) if length.isdecimal() else None)
 
     async def _arriving(self, response: httpx.Response) -> AsyncIterator[bytes]:
         try:

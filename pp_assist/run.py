@@ -144,7 +144,7 @@ async def _serve(
         _Damaged: until the database is seen to be damaged.
         _HostShared: until another daemon is seen to be the same host.
     """
-    stages = Supervisor([*daemon.stages, daemon.drop_folders, daemon.surroundings, daemon.journal])
+    stages = Supervisor([*daemon.stages, daemon.drop_folders, daemon.surroundings, daemon.fetches, daemon.journal])
     stop = asyncio.Event()
     services = services_of(daemon, state, config_path, stages, said, reload, stop.set)
     port = listener.getsockname()[1]

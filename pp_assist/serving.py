@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from pp_assist import config_file, disk
+from pp_assist import config_file, disk, folders
 from pp_assist.api.callers import Doors
-from pp_assist.api.services import Comparison, Pace, Saved, Services, Warned
+from pp_assist.api.services import Comparison, Lately, Pace, Saved, Services, Warned
 from pp_assist.api.sessions import Sessions
+from pp_assist.config_fields import fields
 from pp_assist.core.explain import Sight
 from pp_assist.core.identity import Identity
 from pp_assist.core.model import Root
 from pp_assist.core.trust import Trust
 from pp_assist.daemon import Daemon, in_thread
 from pp_assist.http import check_server_url, check_trust
+from pp_assist.restore.fetch import target
 from pp_assist.scanner.examine import examine
 from pp_assist.settings import ApiSettings, ConfigError, Settings
 from pp_assist.state import StateDirectory
@@ -101,6 +103,17 @@ def services_of(
                 raise ValueError(str(error)) from error
             return Saved(saved.shown(), *daemon.apply(wanted))
 
+    async def config_fields() -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            now = daemon.settings.shown()
+            try:
+                saved = now if reload is None else reload().shown()
+            except ConfigError:  # somebody is writing the file
+                saved = now
+            return fields(now, saved)
+
+        return await asyncio.to_thread(read)
+
     return Services(
         clock=clock,
         started_mono_ms=clock.mono_ms(),
@@ -127,6 +140,9 @@ def services_of(
         silent_changes=lambda: hashed.silent_changes,
         uploading=lambda: pace_of(uploaded.active_workers, uploaded.uploaded),
         bytes_sent=lambda: uploaded.bytes_sent,
+        lately=lambda: Lately(
+            hashed.processed.lately, uploaded.uploaded.lately, uploaded.sent_lately, uploaded.latencies
+        ),
         upload_obstacle=lambda: daemon.link.reason,
         comparison=comparison,
         warnings=warnings,
@@ -135,10 +151,14 @@ def services_of(
         examine=examine_path,
         rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
+        folders=folders,
+        fetches=daemon.fetches,
+        fetch_target=target,
         check_server=check_server,
         try_server=try_server,
         verify=Verifier(daemon.db, daemon.queues, daemon.link, clock).verify,
         config=lambda: daemon.settings.shown(),  # noqa: PLW0108 - other settings may be in force by then
+        config_fields=config_fields,
         config_file=config_path,
         save_config=save_config,
     )

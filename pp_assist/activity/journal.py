@@ -46,14 +46,14 @@ class Journal:
             await activity.reserve(tx, last_id + AHEAD)
         self._written_id = last_id
 
-    async def after(self, last_id: int, event: Event | None, limit: int) -> list[Happened]:
+    async def after(self, last_id: int, events: frozenset[Event] | None, limit: int) -> list[Happened]:
         """Return what happened after *last_id*, oldest first, as far as it is kept or still in the ring."""
         recent = self._bus.after(last_id)
         if recent is not None:
-            return [each for each in recent if event in (None, each.event)][:limit]
+            return [each for each in recent if events is None or each.event in events][:limit]
         written_id = self._written_id
-        found = await activity.after(self.db, last_id, event, limit)
+        found = await activity.after(self.db, last_id, activity.About(events), limit)
         if len(found) == limit:
             return found
         rest = self._bus.after(max(written_id, found[-1].id if found else last_id)) or ()
-        return [*found, *(each for each in rest if event in (None, each.event))][:limit]
+        return [*found, *(each for each in rest if events is None or each.event in events)][:limit]

@@ -9,7 +9,11 @@ from pp_assist.api import (
     routes_deletions,
     routes_excludes,
     routes_explain,
+    routes_fetch,
+    routes_folders,
     routes_metrics,
+    routes_pace,
+    routes_page,
     routes_paths,
     routes_queue,
     routes_servers,
@@ -25,16 +29,20 @@ from pp_assist.api.services import Services
 MODULES = (
     routes_status,
     routes_paths,
+    routes_folders,
+    routes_fetch,
     routes_servers,
     routes_deletions,
     routes_queue,
     routes_explain,
+    routes_pace,
     routes_excludes,
     routes_metrics,
     routes_activity,
     routes_steering,
     routes_verify,
     routes_session,
+    routes_page,
 )
 
 

@@ -1,15 +1,20 @@
 """Who a request comes from, as far as its headers say: whether it is let in, and as whom. Pure."""
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-OPEN = frozenset({("GET", "/health"), ("HEAD", "/health"), ("POST", "/session")})
+OPEN = frozenset({("GET", "/health"), ("HEAD", "/health"), ("POST", "/session"), ("GET", "/"), ("GET", "/ui")})
 """Answered without a token: nothing is told, or a ticket is asked for instead."""
+
+PAGE = "/ui/"
+"""Below it are the page's own files, which are the same for everybody."""
+
+ENTERING = ("POST", "/session")
 
 CSRF_HEADER = b"x-putplace-csrf"
 """No page of another site can send it without being asked first, and nobody is asked."""
@@ -72,7 +77,7 @@ def judge(method: str, path: str, headers: Headers, doors: Doors) -> As | Refusa
         return refusal
     if _has_token(headers, doors.token):
         return As.TOKEN
-    if (method, path) in OPEN:
+    if (method, path) in OPEN or (method == "GET" and path.startswith(PAGE)):
         return As.NOBODY
     if is_guest(headers, doors):
         return NO_TOKEN
@@ -116,13 +121,16 @@ def _has_token(headers: Headers, token: str) -> bool:
 
 
 def _has_session(headers: Headers, doors: Doors) -> bool:
-    """Say whether our cookie came: all programs of this machine share them, so others may be anything."""
+    return any(map(doors.is_session, cookies_named(doors.cookie, headers)))
+
+
+def cookies_named(wanted: str, headers: Headers) -> Iterator[str]:
+    """Yield the values of our cookie: all programs of this machine share them, so others may be anything."""
     for cookies in _all(headers, b"cookie"):
         for each in cookies.split(b";"):
             name, _, value = each.strip().partition(b"=")
-            if name == doors.cookie.encode() and doors.is_session(value.decode("latin-1")):
-                return True
-    return False
+            if name == wanted.encode():
+                yield value.decode("latin-1")
 
 
 def _ours(form: str, doors: Doors) -> set[bytes]:

@@ -12,7 +12,18 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pp_assist.api.callers import FOREIGN_ORIGIN, NO_TOKEN, As, Doors, Headers, Refusal, foreign, is_guest, judge
+from pp_assist.api.callers import (
+    ENTERING,
+    FOREIGN_ORIGIN,
+    NO_TOKEN,
+    As,
+    Doors,
+    Headers,
+    Refusal,
+    foreign,
+    is_guest,
+    judge,
+)
 from pp_server.bounds.http import ADMITTED
 
 MAX_BODY_BYTES = 1 << 20
@@ -41,6 +52,8 @@ class Guard:
             found = await self._judge("GET", scope)
             if found is As.COOKIE and not any(name == b"origin" for name, _ in headers):
                 found = FOREIGN_ORIGIN  # a browser always says where a page is from
+            if found is As.NOBODY:
+                found = NO_TOKEN
             if isinstance(found, Refusal):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": found.code})
                 return
@@ -70,7 +83,8 @@ class Guard:
 
     async def _judge(self, method: str, scope: Scope) -> As | Refusal:
         found = judge(method, scope["path"], scope["headers"], self._doors)
-        if found is As.LOCAL and not await self._is_ours(scope):
+        enters = found is As.NOBODY and (method, scope["path"]) == ENTERING  # others may have seen a ticket in `ps`
+        if (found is As.LOCAL or enters) and not await self._is_ours(scope):
             return NO_TOKEN
         return found
 

@@ -34,6 +34,8 @@ PROGRESS = {
 NOT_KEPT_ON_THE_WAY = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
 
 Id = Annotated[int, Query(ge=0, lt=2**63)]
+Events = Annotated[list[Event] | None, Query()]
+"""One kind, or several."""
 
 
 class _Listeners:
@@ -78,24 +80,32 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/activity")
     async def recent(
-        limit: Annotated[int, Query(ge=1, le=500)] = 50, since_id: Id | None = None, event_type: Event | None = None
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        since_id: Id | None = None,
+        before_id: Id | None = None,
+        event_type: Events = None,
+        path_id: Id | None = None,
+        text: Annotated[str | None, Query(min_length=1, max_length=1000, pattern="^[^\\x00]*$")] = None,
     ) -> dict[str, Any]:
+        if since_id is not None and before_id is not None:
+            raise Refusal(422, "invalid_request", "since_id or before_id, not both")
         await services.journal.write()  # what was told a moment ago is in the answer
         db = services.journal.db
-        if since_id is None:
-            found = await activity.newest(db, event_type, limit + 1)
+        about = activity.About(_meant(event_type), path_id, text)
+        if since_id is not None:
+            found = await activity.after(db, since_id, about, limit + 1)
         else:
-            found = await activity.after(db, since_id, event_type, limit + 1)
+            found = await activity.newest(db, about, limit + 1, 2**63 - 1 if before_id is None else before_id)
         shown = found[:limit] if since_id is None else found[:limit][::-1]
-        total = await activity.total(db, event_type)
+        total = await activity.total(db, about)
         return {"events": [_shown(each) for each in shown], "total": total, "has_more": len(found) > limit}
 
     @routes.get("/activity/stream")
-    async def stream(request: Request, event_type: Event | None = None) -> StreamingResponse:
+    async def stream(request: Request, event_type: Events = None) -> StreamingResponse:
         last_id = _last_id(request.headers.get("last-event-id"), services.bus.last_id)
-        return _Stream(listeners, frames(last_id, event_type))
+        return _Stream(listeners, frames(last_id, _meant(event_type)))
 
-    async def frames(last_id: int, wanted: Event | None) -> AsyncIterator[str]:
+    async def frames(last_id: int, wanted: frozenset[Event] | None) -> AsyncIterator[str]:
         yield f"event: connected\ndata: {json.dumps({'timestamp': iso(services.clock.now_ms())})}\n\n"
         async for page in _told(services, last_id, wanted):
             yield "".join(map(_frame, page)) or ": still here\n\n"
@@ -119,7 +129,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-async def _told(services: Services, last_id: int, wanted: Event | None) -> AsyncIterator[list[Happened]]:
+async def _told(services: Services, last_id: int, wanted: frozenset[Event] | None) -> AsyncIterator[list[Happened]]:
     """Yield what happens after *last_id*, for ever; nothing from time to time while nothing does."""
     while True:
         newest = services.bus.last_id  # before we ask: what comes meanwhile is for the next time
@@ -185,6 +195,10 @@ def _shown(happened: Happened) -> dict[str, Any]:
 
 def _named(happened: Happened) -> dict[str, Any]:
     return {"filepath": None} if happened.filepath is None else dict(json_fields(happened.filepath))
+
+
+def _meant(events: list[Event] | None) -> frozenset[Event] | None:
+    return frozenset(events) if events else None
 
 
 def _last_id(said: str | None, newest: int) -> int:

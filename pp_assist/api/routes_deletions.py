@@ -1,14 +1,15 @@
 """Deletions that wait for a person: so many files are missing at once that it may be a mistake."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import Approve, RowId
 from pp_assist.api.services import Services
 from pp_assist.store.held import CountChanged, HeldSet
-from pp_server.wire.names import display, json_fields
+from pp_assist.store.held_tree import HeldFile
+from pp_server.wire.names import display, json_fields, query_bytes
 from pp_server.wire.times import iso
 
 
@@ -20,6 +21,26 @@ def router(services: Services) -> APIRouter:
     async def deletions() -> dict[str, Any]:
         held = [_held(each) for each in await services.held.all()]
         return {"held": held, "total": len(held)}
+
+    @routes.get("/deletions/{held_id}/tree")
+    async def tree(
+        request: Request, held_id: RowId, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+    ) -> dict[str, Any]:
+        path = (query_bytes(request.scope["query_string"], "path") or b"").strip(b"/")
+        found = await services.held.tree(held_id, path, limit)
+        if found is None:
+            raise Refusal(404, "not_found", "nothing is held under this id")
+        above = path + b"/" if path else b""
+        return {
+            **json_fields(path, "path"),
+            "count": found.count,
+            "folders": [
+                {**json_fields(each.name, "name"), **json_fields(above + each.name, "path"), "count": each.count}
+                for each in found.folders
+            ],
+            "files": [_held_file(each, above) for each in found.files],
+            "truncated": not found.is_whole,
+        }
 
     @routes.post("/deletions/{held_id}/approve")
     async def approve(held_id: RowId, body: Approve) -> dict[str, Any]:
@@ -39,6 +60,15 @@ def router(services: Services) -> APIRouter:
         return {"status": "rejected", "count": count}
 
     return routes
+
+
+def _held_file(each: HeldFile, above: bytes) -> dict[str, Any]:
+    return {
+        **json_fields(each.name, "name"),
+        **json_fields(above + each.name, "path"),
+        "size_bytes": each.size_bytes,
+        "mtime": None if each.mtime_ns is None else iso(each.mtime_ns // 1_000_000),
+    }
 
 
 def _held(each: HeldSet) -> dict[str, Any]:

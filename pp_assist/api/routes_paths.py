@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body
 
 from pp_assist.api.bodies import absolute_path
 from pp_assist.api.drop_folders import facts_of, options_of
-from pp_assist.api.paths import is_within, root_of
+from pp_assist.api.overlap import why_not
+from pp_assist.api.paths import root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import AddPath, AddSftp, RowId, TriggerScan
 from pp_assist.api.services import Services
@@ -21,7 +22,6 @@ from pp_server.wire.names import display, json_fields
 from pp_server.wire.times import iso, iso_or_none
 
 ANYBODY = Trust()
-FORBIDDEN = (b"/proc", b"/sys", b"/dev")
 
 
 def router(services: Services) -> APIRouter:
@@ -126,20 +126,8 @@ def router(services: Services) -> APIRouter:
 
 
 def _check_overlap(roots: Iterable[Root], shown: bytes, resolved: bytes, own_paths: Iterable[bytes]) -> None:
-    if resolved == b"/" or any(is_within(resolved, folder) for folder in FORBIDDEN):
-        raise Refusal(400, "path_refused", f"{display(shown)}: not a folder of files")
-    if any(is_within(resolved, own) for own in own_paths):
-        raise Refusal(400, "path_refused", f"{display(shown)}: these are the daemon's own files")
-    for root in roots:
-        if root.path == resolved:
-            raise Refusal(409, "path_exists", "Path already registered")
-        spellings = ((resolved, root.path), (shown, root.shown), (shown, root.path))
-        if is_sftp(root.shown):  # its own place is in the daemon's folder, which is watched by nobody
-            spellings = ((shown, root.shown),) * 3
-            if root.shown == shown:
-                raise Refusal(409, "path_exists", "Path already registered")
-        if any(is_within(one, other) or is_within(other, one) for one, other in spellings):
-            raise Refusal(400, "path_overlaps", f"{display(shown)} overlaps with {display(root.shown)}")
+    if (refusal := why_not(roots, shown, resolved, own_paths)) is not None:
+        raise refusal
 
 
 def _path(root: Root, file_count: int, stands: tuple[str, str | None], sftp: dict[str, Any] | None) -> dict[str, Any]:

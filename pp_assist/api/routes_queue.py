@@ -34,9 +34,15 @@ def router(services: Services) -> APIRouter:
         state: LineState | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        active: bool = False,
     ) -> JSONResponse:
-        stages = IN_ORDER if stage is None else (stage,)
-        items, total = await services.line.page(stages, state, limit, offset)
+        if active and (stage is not None or state is not None):
+            raise Refusal(422, "invalid_request", "active: alone, without stage and state")
+        if active:
+            items, total = await services.line.active(limit, offset)
+        else:
+            stages = IN_ORDER if stage is None else (stage,)
+            items, total = await services.line.page(stages, state, limit, offset)
 
         def answer() -> JSONResponse:
             shown = [_item(item, services) for item in items]

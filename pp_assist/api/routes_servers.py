@@ -62,6 +62,11 @@ def router(services: Services) -> APIRouter:
         config = services.config()
         return {"config_file": services.config_file, "config": config, **config}
 
+    @routes.get("/config/fields")
+    async def config_fields() -> dict[str, Any]:
+        fields = await services.config_fields()
+        return {"fields": fields, "total": len(fields)}
+
     @routes.post("/config")
     async def post_config(body: Config) -> dict[str, Any]:
         try:

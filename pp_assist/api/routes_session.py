@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from pp_assist.api.callers import As
+from pp_assist.api.callers import As, cookies_named
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import ShowTicket
 from pp_assist.api.services import Services
@@ -31,6 +31,14 @@ def router(services: Services) -> APIRouter:
         answer.set_cookie(
             services.sessions.cookie, value, max_age=int(SESSION_S), path="/", httponly=True, samesite="strict"
         )
+        return answer
+
+    @routes.post("/session/leave")
+    async def leave(request: Request) -> JSONResponse:
+        for value in cookies_named(services.sessions.cookie, request.scope["headers"]):
+            services.sessions.leave(value)
+        answer = JSONResponse({"status": "left"})
+        answer.delete_cookie(services.sessions.cookie, path="/", httponly=True, samesite="strict")
         return answer
 
     return routes

@@ -15,9 +15,29 @@ from pp_assist.api.standing import DELETING, how_it_stands, ledger_shown, shown
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
 from pp_assist.core.rest import why_waiting
 from pp_assist.store.report import FileRow
+from pp_assist.store.search import Wanted
 from pp_server.wire.names import json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
+
+Shown = Literal[
+    "discovered",
+    "ready_for_upload",
+    "completed",
+    "unchanged",
+    "vanished",
+    "excluded",
+    "unsupported",
+    "stored",
+    "pending",
+]
+"""The states of a file, and two words for two of them each."""
+
+TOGETHER = {
+    "stored": (FileState.COMPLETED, FileState.UNCHANGED),
+    "pending": (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD),
+}
+Sort = Literal["found", "path", "size", "changed", "stored"]
 
 
 def router(services: Services) -> APIRouter:
@@ -122,14 +142,27 @@ def router(services: Services) -> APIRouter:
     @routes.get("/files")
     async def files(
         request: Request,
-        status: FileState | None = None,
+        status: Shown | None = None,
         kind: Literal["file", "dir", "symlink", "any"] = "file",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        text: Annotated[str, Query(max_length=1000)] = "",
+        reason: Annotated[str | None, Query(max_length=100)] = None,
+        sort: Sort = "found",
+        order: Literal["asc", "desc"] = "asc",
     ) -> JSONResponse:
         prefix = query_bytes(request.scope["query_string"], "path_prefix")
         where = covering(await services.roots.all(), prefix) if prefix else None
-        rows, total = await services.report.files(status, where, limit, offset, None if kind == "any" else kind)
+        only = None if kind == "any" else kind
+        if text.strip() or reason is not None or (sort, order) != ("found", "asc") or status in TOGETHER:
+            below = None if where is None else (tuple(where[0]), where[1])
+            states = () if status is None else TOGETHER.get(status) or (FileState(status),)
+            words = tuple(_searched(word) for word in text.split())
+            wanted = Wanted(states, below, only, words, reason, sort, order == "desc")
+            rows, total = await services.report.search(wanted, limit, offset)
+        else:
+            state = None if status is None else FileState(status)
+            rows, total = await services.report.files(state, where, limit, offset, only)
 
         def page() -> JSONResponse:  # as it is: asking FastAPI what is in it takes ten times as long
             files = [_file(row, services) for row in rows]
@@ -159,6 +192,13 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
+def _searched(word: str) -> str:
+    """Return *word*, if it can be part of a path."""
+    if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+        raise Refusal(422, "invalid_request", "text: holds what cannot be looked for")
+    return word
+
+
 def _comparison(services: Services) -> dict[str, Any] | None:
     now = services.comparison()
     return None if now is None else {**json_fields(now.root, "path"), "read": now.read, "total": now.of}
@@ -167,6 +207,7 @@ def _comparison(services: Services) -> dict[str, Any] | None:
 def _file(row: FileRow, services: Services) -> dict[str, Any]:
     why = why_waiting(row.work_reason, row.queued_at_ms, services.clock.now_ms(), services.busy_after_ms)
     return {
+        "id": row.id,
         **json_fields(row.filepath),
         "hostname": services.hostname,
         "kind": row.kind,

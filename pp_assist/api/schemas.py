@@ -131,6 +131,27 @@ class SteerQueue(Body):
         return self
 
 
+class FetchBack(Body):
+    """POST /fetch: which file, in one of two ways, and where to."""
+
+    path: Annotated[str, Field(min_length=1)] | None = None
+    path_b64: str | None = None
+    id: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | None = None
+    """As in GET /files."""
+    to: Annotated[str, Field(min_length=1)] | None = None
+    """A folder that is there, or a new name in one; neither: its own place."""
+    to_b64: str | None = None
+    version: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """The digest of an older content."""
+    overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.path is not None or self.path_b64 is not None) == (self.id is not None):
+            raise ValueError("path or id: exactly one of them")
+        return self
+
+
 class Verify(Body):
     """POST /verify"""
 

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple, Protocol
 
 from pp_assist.activity.bus import Bus
 from pp_assist.activity.journal import Journal
+from pp_assist.api.folders import Inside, Start
 from pp_assist.api.sessions import Sessions
 from pp_assist.clock import Clock
 from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.explain import Sight
+from pp_assist.core.fetching import Fetch, Order
 from pp_assist.core.identity import Identity
 from pp_assist.core.ledger import Counted, Tally
 from pp_assist.core.model import Root
 from pp_assist.core.patterns import Problem
+from pp_assist.core.series import Latencies, Series
 from pp_assist.core.sftp_url import Target
 from pp_assist.core.trust import Trust
 from pp_assist.steering.holding import Holding
@@ -99,6 +102,28 @@ class DropFolders(Protocol):
     def to_do(self) -> int: ...
 
 
+class Fetches(Protocol):
+    """Files on their way back."""
+
+    def begin(self, order: Order) -> Fetch: ...
+
+    def get(self, job_id: int) -> Fetch | None: ...
+
+    def all(self) -> list[Fetch]: ...
+
+    def cancel(self, job_id: int) -> Fetch | None: ...
+
+
+class Folders(Protocol):
+    """The folders of this machine. Blocking."""
+
+    def starts(self) -> list[Start]: ...
+
+    def inside(self, path: bytes) -> Inside: ...
+
+    def unreadable(self, paths: list[bytes]) -> set[bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a worker stage is doing."""
@@ -106,6 +131,15 @@ class Pace:
     active_workers: int
     total: int
     per_second: float
+
+
+class Lately(NamedTuple):
+    """How it went in the last quarter of an hour."""
+
+    hashed: Series
+    stored: Series
+    sent_bytes: Series
+    latencies: Latencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +233,7 @@ class Services:
     """Files whose content had changed although nothing said so."""
     uploading: Callable[[], Pace]
     bytes_sent: Callable[[], int]
+    lately: Callable[[], Lately]
     upload_obstacle: Callable[[], str | None]
     """Why nothing can be sent at this moment."""
     comparison: Callable[[], Comparison | None]
@@ -212,6 +247,11 @@ class Services:
     rule_problems: Callable[[int], list[Problem]]
     """Lines of the `.ppignore` files of a root that mean nothing."""
     own_paths: tuple[bytes, ...]
+    folders: Folders
+    fetches: Fetches
+    """Raises OverflowError where too many wait."""
+    fetch_target: Callable[[bytes, bytes], tuple[bytes, bytes]]
+    """Where to, and the file's own name → a folder that is there, and the name in it; raises OSError. Blocking."""
     check_server: Callable[[str, Trust], str]
     """Returns the URL as we keep it; raises ValueError where it, or whom to trust there, cannot be meant."""
     try_server: Callable[[str, str, Trust], Awaitable[Trial]]
@@ -219,6 +259,8 @@ class Services:
     verify: Callable[[list[str], str | None], Awaitable[Verified]]
     """Has the server read contents again; raises AssistError."""
     config: Callable[[], dict[str, Any]]
+    config_fields: Callable[[], Awaitable[list[dict[str, Any]]]]
+    """Every setting, with all that a form needs."""
     config_file: str
     save_config: Callable[[dict[str, Any]], Awaitable[Saved]]
     """Validates, merges and writes, and lets hold what can. Raises ValueError with the key's name."""

@@ -36,6 +36,12 @@ class Sessions:
         """Say whether *value* is that of a session's cookie."""
         return self._known(self._sessions, value) is not None
 
+    def leave(self, value: str) -> None:
+        """Let *value* be the cookie of no session any more."""
+        known = self._known(self._sessions, value)
+        if known is not None:
+            del self._sessions[known]
+
     def _issue(self, kind: dict[str, int], life_s: float) -> str:
         made = secrets.token_urlsafe(32)
         kind[made] = self._now_ms() + int(life_s * 1000)

@@ -82,6 +82,12 @@ class Untrusted(ServerUnreachable):
     reason = "server_untrusted"
 
 
+class NoServer(AssistError):
+    """There is no server to ask."""
+
+    reason = "no_server"
+
+
 class ServerTrouble(AssistError):
     """The server answered that it cannot work now."""
 

@@ -21,13 +21,17 @@ class Event(StrEnum):
     UPLOAD_PROGRESS = "upload_progress"
     UPLOAD_COMPLETE = "upload_complete"
     UPLOAD_FAILED = "upload_failed"
+    FETCH_STARTED = "fetch_started"  # a file comes back from the server
+    FETCH_PROGRESS = "fetch_progress"
+    FETCH_COMPLETE = "fetch_complete"
+    FETCH_FAILED = "fetch_failed"
     DELETIONS_HELD = "deletions_held"
     SERVER = "server"  # how the server stands
     STEERED = "steered"  # a person paused, resumed, changed a setting
     ERROR = "error"
 
 
-PASSING = frozenset({Event.UPLOAD_STARTED, Event.UPLOAD_PROGRESS})
+PASSING = frozenset({Event.UPLOAD_STARTED, Event.UPLOAD_PROGRESS, Event.FETCH_STARTED, Event.FETCH_PROGRESS})
 """Told, and not kept: the next one, or the end of the upload, says more."""
 
 

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from pp_assist.core.series import Series
+
 WINDOW_MS = 10_000
 
 
@@ -10,11 +12,13 @@ class Rate:
 
     def __init__(self) -> None:
         self.total = 0
+        self.lately = Series()
         self._recent: deque[tuple[int, int]] = deque()
 
     def add(self, count: int, now_ms: int) -> None:
         """Note that *count* things have happened."""
         self.total += count
+        self.lately.add(count, now_ms)
         self._recent.append((now_ms, count))
         self._forget(now_ms)
 

@@ -27,20 +27,29 @@ TRIES = 3
 
 T = TypeVar("T")
 Report = Callable[[Sequence[Done]], None]
+Came = Callable[[int], None]
+"""Told how much of a large file is there by now."""
 
 
-async def restore(source: Source, folder: Folder, wanted: Sequence[Wanted], report: Report) -> None:
+def _nobody_asks(_: int) -> None:
+    pass
+
+
+async def restore(
+    source: Source, folder: Folder, wanted: Sequence[Wanted], report: Report, came: Came = _nobody_asks
+) -> None:
     """Make everything *wanted* in *folder*, and *report* what became of each path.
 
     Raises:
         ServerUnreachable, NeedsLogin: there is no point in going on; the same again goes on where this ended.
     """
     with ThreadPoolExecutor(2, "restore") as threads:
-        await _Restore(source, folder, report, threads).run(wanted)
+        await _Restore(source, folder, report, threads, came).run(wanted)
 
 
 class _Restore:
-    def __init__(self, source: Source, folder: Folder, report: Report, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, source: Source, folder: Folder, report: Report, threads: ThreadPoolExecutor, came: Came) -> None:
+        self._came = came
         self._source = source
         self._folder = folder
         self._report = report
@@ -136,6 +145,7 @@ class _Restore:
                 async with aclosing(self._source.content(wanted.digest, file.offset)) as pieces:
                     async for block in _blocks(pieces):
                         await self._in_thread(file.write, block)
+                        self._came(file.offset)
                         if file.offset > wanted.size_bytes:  # it would go on until our disk is full
                             break
             return await self._in_thread(file.finish)

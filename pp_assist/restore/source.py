@@ -10,7 +10,7 @@ from pp_assist.uploader.client import UploadClient, accepted
 from pp_server.wire.names import to_query
 from pp_server.wire.restore import TreeEntry
 
-OK, PARTIAL = 200, 206
+OK, PARTIAL, NOT_FOUND = 200, 206, 404
 
 
 class Source:
@@ -52,6 +52,14 @@ class Source:
             accepted(streamed.answer)
             async for digest, content in contents(Pieces(streamed.pieces)):
                 yield digest, content
+
+    async def size(self, digest: str) -> int | None:
+        """Return how long one content is; None: the server does not have it."""
+        async with self._http.stream("GET", f"/api/files/{digest}/content") as streamed:
+            if streamed.answer.status == NOT_FOUND:
+                return None
+            accepted(streamed.answer)
+            return streamed.length_bytes
 
     async def content(self, digest: str, offset: int) -> AsyncGenerator[bytes, None]:
         """Yield one content from *offset* on."""

@@ -7,6 +7,22 @@ FOREIGN |= {"virtiofs", "vboxsf", "vmhgfs", "prl_fs", "fuse"}
 
 MOUNTS = "/proc/self/mountinfo"
 
+NO_DISKS = {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs"}
+NO_DISKS |= {
+    "mqueue",
+    "hugetlbfs",
+    "pstore",
+    "bpf",
+    "fusectl",
+    "binfmt_misc",
+    "autofs",
+    "nsfs",
+    "rpc_pipefs",
+    "efivarfs",
+}
+NO_DISKS |= {"squashfs", "fuse.portal", "fuse.gvfsd-fuse", "fuse.snapfuse", "ramfs"}
+"""Types of file systems that hold nobody's files."""
+
 
 def why_events_are_not_enough(path: bytes, mounts: str = MOUNTS) -> str | None:
     """Return why changes of the directory *path* may come without an event, or None. Blocking, briefly."""
@@ -29,6 +45,20 @@ def file_system(path: bytes, mounts: str = MOUNTS) -> str:
     except (OSError, IndexError):
         return ""
     return kind
+
+
+def mount_points(mounts: str = MOUNTS) -> list[bytes]:
+    """Return where file systems are mounted that may hold somebody's files; nothing where nobody says."""
+    found = []
+    try:
+        with open(mounts, "rb") as lines:
+            for line in lines:
+                left, _, right = line.partition(b" - ")
+                if os.fsdecode(right.split()[0]) not in NO_DISKS:
+                    found.append(_unescaped(left.split()[4]))
+    except (OSError, IndexError):
+        return []
+    return found
 
 
 def _unescaped(text: bytes) -> bytes:

@@ -37,6 +37,11 @@ class Line:
         """Return a page of it and how many there are in all: see `queue_page.page`."""
         return await queue_page.page(self._db, tuple(stages), state, self._clock.now_ms(), limit, offset)
 
+    async def active(self, limit: int, offset: int) -> tuple[list[Item], int]:
+        """Return a page of what is being hashed or sent, or is about to be, in the order of ids, and how many."""
+        ids = sorted(self._queues.at_work)
+        return await queue_page.some(self._db, ids[offset : offset + limit], self._clock.now_ms()), len(ids)
+
     def is_at_work(self, file_id: int) -> bool:
         """Say whether a file is being hashed or sent, or is about to be."""
         return self._queues.is_at_work(file_id)

@@ -3,11 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import aiosqlite
 
 from pp_assist.core.events import Event, Happened
 from pp_assist.store.db import Database
+from pp_assist.store.search import contains
 
 MOST_KEPT = 10_000
 
@@ -18,11 +20,31 @@ _PRUNE = "DELETE FROM activity WHERE id <= (SELECT id FROM activity ORDER BY id 
 _RESERVED = "SELECT value FROM daemon_state WHERE name = 'activity_id'"
 _RESERVE = "UPDATE daemon_state SET value = ? WHERE name = 'activity_id'"
 _COLUMNS = "id, at_ms, event, root_id, filepath, count, message, details"
-_NEWEST = f"SELECT {_COLUMNS} FROM activity WHERE (?1 IS NULL OR event = ?1) ORDER BY id DESC LIMIT ?2"  # noqa: S608
-_AFTER = f"""
-SELECT {_COLUMNS} FROM activity WHERE id > ?3 AND (?1 IS NULL OR event = ?1) ORDER BY id LIMIT ?2"""  # noqa: S608
+_IS = """
+(?1 IS NULL OR event IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR root_id = ?2)
+AND (?3 IS NULL OR CAST(filepath AS TEXT) LIKE ?3 ESCAPE '!' OR message LIKE ?3 ESCAPE '!')"""
+_NEWEST = f"SELECT {_COLUMNS} FROM activity WHERE id < ?4 AND {_IS} ORDER BY id DESC LIMIT ?5"  # noqa: S608
+_AFTER = f"SELECT {_COLUMNS} FROM activity WHERE id > ?4 AND {_IS} ORDER BY id LIMIT ?5"  # noqa: S608
 _OF_PATH = f"SELECT {_COLUMNS} FROM activity WHERE filepath = ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
-_COUNT = "SELECT COUNT(*) FROM activity WHERE ?1 IS NULL OR event = ?1"
+_COUNT = f"SELECT COUNT(*) FROM activity WHERE {_IS}"  # noqa: S608 - constants
+
+
+class About(NamedTuple):
+    """Which of it is wanted."""
+
+    events: frozenset[Event] | None = None
+    root_id: int | None = None
+    text: str | None = None
+    """Part of the path or of the message; letters of ASCII match in either case."""
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """What the statements are given."""
+        return (
+            None if self.events is None else json.dumps(sorted(self.events)),
+            self.root_id,
+            None if self.text is None else contains(self.text),
+        )
 
 
 async def keep(tx: aiosqlite.Connection, events: Sequence[Happened]) -> None:
@@ -44,14 +66,14 @@ async def first_free_id(db: Database) -> int:
     return int(await db.value(_RESERVED))
 
 
-async def newest(db: Database, event: Event | None, limit: int) -> list[Happened]:
-    """Return the newest, newest first."""
-    return [_happened(row) for row in await db.rows(_NEWEST, (event, limit))]
+async def newest(db: Database, about: About, limit: int, before_id: int = 2**63 - 1) -> list[Happened]:
+    """Return the newest before *before_id*, newest first."""
+    return [_happened(row) for row in await db.rows(_NEWEST, (*about.values, before_id, limit))]
 
 
-async def after(db: Database, last_id: int, event: Event | None, limit: int) -> list[Happened]:
+async def after(db: Database, last_id: int, about: About, limit: int) -> list[Happened]:
     """Return the oldest after *last_id*, oldest first."""
-    return [_happened(row) for row in await db.rows(_AFTER, (event, limit, last_id))]
+    return [_happened(row) for row in await db.rows(_AFTER, (*about.values, last_id, limit))]
 
 
 async def of_path(db: Database, filepath: bytes, limit: int) -> list[Happened]:
@@ -59,9 +81,9 @@ async def of_path(db: Database, filepath: bytes, limit: int) -> list[Happened]:
     return [_happened(row) for row in await db.rows(_OF_PATH, (filepath, limit))]
 
 
-async def total(db: Database, event: Event | None) -> int:
+async def total(db: Database, about: About) -> int:
     """Return how many are kept."""
-    return int(await db.value(_COUNT, (event,)))
+    return int(await db.value(_COUNT, about.values))
 
 
 def _happened(row: sqlite3.Row) -> Happened:

@@ -1,5 +1,6 @@
 """Deletions that wait for a person's word: counting what would be lost, holding, approving, rejecting."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import aiosqlite
 
 from pp_assist.core.guard import WINDOW_MS, why_hold
 from pp_assist.core.model import Claim, Kind
-from pp_assist.store import tree_moves
+from pp_assist.store import held_tree, tree_moves
 from pp_assist.store.db import Database
 from pp_assist.store.observations import KEEP
 from pp_assist.store.queue import WorkQueue
@@ -73,6 +74,7 @@ UPDATE work SET state = 'waiting', eligible_at_ms = queued_at_ms, reason = NULL
 WHERE stage = 'deletion' AND state = 'held' AND file_id IN (
     SELECT f.id FROM files f JOIN directories d ON d.id = f.directory_id
     WHERE d.root_id NOT IN (SELECT root_id FROM held_deletions))"""  # directories and links: the files are back
+_ROOT_OF = "SELECT root_id FROM held_deletions WHERE id = ?"
 _ANY_HELD = "SELECT 1 FROM held_deletions LIMIT 1"
 
 
@@ -170,6 +172,19 @@ class HeldDeletions:
             known = await self._db.value(_KNOWN, (row["root_id"],))
             found.append(HeldSet(known=known, sample=paths, **dict(row)))
         return found
+
+    async def tree(self, held_id: int, path: bytes, limit: int) -> held_tree.HeldTree | None:
+        """Return what of a set is in one folder (see `held_tree.tree`); None where there is no such set."""
+        root_id = await self._db.value(_ROOT_OF, (held_id,))
+        if root_id is None:
+            return None
+
+        def read() -> held_tree.HeldTree:
+            with self._db.reading() as conn:
+                return held_tree.tree(conn, int(root_id), path, limit)
+
+        with self._db.damage_noted():
+            return await asyncio.to_thread(read)
 
     async def approve(self, held_id: int, count: int, now_ms: int) -> int | None:
         """Let the deletions of a set go ahead; return how many, None where there is no such set.

@@ -172,6 +172,11 @@ class WorkQueue:
         """Say whether somebody works on that file, for this queue."""
         return file_id in self._claimed
 
+    @property
+    def claimed(self) -> frozenset[int]:
+        """The files that somebody works on, for this queue."""
+        return frozenset(self._claimed)
+
     def withdraw(self, file_ids: Iterable[int]) -> None:
         """Ask whoever works on these files to leave them as they are at his next step."""
         self._withdrawn |= self._claimed.intersection(file_ids)

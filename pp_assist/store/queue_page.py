@@ -71,6 +71,11 @@ async def page(
     return [_item(row, now_ms) for row in rows], total
 
 
+async def some(db: Database, ids: list[int], now_ms: int) -> list[Item]:
+    """Return those of the files *ids* that are in line."""
+    return [_item(row, now_ms) for row in await db.rows(_ROWS, (json.dumps(ids),))]
+
+
 def _item(row: sqlite3.Row, now_ms: int) -> Item:
     fields = dict(row)
     parts = (fields.pop("shown").rstrip(b"/"), fields.pop("directory"), fields.pop("name"))

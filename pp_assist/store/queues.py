@@ -125,6 +125,11 @@ class Queues:
         """Say whether somebody works on that file at this moment."""
         return any(queue.holds(file_id) for queue in self)
 
+    @property
+    def at_work(self) -> set[int]:
+        """The files that somebody works on at this moment."""
+        return {file_id for queue in self for file_id in queue.claimed}
+
     def withdraw(self, file_ids: Collection[int]) -> None:
         """Ask whoever works on these files to leave them as they are: see `WorkQueue.withdraw`."""
         for queue in self:

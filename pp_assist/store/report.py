@@ -11,6 +11,7 @@ from pp_assist.core.patterns import Rule
 from pp_assist.store import activity, receipts, tree_moves
 from pp_assist.store.counting import Counting, Counts
 from pp_assist.store.db import Database
+from pp_assist.store.search import Searches, Wanted
 from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
 from pp_server.wire.trees import is_beneath
@@ -52,6 +53,10 @@ _SOME_FILES = f"""
     SELECT id AS some FROM files WHERE {{which}} ORDER BY id LIMIT ? OFFSET ?)
 CROSS JOIN files f ON f.id = some JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
 LEFT JOIN work w ON w.file_id = f.id ORDER BY f.id"""  # noqa: S608 - constants
+_BY_IDS = f"""
+{_COLUMNS} FROM json_each(?) some CROSS JOIN files f ON f.id = some.value
+JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
+LEFT JOIN work w ON w.file_id = f.id ORDER BY some.key"""
 _OF_ANY_KIND = (FileState.EXCLUDED, FileState.UNSUPPORTED)
 _FILE = f"""
 {_COLUMNS} FROM directories d JOIN files f ON f.directory_id = d.id JOIN roots r ON r.id = d.root_id
@@ -107,6 +112,7 @@ class Report:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._counting = Counting(db)
+        self._searches = Searches(db)
 
     async def alive(self) -> bool:
         """Say whether the database answers."""
@@ -144,6 +150,25 @@ class Report:
         def read() -> tuple[list[FileRow], int]:  # a thousand rows: too much for the event loop
             with self._db.reading() as conn:
                 return _page(conn, state, below_roots, limit, offset, kind, total)
+
+        with self._db.damage_noted():
+            return await asyncio.to_thread(read)
+
+    async def search(self, wanted: Wanted, limit: int, offset: int) -> tuple[list[FileRow], int]:
+        """Return a page of what is looked for, and how many there are in all."""
+        ids, total = await self._searches.page(wanted, limit, offset)
+        return await self._by_ids(ids), total
+
+    async def by_id(self, file_id: int) -> FileRow | None:
+        """Return what is known about the file *file_id*, or None."""
+        return next(iter(await self._by_ids([file_id])), None)
+
+    async def _by_ids(self, ids: list[int]) -> list[FileRow]:
+        def read() -> list[FileRow]:
+            with self._db.reading() as conn:
+                rows = conn.cursor()
+                rows.row_factory = sqlite3.Row
+                return [_file(row) for row in rows.execute(_BY_IDS, (json.dumps(ids),))]
 
         with self._db.damage_noted():
             return await asyncio.to_thread(read)

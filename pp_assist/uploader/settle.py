@@ -17,6 +17,7 @@ from pp_assist.core.lifecycle import stored_state, was_sent
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import Rest
+from pp_assist.core.series import MOST_LATENCIES, Latencies, Series
 from pp_assist.disk import look_at_all
 from pp_assist.store import generations, queue, receipts, versions
 from pp_assist.store.db import Database
@@ -37,10 +38,19 @@ Look = Snapshot | AssistError | None
 class UploaderStats:
     """What the uploader tells about itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, began_ms: int = 0) -> None:
         self.active_workers = 0
         self.uploaded = Rate()
         self.bytes_sent = 0
+        self.sent_lately = Series()
+        self.latencies = Latencies()
+        """From the last change of a file that changed while we ran, to the receipt that was written down."""
+        self.began_ms = began_ms
+
+    def sent(self, count: int, now_ms: int) -> None:
+        """Note that so many bytes of contents have left."""
+        self.bytes_sent += count
+        self.sent_lately.add(count, now_ms)
 
 
 class Settle:
@@ -99,8 +109,15 @@ class Settle:
                 tree = None if one.tree is None else trees[id(one.tree)]
                 rows.append((one.claim, one.receipt, stored_state(ours), ours, tree))
             await versions.stored(tx, rows, self._clock.now_ms())
-        self._stats.uploaded.add(len(confirmed), self._clock.mono_ms())
+        self._count(confirmed)
         self._tell_of(confirmed)
+
+    def _count(self, confirmed: Sequence[Confirmed]) -> None:
+        now_ms, mono_ms, began_ms = self._clock.now_ms(), self._clock.mono_ms(), self._stats.began_ms
+        self._stats.uploaded.add(len(confirmed), mono_ms)
+        read = [one.claim.hashed for one in confirmed[-MOST_LATENCIES:] if one.claim.kind is Kind.FILE]
+        changed = [each.stat.ctime_ns // 1_000_000 for each in read if each is not None]
+        self._stats.latencies.add([now_ms - at_ms for at_ms in changed if began_ms <= at_ms <= now_ms], mono_ms)
 
     def _tell_of(self, confirmed: Sequence[Confirmed]) -> None:
         claim = confirmed[0].claim

@@ -53,7 +53,7 @@ async def running_api(where: Path, api: dict[str, Any] | None = None, **scanner:
     with contextlib.closing(open_state(settings.state_dir)) as state:
         host = Host(state.host_id, "laptop")
         async with build(settings, state.database, host, (os.fsencode(state.path),)) as daemon:
-            stages = Supervisor([*daemon.stages, daemon.surroundings, daemon.journal])
+            stages = Supervisor([*daemon.stages, daemon.surroundings, daemon.fetches, daemon.journal])
             services = services_of(daemon, state, os.path.join(state.path, "pp_assist.toml"), stages)
 
             def app_on(port: Callable[[], int], is_ours: IsOurs = _everybody_is) -> ASGIApp:

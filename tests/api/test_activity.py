@@ -96,7 +96,7 @@ async def test_ids_grow_over_restarts_and_a_stream_goes_on(tmp_path: Path) -> No
     async with running_api(tmp_path, use_filesystem_events=False) as api:
         assert api.daemon.bus.last_id > last_id
         api.daemon.bus.tell(Event.STEERED, message="after")
-        found = await api.daemon.journal.after(last_id, Event.STEERED, 100)
+        found = await api.daemon.journal.after(last_id, frozenset({Event.STEERED}), 100)
         assert [each.message for each in found] == ["missed", "after"]
 
 

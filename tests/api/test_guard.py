@@ -39,7 +39,7 @@ def every_route(api: Api) -> list[tuple[str, str]]:
     app = api._app._app  # type: ignore[attr-defined]
     return sorted(
         {
-            (method, re.sub(r"{\w+}", "1", route.path))
+            (method, re.sub(r"{[\w:]+}", "1", route.path))
             for route in _routes(app)
             for method in getattr(route, "methods", None) or ("WEBSOCKET",)
         }
@@ -91,6 +91,9 @@ async def asked(api: Api, method: str, path: str, headers: Sent, body: bytes = b
     return first["status"], str(json.loads(body).get("code")) if body.startswith(b"{") else ""
 
 
+OPEN = {("GET", "/health"), ("HEAD", "/health"), ("POST", "/session"), ("GET", "/"), ("GET", "/ui"), ("GET", "/ui/1")}
+"""Nothing is told by them: the page, which is the same for everybody, is among them."""
+
 GOOD = ("Host", f"127.0.0.1:{PORT}")
 
 
@@ -98,11 +101,17 @@ async def test_every_route_and_socket_is_behind_host_origin_and_token(api: Api) 
     """Each that there is, each with every way of being somebody else's; the token does not help a foreign page."""
     token = ("Authorization", f"Bearer {api.token}")
     routes = every_route(api)
-    assert len(routes) >= 32 and ("WEBSOCKET", "/ws/progress") in routes
+    assert (
+        len(routes) >= 50
+        and set(OPEN) - {("HEAD", "/health")} <= set(routes)
+        and ("WEBSOCKET", "/ws/progress") in routes
+    )
     assert len(FOREIGN_HOSTS) >= 40
     beside = [
         ("GET", "/nowhere"), ("WEBSOCKET", "/nowhere"), ("OPTIONS", "/paths"), ("PUT", "/status"), ("TRACE", "/status"),
-        ("GET", "//paths"), ("GET", "/docs"), ("GET", "/openapi.json"),
+        ("GET", "//paths"), ("GET", "/docs"), ("GET", "/redoc"), ("GET", "/uix"), ("GET", "/ui2/x"), ("POST", "/ui"),
+        ("PUT", "/ui/1"),
+        ("HEAD", "/ui"), ("GET", "//ui"), ("GET", "/UI"), ("GET", "/x/../ui"), ("WEBSOCKET", "/ui"),
     ]  # fmt: skip
     for method, path in [*routes, *beside]:
         for host in FOREIGN_HOSTS:
@@ -116,7 +125,7 @@ async def test_every_route_and_socket_is_behind_host_origin_and_token(api: Api) 
                 assert await asked(api, method, path, sent) == (403, "forbidden_origin"), origin
         for site in ("cross-site", "same-site", "", "none, cross-site", "SAME-ORIGIN"):
             assert await asked(api, method, path, [GOOD, token, ("Sec-Fetch-Site", site)]) == (403, "forbidden_origin")
-        if (method, path) in (("GET", "/health"), ("HEAD", "/health"), ("POST", "/session")):
+        if (method, path) in OPEN:
             continue
         for wrong in (
             [], [("Authorization", "")], [("Authorization", "Bearer ")], [("Authorization", "Bearer wrong")],

@@ -19,6 +19,11 @@ HUGE = 10**30
         ("DELETE", f"/servers/{HUGE}"),
         ("GET", f"/files?limit={HUGE}"),
         ("GET", f"/files?offset={HUGE}"),
+        ("GET", f"/files?sort=path&offset={HUGE}"),
+        ("GET", f"/fetch/{HUGE}"),
+        ("GET", f"/deletions/{HUGE}/tree"),
+        ("GET", f"/pace?seconds={HUGE}"),
+        ("GET", f"/activity?path_id={HUGE}"),
     ],
 )
 async def test_huge_numbers_are_refused(api: Api, method: str, path: str) -> None:
@@ -80,6 +85,9 @@ FIELDS = {
     "/queue/bump": ["ids"],
     "/deletions/1/approve": ["count"],
     "/deletions/1/reject": ["x"],
+    "/fetch": ["path", "path_b64", "id", "to", "to_b64", "version", "overwrite"],
+    "/fetch/1/cancel": ["x"],
+    "/session/leave": ["x"],
 }
 
 

@@ -70,7 +70,7 @@ class Weather(httpx.AsyncBaseTransport):
             headers = {**request.headers, "Content-Length": str(len(damaged))}
             request = httpx.Request(request.method, request.url, headers=headers, content=damaged)
         response = await inner.handle_async_request(request)
-        if response.is_success:
+        if response.is_success and response.headers.get("Content-Type") == "application/json":
             told = json.loads(await response.aread())
             if (lie := self.lie(request.url.path, told)) != told:
                 response = httpx.Response(response.status_code, json=lie, request=request)

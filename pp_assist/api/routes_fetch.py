@@ -1,0 +1,137 @@
+"""Files back from the server."""
+
+import asyncio
+import os
+from typing import Any
+
+from fastapi import APIRouter
+
+from pp_assist.api.bodies import absolute_path
+from pp_assist.api.paths import root_of
+from pp_assist.api.problems import Refusal
+from pp_assist.api.schemas import FetchBack, RowId
+from pp_assist.api.services import Services
+from pp_assist.core.fetching import Fetch, Order, Promised
+from pp_assist.core.identity import Standing, standing
+from pp_assist.core.model import Root
+from pp_assist.core.sftp_url import is_sftp
+from pp_server.wire.names import display, json_fields
+from pp_server.wire.receipts import NotProven, check
+from pp_server.wire.times import iso, iso_or_none
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter()
+
+    @routes.post("/fetch")
+    async def begin(body: FetchBack) -> dict[str, Any]:
+        asked = await _asked_for(body, services)
+        place = root_of(await services.roots.all(), asked)
+        if place is not None and place[1]:
+            root, relative = place
+            filepath = root.shown.rstrip(b"/") + b"/" + relative
+            promised = await _promised(root, relative, services)
+        elif place is None:
+            filepath, promised = asked, None
+        else:
+            raise Refusal(400, "not_a_file", "this is a watched folder; pp_client get brings folders back")
+        if body.to is not None or body.to_b64 is not None:
+            folder, name = await _target(
+                absolute_path(body.to or "", body.to_b64), os.path.basename(filepath), services
+            )
+            order = Order(filepath, folder, name, folder, body.version, body.overwrite, promised)
+        elif place is None or is_sftp(place[0].shown):
+            raise Refusal(422, "invalid_request", "to: is needed, this path is in no watched folder of this machine")
+        else:
+            await _check_own_place(place[0], services)
+            root, relative = place
+            order = Order(filepath, root.path, relative, root.shown, body.version, body.overwrite, promised)
+        try:
+            return _shown(services.fetches.begin(order))
+        except OverflowError as error:
+            raise Refusal(503, "too_many_fetches", str(error)) from error
+
+    @routes.get("/fetch")
+    async def fetches() -> dict[str, Any]:
+        known = [_shown(each) for each in services.fetches.all()]
+        return {"fetches": known, "total": len(known)}
+
+    @routes.get("/fetch/{fetch_id}")
+    async def one(fetch_id: RowId) -> dict[str, Any]:
+        return _shown(_known(services.fetches.get(fetch_id)))
+
+    @routes.post("/fetch/{fetch_id}/cancel")
+    async def cancel(fetch_id: RowId) -> dict[str, Any]:
+        return _shown(_known(services.fetches.cancel(fetch_id)))
+
+    return routes
+
+
+async def _asked_for(body: FetchBack, services: Services) -> bytes:
+    """Return the path that is meant."""
+    if body.id is None:
+        return absolute_path(body.path or "", body.path_b64)
+    row = await services.report.by_id(body.id)
+    if row is None:
+        raise Refusal(404, "not_found", "no such file; it may have changed its number, so look again")
+    return row.filepath
+
+
+async def _promised(root: Root, relative: bytes, services: Services) -> Promised | None:
+    """Return what the receipt says that the server has, if it proves it."""
+    signed = await services.report.signed_receipt(root.id, relative)
+    if signed is None:
+        return None
+    receipt, key = signed
+    try:
+        if key is None or receipt.sha256 is None:
+            return None
+        await asyncio.to_thread(check, receipt, key)
+    except NotProven:
+        return None
+    return Promised(receipt.sha256, receipt.size)
+
+
+async def _target(to: bytes, name: bytes, services: Services) -> tuple[bytes, bytes]:
+    try:
+        folder, name = await asyncio.to_thread(services.fetch_target, to, name)
+    except OSError as error:
+        raise Refusal(400, "not_a_folder", f"to: {display(to)}: {error.strerror}") from error
+    if not name or any(folder == own or folder.startswith(own + b"/") for own in services.own_paths):
+        raise Refusal(400, "path_refused", f"to: {display(to)}: nothing is written there")
+    return folder, name
+
+
+async def _check_own_place(root: Root, services: Services) -> None:
+    """Make sure that the watched folder is there: what is written beneath a missing disk is hidden later."""
+    try:
+        _, found = await services.resolve(root.path)
+    except OSError as error:
+        raise Refusal(409, "root_unhealthy", f"{display(root.shown)}: {error.strerror}") from error
+    if standing(root.identity, found) is Standing.OTHER:
+        raise Refusal(409, "root_unhealthy", f"{display(root.shown)} is another folder now; say where to with `to`")
+
+
+def _known(job: Fetch | None) -> Fetch:
+    if job is None:
+        raise Refusal(404, "not_found", "no such fetch, or not any more")
+    return job
+
+
+def _shown(job: Fetch) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "state": job.state,
+        **json_fields(job.order.filepath),
+        **json_fields(job.to, "to"),
+        "sha256": job.sha256,
+        "size_bytes": job.size_bytes,
+        "bytes_done": job.bytes_done,
+        "outcome": job.outcome,
+        "verified": job.verified,
+        "inconsistent": job.inconsistent,
+        "problem": None if job.problem is None else {"code": job.problem[0], "text": job.problem[1]},
+        "created_at": iso(job.created_at_ms),
+        "ended_at": iso_or_none(job.ended_at_ms),
+    }
