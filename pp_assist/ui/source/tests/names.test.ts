@@ -32,6 +32,7 @@ describe("a name is shown as it is", () => {
   test("bytes that are no UTF-8 are seen as what they are", () => {
     const name = { text: "/a/caf\ufffd.txt", b64: b64([0x2f, 0x61, 0x2f, 0x63, 0x61, 0x66, 0xe9, 0x2e, 0x74, 0x78, 0x74]) };
     expect(plainly(name)).toBe("/a/caf\\xe9.txt");
+    expect(plainly({ text: "?", b64: b64([0x61, 0x20, 0xe9, 0x20, 0x62, 0x20]) })).toBe("a \\xe9 b␣");
   });
   test.each([[[0xc0, 0x80]], [[0xed, 0xa0, 0x80]], [[0xf5, 0x80, 0x80, 0x80]], [[0xe2, 0x82]], [[0xff]]])("no bytes are lost: %j", (bytes) => {
     const shown = plainly({ text: "?", b64: b64(bytes) });

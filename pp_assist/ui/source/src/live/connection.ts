@@ -16,6 +16,8 @@ export interface Connection {
   why: string | null;
 }
 
+/** Numbers that are older are not how it is now. */
+const SOON = { timeoutMs: 6_000 };
 const IDLE_MS = 4_000;
 const BUSY_MS = 1_500;
 const SOONEST_MS = 400;
@@ -75,7 +77,7 @@ export async function keepAsking(): Promise<never> {
 async function askOnce(): Promise<Error | null> {
   wanted = false;
   try {
-    const [newStatus, newStats] = await Promise.all([routes.status(), routes.stats()]);
+    const [newStatus, newStats] = await Promise.all([routes.status(SOON), routes.stats(SOON)]);
     const before = connection.peek().state;
     batch(() => {
       status.value = newStatus;

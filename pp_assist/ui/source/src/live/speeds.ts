@@ -1,6 +1,6 @@
 /** How fast something goes on, from how far it was at some moments. Pure. */
 
-const LOOK_BACK_MS = 20_000;
+const LOOK_BACK_MS = 45_000;
 
 interface Moment {
   atMs: number;
@@ -28,7 +28,8 @@ export class Speeds {
     const moments = this.#seen.get(id);
     const [first, last] = [moments?.[0], moments?.at(-1)];
     if (first === undefined || last === undefined || last.atMs - first.atMs < 500) return null;
-    return (1000 * (last.done - first.done)) / (last.atMs - first.atMs);
+    const isStill = last.done === first.done;
+    return isStill && last.atMs - first.atMs < LOOK_BACK_MS / 2 ? null : (1000 * (last.done - first.done)) / (last.atMs - first.atMs);
   }
 
   /** Return in how many seconds *left* is done; null: that cannot be said. */

@@ -5,7 +5,7 @@ import { Refused } from "../api/client";
 import { addServer, tryServer } from "../api/routes";
 import type { Server, Trial } from "../api/shapes";
 import { useDoing } from "../live/asked";
-import { Button, Notice, Problem, sentence } from "./basics";
+import { Button, Problem, sentence } from "./basics";
 import { CheckField, TextField } from "./fields";
 import { TrialShown } from "./trial";
 
@@ -26,6 +26,7 @@ export function AddServer({ first = false, onAdded }: { first?: boolean; onAdded
     ...(form.ca_file.trim() !== "" && { ca_file: form.ca_file.trim() }),
   };
   const isFull = where.url !== "" && where.api_key !== "";
+  const add = async () => onAdded(await addServer({ ...where, name: form.name.trim(), is_default: form.is_default }));
   const wrong = (field: string) => fieldProblem(problem, field);
   return (
     <form
@@ -33,9 +34,9 @@ export function AddServer({ first = false, onAdded }: { first?: boolean; onAdded
       onSubmit={(event) => {
         event.preventDefault();
         void adding.run(async () => {
-          const found = await tryServer(where);
+          const found = trial ?? (await tryServer(where));
           setTrial(found);
-          if (found.ok) onAdded(await addServer({ ...where, name: form.name.trim(), is_default: form.is_default }));
+          if (found.ok) await add();
         });
       }}
     >
@@ -58,15 +59,20 @@ export function AddServer({ first = false, onAdded }: { first?: boolean; onAdded
       </details>
       {!first && <CheckField label="Uploads go there from now on" value={form.is_default} onInput={(is_default) => set({ is_default })} />}
       {trial && <TrialShown trial={trial} />}
-      {trial && !trial.ok && <Notice tone="warn" icon="held">It is not added before a test goes well.</Notice>}
       {problem && !isOfField(problem) && <Problem error={problem} />}
       <div class="actions actions-end">
         <Button busy={trying.busy} disabled={!isFull || adding.busy} onClick={() => void trying.run(async () => setTrial(await tryServer(where)))}>
           Test
         </Button>
-        <Button kind="main" type="submit" busy={adding.busy} disabled={!isFull || form.name.trim() === "" || trying.busy}>
-          {first ? "Add and go on" : "Add the server"}
-        </Button>
+        {trial && !trial.ok ? (
+          <Button kind="danger" busy={adding.busy} disabled={form.name.trim() === ""} onClick={() => void adding.run(add)}>
+            Add it all the same
+          </Button>
+        ) : (
+          <Button kind="main" type="submit" busy={adding.busy} disabled={!isFull || form.name.trim() === "" || trying.busy}>
+            {first ? "Add and go on" : "Add the server"}
+          </Button>
+        )}
       </div>
     </form>
   );

@@ -7,7 +7,8 @@ import { ledgerReason } from "../text/words";
 
 const KINDS = ["stored", "pending", "excluded", "unsupported"] as const;
 
-export function Coverage({ entry }: { entry: LedgerEntry }) {
+/** *isStale*: the folder is not there, so this is how it was. */
+export function Coverage({ entry, isStale = false }: { entry: LedgerEntry; isStale?: boolean }) {
   const wanted = entry.stored + entry.pending;
   const all = wanted + entry.excluded + entry.unsupported;
   const below = inQuery(nameIn(entry, "path"));
@@ -16,7 +17,7 @@ export function Coverage({ entry }: { entry: LedgerEntry }) {
     .map(([code, many]) => `${count(many)} ${ledgerReason(code)}`);
   const label = KINDS.map((kind) => `${count(entry[kind])} ${kind}`).join(", ");
   return (
-    <div class="coverage">
+    <div class="coverage" data-stale={isStale}>
       <div class="coverage-bar" role="img" aria-label={label}>
         {all === 0 && <span class="coverage-none" />}
         {KINDS.map((kind) => entry[kind] > 0 && <span key={kind} class={`coverage-part is-${kind}`} style={{ flexGrow: entry[kind] }} />)}
@@ -31,7 +32,13 @@ export function Coverage({ entry }: { entry: LedgerEntry }) {
           </li>
         ))}
         <li class="coverage-share">
-          <span class="number">{wanted === 0 ? "—" : percent(entry.stored, wanted)}</span> in place
+          {isStale ? (
+            "as last seen"
+          ) : (
+            <>
+              <span class="number">{wanted === 0 ? "—" : percent(entry.stored, wanted)}</span> in place
+            </>
+          )}
         </li>
       </ul>
       {reasons.length > 0 && <p class="hint">Pending: {reasons.join(", ")}.</p>}

@@ -15,7 +15,9 @@ export function NameText({ name, most }: { name: Name; most?: number }) {
             {piece.text}
           </span>
         ) : (
-          <bdi key={at}>{piece.text}</bdi>
+          <bdi key={at} dir="ltr">
+            {piece.text}
+          </bdi>
         ),
       )}
     </span>

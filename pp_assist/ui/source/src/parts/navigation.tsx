@@ -45,7 +45,7 @@ export function Navigation({ screen }: { screen: string }) {
   } || {};
   const look = WISH[wish.value];
   return (
-    <div class="side" data-open={open}>
+    <nav class="side" aria-label="Screens" data-open={open}>
       <div class="side-top">
         <a class="brand" href="#/" aria-label="PutPlace Assist, overview">
           <Mark />
@@ -59,7 +59,7 @@ export function Navigation({ screen }: { screen: string }) {
         </button>
       </div>
       <div class="side-rest" id="navigation">
-        <nav aria-label="Screens">
+        <div class="side-screens">
           {ITEMS.map((group, at) => (
             <ul key={at}>
               {group.map((item) => {
@@ -81,7 +81,7 @@ export function Navigation({ screen }: { screen: string }) {
               })}
             </ul>
           ))}
-        </nav>
+        </div>
         <div class="side-foot">
           <button type="button" class="button button-quiet" onClick={nextWish}>
             <Icon name={look?.icon ?? "auto"} />
@@ -103,6 +103,6 @@ export function Navigation({ screen }: { screen: string }) {
           </button>
         </div>
       </div>
-    </div>
+    </nav>
   );
 }

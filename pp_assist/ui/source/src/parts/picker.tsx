@@ -30,7 +30,7 @@ export function FolderPicker({ at: begin, onPick, toWatch }: PickerProps) {
     setMore(null);
     if (asked.data === undefined || asked.loading) return;
     const here = asked.data.path === null ? null : nameIn(asked.data, "path");
-    onPick(here, toWatch && asked.data.can_add === false ? (asked.data.why_not?.text ?? "it cannot be watched") : null);
+    onPick(here, toWatch && here !== null && asked.data.can_add === false ? (asked.data.why_not?.text ?? "it cannot be watched") : null);
     if (moved.current) list.current?.querySelector<HTMLElement>("button")?.focus();
   }, [asked.data, asked.loading]);
 
@@ -64,7 +64,12 @@ export function FolderPicker({ at: begin, onPick, toWatch }: PickerProps) {
                     <Icon name={each.kind === "mount" ? "servers" : each.kind === "home" ? "overview" : "roots"} />
                     <span class="picker-name">
                       <NameText name={nameIn(each, "name")} most={120} />
-                      {toWatch && each.why_not && <span class="hint">{each.why_not.text}</span>}
+                      {each.kind !== "folder" && (
+                        <span class="hint mono">
+                          <NameText name={nameIn(each, "path")} most={120} />
+                        </span>
+                      )}
+                      {toWatch && each.why_not && each.kind === "folder" && <span class="hint">{each.why_not.text}</span>}
                     </span>
                     <Icon name="next" />
                   </button>

@@ -2,7 +2,7 @@
 
 import { useMemo } from "preact/hooks";
 import type { Pace } from "../api/shapes";
-import { digits, latency, rate, size, speed } from "../text/format";
+import { counted, digits, latency, rate, size, speed } from "../text/format";
 import { Card, Facts } from "./basics";
 import { Plot } from "./plot";
 
@@ -38,7 +38,7 @@ export function Throughput({ pace, uploader }: { pace: Pace; uploader: { upload_
             <>
               <p class="latency-main">
                 <span class="number">{latency(took.p50)}</span>
-                <span class="hint">for half of the last {rate(took.count)} files</span>
+                <span class="hint">for half of the last {counted(took.count, "file")}</span>
               </p>
               <Facts
                 of={[
@@ -56,7 +56,7 @@ export function Throughput({ pace, uploader }: { pace: Pace; uploader: { upload_
 }
 
 function digitsOf(value: number): string {
-  return value === 0 ? "0" : value >= 10 ? rate(Math.round(value)) : digits(value);
+  return value >= 10 ? rate(Math.round(value)) : digits(value).replace(/\.?0+$/, "");
 }
 
 /** Return what is drawn: each second with its neighbours before it, so that what comes in batches is no comb. */

@@ -110,8 +110,11 @@ function Held({ set, again }: { set: HeldSet; again: () => void }) {
 function Missing({ set }: { set: HeldSet }) {
   const below = (path: string) => path.slice(set.path.replace(/\/$/, "").length);
   const asked = useAsked((asking) => heldTree(set.id, { text: "" }, asking), [set.id, set.count]);
-  if (asked.error) return <Tree paths={set.sample.map(below)} more={set.count - set.sample.length} />;
-  return <Level set={set.id} path={{ text: "" }} label="Missing files" />;
+  return (
+    <div class="held-box" role="group" aria-label="What is missing" tabIndex={0}>
+      {asked.error ? <Tree paths={set.sample.map(below)} more={set.count - set.sample.length} /> : <Level set={set.id} path={{ text: "" }} label="Missing files" />}
+    </div>
+  );
 }
 
 function Level({ set, path, label }: { set: number; path: Name; label: string }) {

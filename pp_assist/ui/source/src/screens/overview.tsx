@@ -1,7 +1,7 @@
 /** How it stands, in one sentence, and everything the sentence is made of. */
 
-import { pace as askPace } from "../api/routes";
-import type { Queue, Stats, Status } from "../api/shapes";
+import { pace as askPace, paths as askPaths } from "../api/routes";
+import type { LedgerEntry, Queue, Stats, Status, WatchedPath } from "../api/shapes";
 import { useAsked } from "../live/asked";
 import { connection, nowMs, stats, status } from "../live/connection";
 import { Card, Chip, Facts, Meter } from "../parts/basics";
@@ -11,7 +11,7 @@ import { NameText } from "../parts/name";
 import { Throughput } from "../parts/throughput";
 import { age, ago, count, counted, exactly, rate, size } from "../text/format";
 import { nameIn } from "../text/names";
-import { obstacle, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
+import { obstacle, PATH_STATUS, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
 import { FirstRun, isWelcoming } from "./first-run";
 
 const SIGN: Record<Tone, IconName> = { good: "check", busy: "transfers", calm: "pause", warn: "unplugged", bad: "held", off: "overview" };
@@ -170,18 +170,33 @@ function Pace({ numbers }: { numbers: Stats }) {
   return <Throughput pace={asked.data} uploader={numbers.components.uploader} />;
 }
 
+function RootLine({ entry, path }: { entry: LedgerEntry; path: WatchedPath | undefined }) {
+  const stands = path && path.status !== "healthy" ? PATH_STATUS[path.status] : undefined;
+  return (
+    <article class="root-line">
+      <div class="root-line-head">
+        <h3 class="mono">
+          <NameText name={nameIn(entry, "path")} most={300} />
+        </h3>
+        {stands && (
+          <span title={path?.reason ?? undefined}>
+            <Chip tone={stands.tone}>{stands.word}</Chip>
+          </span>
+        )}
+      </div>
+      <Coverage entry={entry} isStale={path?.status === "unhealthy"} />
+    </article>
+  );
+}
+
 function Roots({ numbers }: { numbers: Stats }) {
   const { comparison } = status.value ?? {};
+  const paths = useAsked(askPaths, [], { on: ["scan_complete", "error"], everyMs: 10_000 });
   return (
     <Card title="Coverage" aside={<a href="#/roots">{counted(numbers.ledger.length, "folder")}</a>}>
       <div class="stack">
         {numbers.ledger.map((entry) => (
-          <article key={entry.path_id} class="root-line">
-            <h3 class="mono">
-              <NameText name={nameIn(entry, "path")} most={300} />
-            </h3>
-            <Coverage entry={entry} />
-          </article>
+          <RootLine key={entry.path_id} entry={entry} path={paths.data?.paths.find((each) => each.id === entry.path_id)} />
         ))}
         {numbers.ledger.length === 0 && <p class="hint">The names in the watched folders are being counted.</p>}
         {comparison && (

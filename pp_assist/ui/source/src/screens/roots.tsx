@@ -102,12 +102,12 @@ function Root({ path, entry, again, onRemove }: { path: WatchedPath; entry: Ledg
         <Chip tone={tone}>{word}</Chip>
       </div>
       {path.reason && (
-        <p class={path.status === "unhealthy" ? "tone-text-bad" : "hint"}>
+        <p class={path.status === "unhealthy" ? "root-reason tone-text-bad" : "root-reason hint"}>
           {path.status === "unhealthy" && "Nothing is concluded about its files meanwhile: "}
           {sentence(path.reason)}
         </p>
       )}
-      {entry && <Coverage entry={entry} />}
+      {entry && <Coverage entry={entry} isStale={path.status === "unhealthy"} />}
       <Facts
         of={[
           ["Deletions", path.policy === "mirror" ? "told to the server, which keeps older versions (mirror)" : "never told to the server (archive)"],

@@ -60,12 +60,15 @@ export function plainly(name: Name): string {
     .join("");
 }
 
-function escapedText(text: string): Piece[] {
+/** Return the pieces of *text*; *begins* and *ends*: nothing is before it, or behind. */
+function escapedText(text: string, begins = true, ends = true): Piece[] {
   if (PLAIN.test(text) && !/^ | $|\/ /.test(text)) return text === "" ? [] : [{ text, escaped: false }]; // nearly all are
   const found: Piece[] = [];
   const all = [...text];
   all.forEach((sign, at) => {
-    const atEdge = sign === " " && (at === 0 || at === all.length - 1 || all[at - 1] === "/" || all[at + 1] === "/");
+    const isFirst = at === 0 ? begins : all[at - 1] === "/";
+    const isLast = at === all.length - 1 ? ends : all[at + 1] === "/";
+    const atEdge = sign === " " && (isFirst || isLast);
     if (atEdge) add(found, "␣", true);
     else if (UNSEEN.test(sign) && !joins(sign, all[at - 1], all[at + 1])) add(found, codeOf(sign), true);
     else add(found, sign, false);
@@ -89,8 +92,8 @@ function escapedBytes(bytes: Uint8Array): Piece[] {
   while (from < bytes.length) {
     const end = validUntil(bytes, from);
     if (end > from) {
-      for (const piece of escapedText(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(from, end))))
-        add(found, piece.text, piece.escaped);
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(from, end));
+      for (const piece of escapedText(text, from === 0, end === bytes.length)) add(found, piece.text, piece.escaped);
       from = end;
     } else {
       add(found, `\\x${(bytes[from] ?? 0).toString(16).padStart(2, "0")}`, true);
