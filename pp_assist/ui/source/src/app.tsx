@@ -1,0 +1,74 @@
+/** The page as a whole: who may see it, what is around every screen, and which screen it is. */
+
+import { useEffect, useRef } from "preact/hooks";
+import type { FunctionComponent } from "preact";
+import { connection, session, status } from "./live/connection";
+import { Banner } from "./parts/banner";
+import { Bones } from "./parts/basics";
+import { Header } from "./parts/header";
+import { Navigation } from "./parts/navigation";
+import { Said } from "./parts/said";
+import { FIRST, route } from "./route";
+import { Activity } from "./screens/activity";
+import { Enter } from "./screens/enter";
+import { Files } from "./screens/files";
+import { HeldDeletions } from "./screens/held-deletions";
+import { Overview } from "./screens/overview";
+import { Roots } from "./screens/roots";
+import { Rules } from "./screens/rules";
+import { Servers } from "./screens/servers";
+import { Settings } from "./screens/settings";
+import { Transfers } from "./screens/transfers";
+
+const SCREENS: Record<string, FunctionComponent> = {
+  overview: Overview,
+  transfers: Transfers,
+  files: Files,
+  roots: Roots,
+  rules: Rules,
+  servers: Servers,
+  settings: Settings,
+  "held-deletions": HeldDeletions,
+  activity: Activity,
+};
+
+export function App() {
+  const { screen } = route.value;
+  const main = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+  const Shown = SCREENS[screen] ?? Overview;
+  const isOut = session.value === "out";
+
+  useEffect(() => {
+    const title = main.current?.querySelector("h1");
+    document.title = `${title?.textContent ?? "Overview"} · PutPlace Assist`;
+    if (!isFirst.current) {
+      window.scrollTo(0, 0);
+      title?.focus({ preventScroll: true });
+    }
+    isFirst.current = false;
+  }, [screen, isOut]);
+  useEffect(() => {
+    document.documentElement.dataset.connection = connection.value.state;
+  }, [connection.value.state]);
+
+  if (isOut) return <Enter />;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>
+        Skip to the content
+      </a>
+      <div class="shell">
+        <Navigation screen={screen in SCREENS ? screen : FIRST} />
+        <div class="shell-right">
+          <Header />
+          <Banner />
+          <main id="main" ref={main} tabIndex={-1} class={`screen screen-${screen}`}>
+            {status.value === null ? <Bones lines={5} /> : <Shown />}
+          </main>
+        </div>
+      </div>
+      <Said />
+    </>
+  );
+}

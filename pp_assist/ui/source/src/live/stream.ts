@@ -1,0 +1,75 @@
+/** What happens, as it happens: the daemon's stream, taken up again where it broke off. */
+
+import { effect, signal } from "@preact/signals";
+import type { Happened } from "../api/shapes";
+import { connection, refresh, session } from "./connection";
+import { Frames } from "./frames";
+
+const SILENCE_MS = 75_000; // the daemon says "still here" every 30 s
+const RETRY_MS = 2_000;
+/** These come several times a second, and change no count. */
+const PASSING = new Set(["upload_started", "upload_progress", "fetch_progress"]);
+
+export type StreamState = "off" | "on" | "refused";
+export const streaming = signal<StreamState>("off");
+
+type Listener = (happened: Happened[]) => void;
+const listeners = new Set<Listener>();
+let lastId: string | null = null;
+
+/** Have *listener* told what happens from now on; return how to stop that. */
+export function listen(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Keep the stream open whenever the daemon is there. */
+export async function keepListening(): Promise<never> {
+  for (;;) {
+    await until(() => session.value === "in" && connection.value.state === "live");
+    const giveUp = new AbortController();
+    try {
+      await read(giveUp);
+    } catch {
+      refresh(); // is the daemon gone, or only the stream?
+    }
+    giveUp.abort();
+    if (streaming.peek() === "on") streaming.value = "off";
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+async function read(giveUp: AbortController): Promise<void> {
+  const headers: Record<string, string> = lastId === null ? {} : { "Last-Event-ID": lastId };
+  const answer = await fetch("/activity/stream", { headers, signal: giveUp.signal, cache: "no-store" });
+  if (!answer.ok || answer.body === null) {
+    streaming.value = "refused";
+    return;
+  }
+  streaming.value = "on";
+  const frames = new Frames();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const silence = setTimeout(() => giveUp.abort(), SILENCE_MS);
+    const { done, value } = await reader.read().finally(() => clearTimeout(silence));
+    if (done) return;
+    hand(frames.take(value).flatMap(({ id, event, data }) => {
+      lastId = id ?? lastId;
+      return event === "connected" ? [] : [JSON.parse(data) as Happened];
+    }));
+  }
+}
+
+function hand(happened: Happened[]): void {
+  if (happened.length === 0) return;
+  if (happened.some((each) => !PASSING.has(each.event_type))) refresh();
+  for (const listener of listeners) listener(happened);
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const stop = effect(() => {
+      if (holds()) queueMicrotask(() => { stop(); resolve(); });
+    });
+  });
+}

@@ -1,0 +1,111 @@
+/** Getting a file back from the server, to a place of the person's choice. */
+
+import { useState } from "preact/hooks";
+import { cancelFetch, fetchBack, fetches } from "../api/routes";
+import type { FetchJob } from "../api/shapes";
+import { useAsked, useDoing } from "../live/asked";
+import { count, size } from "../text/format";
+import { nameIn, sameName, type Name } from "../text/names";
+import { Button, Meter, Notice, Problem, sentence } from "./basics";
+import { Dialog } from "./dialog";
+import { NameText } from "./name";
+import { FolderPicker } from "./picker";
+
+const OFTEN_MS = 700;
+const ON = ["fetch_started", "fetch_complete", "fetch_failed"];
+
+export function FetchBack({ path }: { path: Name }) {
+  const [asking, setAsking] = useState(false);
+  const [runs, setRuns] = useState(false);
+  const jobs = useAsked(
+    async (options) => {
+      const { fetches: all } = await fetches(options);
+      const mine = all.filter((job) => sameName(nameIn(job, "filepath"), path));
+      setRuns(mine.some((job) => job.state === "waiting" || job.state === "running"));
+      return mine.slice(0, 3);
+    },
+    [path],
+    { on: ON, ...(runs && { everyMs: OFTEN_MS }) },
+  );
+  return (
+    <section aria-label="Fetch it back" class="stack-small">
+      <Button icon="fetch" onClick={() => setAsking(true)}>
+        Fetch it back from the server
+      </Button>
+      {jobs.data?.map((job) => <Job key={job.id} job={job} again={jobs.again} />)}
+      {asking && (
+        <Where
+          path={path}
+          onClose={() => {
+            setAsking(false);
+            jobs.again();
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+function Where({ path, onClose }: { path: Name; onClose: () => void }) {
+  const [folder, setFolder] = useState<Name | null>(null);
+  const doing = useDoing();
+  const fetchTo = (to: Name | null) => void doing.run(() => fetchBack(path, to)).then((ok) => ok && onClose());
+  return (
+    <Dialog title="Fetch it back to where?" onClose={onClose}>
+      <div class="stack">
+        <FolderPicker at={null} toWatch={false} onPick={setFolder} />
+        <p class="hint">What is there already is never written over: where something else has its name, it gets another one beside it.</p>
+        {doing.error && <Problem error={doing.error} />}
+        <div class="actions actions-end">
+          <Button busy={doing.busy} onClick={() => fetchTo(null)}>
+            To its own place
+          </Button>
+          <Button kind="main" busy={doing.busy} disabled={folder === null} onClick={() => fetchTo(folder)}>
+            Into this folder
+          </Button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}
+
+const OUTCOME: Record<string, string> = {
+  restored: "Fetched to",
+  right: "It was there already, byte for byte:",
+  beside: "Something else had its name; fetched beside it, to",
+};
+
+function Job({ job, again }: { job: FetchJob; again: () => void }) {
+  const doing = useDoing();
+  const to = <code class="wrap"><NameText name={nameIn(job, "to")} most={300} /></code>;
+  if (job.state === "done")
+    return (
+      <Notice tone="good" icon="check">
+        {OUTCOME[job.outcome ?? "restored"]} {to}.{" "}
+        {job.verified && <span class="hint">{job.verified === "receipt" ? "Checked against the signed receipt." : "Checked against its digest."}</span>}
+      </Notice>
+    );
+  if (job.state === "failed" || job.state === "cancelled")
+    return (
+      <Notice tone={job.state === "failed" ? "bad" : "calm"} icon="held">
+        {job.state === "failed" ? sentence(job.problem?.text ?? "it could not be fetched") : "You stopped fetching it."}
+      </Notice>
+    );
+  const total = job.size_bytes ?? 0;
+  return (
+    <div class="stack-small">
+      <p class="hint">
+        {job.state === "waiting" ? "Waits to be fetched to" : "Being fetched to"} {to}
+      </p>
+      <Meter label="Fetched" done={job.bytes_done} total={total} text={`${size(job.bytes_done)} of ${size(total)}`} />
+      <div class="actions">
+        <span class="hint number">
+          {size(job.bytes_done)} of {job.size_bytes === null ? "?" : size(total)} {total > 0 && `(${count(Math.floor((100 * job.bytes_done) / total))} %)`}
+        </span>
+        <Button kind="quiet" busy={doing.busy} onClick={() => void doing.run(() => cancelFetch(job.id)).then(again)}>
+          Stop
+        </Button>
+      </div>
+    </div>
+  );
+}
