@@ -95,7 +95,7 @@ def _add(args: argparse.Namespace) -> int:
             if args.json:
                 show(args, added, list)
             return OK
-        standing = _wait(args, added)
+        standing = _wait(args, added, _look_of_before(added))
     except KeyboardInterrupt:
         if added is None:
             raise
@@ -110,9 +110,9 @@ def _known(args: argparse.Namespace) -> Any:
     """Return the folder that is watched already, once it was scanned anew."""
     from pp_server.wire.names import from_json
 
-    wanted, resolved = named(args.path), os.path.realpath(os.fsencode(os.path.expanduser(args.path)))
+    wanted, meant = named(args.path), _resolved(os.fsencode(args.path))
     for found in ask(args, "GET", "/paths")["paths"]:
-        if os.path.realpath(from_json(found["path"], found.get("path_b64"))) == resolved:
+        if _resolved(from_json(found["path"], found.get("path_b64"))) == meant:
             break
     else:
         raise CommandError(f"{args.path} is not watched any more", REFUSED)
@@ -122,14 +122,26 @@ def _known(args: argparse.Namespace) -> Any:
     return found
 
 
-def _wait(args: argparse.Namespace, path: Any) -> Standing:
+def _resolved(path: bytes) -> bytes:
+    """Return what is the same for all spellings of a folder."""
+    from pp_assist.core.sftp_url import is_sftp
+
+    return path.rstrip(b"/") if is_sftp(path) else os.path.realpath(os.path.expanduser(path))
+
+
+def _look_of_before(path: Any) -> str | None:
+    """Return when a drop folder was last looked at: what is there now is known only at a later look."""
+    return (path.get("sftp") or {}).get("last_look_at")
+
+
+def _wait(args: argparse.Namespace, path: Any, look_before: str | None) -> Standing:
     """Return how the folder stands once there is nothing to wait for any more."""
     began_bytes, stuck_since_s = _bytes_sent(args), 0.0
     stuck_why, standing = None, None
     with progress(quiet=args.json) as shown:
         while True:
             asked_s = time.monotonic()
-            standing = _look(args, path["id"], standing)
+            standing = _look(args, path["id"], standing, look_before)
             took_s = time.monotonic() - asked_s
             if standing.is_done:
                 return standing
@@ -151,19 +163,22 @@ def _bytes_sent(args: argparse.Namespace) -> int:
     return int(ask(args, "GET", "/stats")["components"]["uploader"]["bytes_sent"])
 
 
-def _look(args: argparse.Namespace, path_id: int, before: Standing | None) -> Standing:
+def _look(args: argparse.Namespace, path_id: int, before: Standing | None, look_before: str | None) -> Standing:
     path, status = ask(args, "GET", f"/paths/{path_id}"), ask(args, "GET", "/status")
-    waiting, others = _waiting(args, path, "file"), 0
+    waiting, others, failed = _waiting(args, path, "file"), 0, []
     if not waiting:
         others = _waiting(args, path, "any")
-    failed: list[Any] = []
+    remote = cli_sftp.on_its_way(path, look_before)
     if before and (waiting or others) and (waiting, others) == (before.waiting, before.others_waiting):
         failed = _failed(args, path, "file" if waiting else "any")
     obstacle = path["reason"] if path["status"] == "unhealthy" else OF_A_PERSON.get(status["upload_obstacle"])
     if status["upload_obstacle"] == "paused" and status["paused"] and status["paused"]["until"]:
         obstacle = None  # it ends by itself
+    is_scanned = path["last_scanned_at"] is not None and remote.is_known
+    if not obstacle and not waiting and not others and is_scanned and not remote.arriving:
+        obstacle = remote.obstacle
     return Standing(
-        path["file_count"], waiting, others, path["last_scanned_at"] is not None, obstacle, tuple(failed[:SHOWN])
+        path["file_count"], max(waiting, remote.arriving), others, is_scanned, obstacle, tuple(failed[:SHOWN])
     )
 
 

@@ -1,10 +1,12 @@
 """`pp_assist sftp`: an SFTP server tried, listed, polled, without a daemon; and what `add` needs of a drop folder."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from pp_assist.cli_asking import FAILED, NOT_REACHABLE, OK, REFUSED, USAGE, CommandError, printable
 
@@ -68,9 +70,37 @@ def drop_folder(args: argparse.Namespace) -> dict[str, Any]:
         if given:
             raise CommandError("options of SFTP need a folder sftp://USER@HOST[:PORT]/DIR", USAGE)
         return {}
-    if args.wait:
-        raise CommandError("--wait is for folders of this machine: a drop folder is never done", USAGE)
     return {"sftp": given}
+
+
+class OnItsWay(NamedTuple):
+    """What a drop folder has that is not here yet."""
+
+    is_known: bool
+    """It was looked at since."""
+    arriving: int
+    """Files that come, or are to be moved or removed once they are stored."""
+    obstacle: str | None
+    """Why there is more that does not come."""
+
+
+def on_its_way(path: Any, look_before: str | None) -> OnItsWay:
+    """Return how far a watched folder is on the side of its SFTP server; of others, nothing is on its way."""
+    from pp_assist.core.sftp_url import is_sftp
+
+    facts = path.get("sftp")
+    if not is_sftp(path["path"]):
+        return OnItsWay(True, 0, None)
+    if facts is None or facts["last_look_at"] in (None, look_before):
+        return OnItsWay(False, 0, None)
+    stuck = {
+        "not_whole": "of {} files some is missing on the SFTP server",
+        "refused": "the SFTP server, or the disk here, refuses {} files for now",
+        "unread_folders": "the SFTP server does not list {} folders",
+    }
+    obstacles = [text.format(facts[name]) for name, text in stuck.items() if facts[name]]
+    open_files = sum(facts[name] for name in ("arriving", "found", "fetched", "stored", "moving"))
+    return OnItsWay(True, max(0, open_files - facts["refused"]), "; ".join(obstacles) or None)
 
 
 def _test(args: argparse.Namespace) -> int:
@@ -117,8 +147,6 @@ def _ls(args: argparse.Namespace) -> int:
 
 
 def _poll(args: argparse.Namespace) -> int:
-    import asyncio
-
     from pp_assist.sftp import SftpService
     from pp_assist.sftp.variables import variable
 
@@ -138,46 +166,42 @@ def _poll(args: argparse.Namespace) -> int:
     }
     if not (args.api_url or variable("DOC_AI_API_URL")) or not (args.in_progress or variable("IN_Progress_Path")):
         raise CommandError("poll needs --api-url and --in-progress, or DOC_AI_API_URL and IN_Progress_Path", USAGE)
-    with _connected(args):
-        pass  # what is wrong is said here; the service only logs it
     service = SftpService()
-    try:
-        asyncio.run(service.poll_sftp_for_project(config, 0, args.api_url, None, args.source_files, args.in_progress))
-    finally:
-        service.close_all_connections()
+    with _said():  # the service's coroutine only logs what goes wrong
+        try:
+            service._poll(config, args.api_url, None, args.source_files, args.in_progress)
+        finally:
+            service.close_all_connections()
     if args.json:
         print(json.dumps({"status": "polled", "url": args.url}))
     return OK
 
 
-class _connected:
-    """A connection to the folder that the command line names; errors are said without a traceback."""
+@contextlib.contextmanager
+def _connected(args: argparse.Namespace) -> Iterator[tuple[Any, Any, str]]:
+    """Yield a connection to the folder that the command line names."""
+    from pp_assist.sftp.project import rules_of
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
-        self._transport: Any = None
+    target = _target(args.url)
+    with _said():
+        from pp_assist.sftp.connecting import Login, connect
 
-    def __enter__(self) -> tuple[Any, Any, str]:
-        from pp_assist.sftp.errors import SftpError
-        from pp_assist.sftp.project import rules_of
+        login = Login(target.username, _secret(args.password_file), _path(args.key_file))
+        rules = rules_of(args.host_key, _path(args.known_hosts), strict=True)
+        client, transport = connect(target.host, target.port, login, rules)
+        with contextlib.closing(transport):
+            yield client, transport, target.path
 
-        args, target = self._args, _target(self._args.url)
-        try:
-            from pp_assist.sftp.connecting import Login, connect
 
-            login = Login(target.username, _secret(args.password_file), _path(args.key_file))
-            rules = rules_of(args.host_key, _path(args.known_hosts), strict=True)
-            client, self._transport = connect(target.host, target.port, login, rules)
-        except SftpError as error:
-            raise CommandError(str(error), _exit_code(error)) from error
-        return client, self._transport, target.path
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Have what goes wrong with SFTP in the block said without a traceback."""
+    from pp_assist.sftp.errors import SftpError
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        from pp_assist.sftp.errors import SftpError
-
-        self._transport.close()
-        if isinstance(error, SftpError):
-            raise CommandError(str(error), _exit_code(error)) from error
+    try:
+        yield
+    except SftpError as error:
+        raise CommandError(str(error), _exit_code(error)) from error
 
 
 def _exit_code(error: Exception) -> int:

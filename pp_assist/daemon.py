@@ -23,12 +23,14 @@ from pp_assist.core.rest import Rest
 from pp_assist.memory import Memory, opened_memory
 from pp_assist.restore.fetches import Fetches
 from pp_assist.restore.source import Source
-from pp_assist.scanner.examine import examine_all
+from pp_assist.scanner.examine import examine_all, left_out_of
 from pp_assist.scanner.moved import MovedTrees
 from pp_assist.scanner.record import Recorder
 from pp_assist.scanner.scanner import Scanner
 from pp_assist.settings import Settings
+from pp_assist.sftp.clearing import Keeping
 from pp_assist.sftp.component import DropFolders
+from pp_assist.sftp.spool import LeftOut
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.line import Line
@@ -57,6 +59,8 @@ from pp_server.wire.chunks import MIB
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+DAY_MS = 86_400_000
 
 
 @dataclass(slots=True)
@@ -167,7 +171,14 @@ async def build(
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
         told = bus, journal
-        drops = DropFolders(db, roots, settings.state_dir, clock, lambda root_id: scanner.request_scan([root_id]))
+
+        def left_out(root: Root) -> LeftOut:
+            return lambda files: left_out_of(root, recorder.rules(root), files)
+
+        keeping = Keeping(int(settings.sftp.spool_days * DAY_MS), settings.sftp.spool_mib * MIB)
+        drops = DropFolders(
+            db, roots, settings.state_dir, clock, keeping, lambda root_id: scanner.request_scan([root_id]), left_out
+        )
         stack.callback(drops.close)
         surroundings = Surroundings(holding, settings.wait)
         yield Daemon(

@@ -68,6 +68,19 @@ class DaemonSettings(BaseModel):
     shutdown_timeout: float = Field(10.0, ge=0.1, le=86400, description="Seconds a stop may take before it is forced.")
 
 
+class SftpSettings(BaseModel):
+    """Drop folders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spool_days: float = Field(
+        30.0, ge=0, le=36500, description="Days for which a spool keeps its copy of a file that is stored."
+    )
+    spool_mib: int = Field(
+        10240, ge=0, le=1 << 40, description="MiB of copies that a spool keeps; beyond, the oldest go earlier."
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -87,6 +100,7 @@ class Settings(BaseSettings):
     checksum_calculator: ChecksumSettings = Field(default_factory=ChecksumSettings)
     uploader: UploaderSettings = Field(default_factory=UploaderSettings)
     wait: WaitSettings = Field(default_factory=WaitSettings)
+    sftp: SftpSettings = Field(default_factory=SftpSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
 
     def shown(self) -> dict[str, Any]:

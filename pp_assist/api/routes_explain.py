@@ -33,8 +33,9 @@ def router(services: Services) -> APIRouter:
         if b"/" in relative and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row)
         sight = await services.examine(root, relative)
-        if sight.kind is None and (arriving := services.drop_folders.why(root.id, relative)):
-            return _answer(path, root, Explanation(Verdict.PENDING, arriving[0], Blame.FILE, arriving[1]), row)
+        if sight.kind is None and (found_there := await services.drop_folders.why(root.id, relative)):
+            verdict, code, text = found_there
+            return _answer(path, root, Explanation(Verdict(verdict), code, Blame.FILE, text), row)
         if sight.kind is Kind.DIR and not sight.is_root and not root.recursive:
             return _answer(path, root, not_watched(recursive=False), row)
         known = None if row is None else _known(row, services, await services.report.is_moving(root.id, relative))

@@ -112,6 +112,8 @@ def router(services: Services) -> APIRouter:
                 raise Refusal(404, "not_found", "this path is not registered")
             wanted = [found[0]]
             scan = services.scanner.request_scan([found[0].id], found[1], request.force)
+        for root in wanted:
+            services.drop_folders.look_soon(root.id)
         if request.wait:
             await scan.finished.wait()
             services.report.count_anew()

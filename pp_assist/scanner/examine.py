@@ -1,6 +1,6 @@
 """What the disk and the rules say about single paths, known or not, there or not. Blocking."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pp_assist.core.errors import RootUnhealthy
 from pp_assist.core.explain import Sight
@@ -31,6 +31,14 @@ def examine_all(root: Root, rules: Rules, paths: Iterable[tuple[bytes, Kind, int
     with opened_root(root.path, root.identity) as root_fd:
         examiner = _Examiner(root, rules, root_fd)
         return [examiner.look(*path) for path in paths]
+
+
+def left_out_of(root: Root, rules: Rules, files: Sequence[tuple[bytes, int]]) -> list[bool]:
+    """Say of *files*, a path and a size each, whether they would be left out; of none, where nobody can know."""
+    try:
+        return [sight.out is not None for sight in examine_all(root, rules, [(n, Kind.FILE, s) for n, s in files])]
+    except RootUnhealthy:
+        return [False] * len(files)
 
 
 class _Examiner:

@@ -1,10 +1,11 @@
 """The drop folders of the daemon: one task watches each, one sends announcements. What blocks is done in threads."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pp_assist import disk
@@ -13,10 +14,13 @@ from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import Target, is_sftp, parse
 from pp_assist.sftp.announcing import Poster
+from pp_assist.sftp.clearing import Keeping
 from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger
 from pp_assist.sftp.outbox import Outbox
-from pp_assist.sftp.spool import Spool
+from pp_assist.sftp.pool import Pool
+from pp_assist.sftp.spool import LeftOut, Spool
+from pp_assist.sftp.threads import in_thread, start
 from pp_assist.store import drop_folders
 from pp_assist.store.db import Database
 from pp_assist.store.roots import RootsTable
@@ -27,9 +31,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEDGER = "sftp.db"
-THREADS = 16
 DELIVER_EVERY_S = 1.0
 AFTER_CRASH_S = 10.0
+CLEARED_WITHIN_S = 5.0
+"""So long whoever removes a folder waits until nothing is done with it any more."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A drop folder, and the task that has its turns done."""
+
+    watching: "Watching"
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
 
 
 class DropFolders:
@@ -38,58 +52,57 @@ class DropFolders:
     name = "sftp"
 
     def __init__(
-        self, db: Database, roots: RootsTable, state_dir: str, clock: Clock, arrived: Callable[[int], object]
+        self,
+        db: Database,
+        roots: RootsTable,
+        state_dir: str,
+        clock: Clock,
+        keeping: Keeping,
+        arrived: Callable[[int], object],
+        left_out: Callable[[Root], LeftOut],
     ) -> None:
-        """*arrived* is told the id of a root into which files have come."""
+        """*arrived* is told the id of a root into which files have come; *left_out* knows the rules of a root."""
         self._db = db
         self._roots = roots
         self._state_dir = state_dir
         self._clock = clock
+        self._keeping = keeping
         self._arrived = arrived
+        self._left_out = left_out
         self._changed = asyncio.Event()
-        self._threads = ThreadPoolExecutor(THREADS, "sftp")
-        self._delivering = ThreadPoolExecutor(1, "announce")
+        self._opening = asyncio.Lock()
         self._ledger: Ledger | None = None
-        self._watched: dict[int, Watching] = {}
+        self._pool = Pool()
+        self._watched: dict[int, _Watched] = {}
         self._unwatched: dict[int, str] = {}
+        self._clearing: dict[str, asyncio.Task[None]] = {}
+        self._being_added: set[str] = set()
 
     async def run(self) -> None:
         """Watch them until cancelled."""
-        tasks: dict[int, asyncio.Task[None]] = {}
         delivering: asyncio.Task[None] | None = None
         try:
             while True:
                 self._changed.clear()
                 wanted = {root.id: root for root in await self._roots.all() if is_sftp(root.shown) and root.enabled}
-                for root_id in set(tasks) - set(wanted):
-                    watching = self._watched.pop(root_id)
-                    watching.stop()
-                    tasks.pop(root_id).cancel()
-                    if watching.target.url.encode() not in {root.shown for root in wanted.values()}:
-                        spool = Spool(
-                            self._state_dir, watching.target.url
-                        )  # it was begun while it was removed, perhaps
-                        await self._in_thread(spool.remove)
+                for root_id in set(self._watched) - set(wanted):
+                    self._clear(self._watched[root_id].watching.target.url)
                 options = await drop_folders.options_of_all(self._db) if wanted else {}
                 self._unwatched.clear()
-                for root_id in sorted(set(options) - set(tasks)):
+                for root_id in sorted((set(wanted) & set(options)) - set(self._watched)):
                     try:
-                        watching = await self._begin(wanted[root_id], options[root_id])
+                        await self._begin(wanted[root_id], options[root_id])
                     except SftpError as error:
                         log.error("%s is not watched: %s", os.fsdecode(wanted[root_id].shown), error)
                         self._unwatched[root_id] = str(error)
-                        continue
-                    self._watched[root_id] = watching
-                    tasks[root_id] = asyncio.create_task(self._watch(watching))
                 if self._ledger is not None and delivering is None:
                     delivering = asyncio.create_task(self._deliver(Outbox(self._ledger)))
                 await self._changed.wait()
         finally:
-            for watching in self._watched.values():
-                watching.stop()
-            self._watched.clear()
-            for task in [*tasks.values(), *([delivering] if delivering else [])]:
-                task.cancel()
+            for root_id in list(self._watched):
+                self._end(root_id)
+            if delivering is not None:
+                delivering.cancel()
 
     async def add(self, target: Target, options: DropOptions, recursive: bool, exclude: tuple[str, ...]) -> Root:
         """Register a drop folder, after a look at it.
@@ -98,77 +111,112 @@ class DropFolders:
             SftpError: it cannot be looked at.
             OSError: there is no place for what comes from there.
         """
-        await self._in_thread(_look_at, target, options)
-        spool = Spool(self._state_dir, target.url)
-        await self._in_thread(spool.make)
-        resolved, identity = await self._in_thread(disk.resolve, spool.files)
-        root = await self._roots.add(
-            resolved, target.url.encode(), recursive, identity, self._clock.now_ms(), "archive", exclude,
-            also=lambda tx, root_id: drop_folders.add(tx, root_id, options),
-        )  # fmt: skip
+        await in_thread(_look_at, target, options)
+        self._being_added.add(target.url)
+        try:
+            if (clearing := self._clearing.get(target.url)) is not None:  # it was watched until a moment ago
+                await asyncio.wait([clearing])
+            spool = Spool(self._state_dir, target.url)
+            await in_thread(spool.make)
+            resolved, identity = await in_thread(disk.resolve, spool.files)
+            root = await self._roots.add(
+                resolved, target.url.encode(), recursive, identity, self._clock.now_ms(), "archive", exclude,
+                also=lambda tx, root_id: drop_folders.add(tx, root_id, options),
+            )  # fmt: skip
+        finally:
+            self._being_added.discard(target.url)
         self._changed.set()
         return root
 
     async def removed(self, root: Root) -> None:
         """Forget what was on its way: all of it is on the SFTP server still. What is to be announced is announced."""
-        if not is_sftp(root.shown):
-            return
-        if (watching := self._watched.get(root.id)) is not None:
-            watching.stop()
-        self._changed.set()
-        ledger = await self._opened()
-        url = os.fsdecode(root.shown)
-        await self._in_thread(ledger.forget_open, url)
-        await self._in_thread(Spool(self._state_dir, url).remove)
+        if is_sftp(root.shown):
+            await asyncio.wait([self._clear(os.fsdecode(root.shown))], timeout=CLEARED_WITHIN_S)
+            self._changed.set()
+
+    def look_soon(self, root_id: int) -> None:
+        """Look at a drop folder now, whenever that was to be."""
+        if (watched := self._watched.get(root_id)) is not None:
+            watched.watching.look_soon()
+            watched.hurry.set()
 
     async def facts(self, root_id: int) -> dict[str, Any] | None:
         """Return what is shown of a drop folder; None where the root is none, or is not watched yet."""
-        watching = self._watched.get(root_id)
-        if watching is None:
-            return None
-        facts: dict[str, Any] = await self._in_thread(watching.facts)
-        return facts
+        watched = self._watched.get(root_id)
+        return None if watched is None else await in_thread(watched.watching.facts)
 
-    def why(self, root_id: int, name: bytes) -> tuple[str, str] | None:
-        """Return why a file is not here yet, as a word and a sentence."""
-        watching = self._watched.get(root_id)
-        return None if watching is None else watching.why(name)
+    async def why(self, root_id: int, name: bytes) -> tuple[str, str, str] | None:
+        """Return where a file stands that is not here: pending or stored, a word, and a sentence."""
+        watched = self._watched.get(root_id)
+        return None if watched is None else await in_thread(watched.watching.why, name)
 
     def problem(self, root_id: int) -> str | None:
         """Return why a drop folder cannot be looked at."""
-        watching = self._watched.get(root_id)
-        if watching is None:
+        watched = self._watched.get(root_id)
+        if watched is None:
             return self._unwatched.get(root_id)
-        return None if watching.problem is None else str(watching.problem)
+        return None if watched.watching.problem is None else str(watched.watching.problem)
 
     @property
     def to_do(self) -> int:
         """How many files are on their way into spools, or still to be moved or removed."""
-        return sum(watching.to_do for watching in self._watched.values())
+        return sum(watched.watching.to_do for watched in self._watched.values())
 
     def close(self) -> None:
-        """Let go of the threads; what they do ends by itself."""
-        for pool in (self._threads, self._delivering):
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Let go of all connections."""
+        start(self._pool.close)
 
-    async def _begin(self, root: Root, options: DropOptions) -> "Watching":
+    async def _begin(self, root: Root, options: DropOptions) -> None:
+        """Watch a folder from here on."""
         ledger = await self._opened()
         target = parse(os.fsdecode(root.shown))
         spool = Spool(self._state_dir, target.url)
-        await self._in_thread(spool.make)
-        kind: type[Watching] = await self._in_thread(_watching)
-        return kind(root.id, target, options, spool, ledger, self._db, self._clock.mono_ms)
+        await in_thread(spool.make)
+        kind, tools = await in_thread(_imported)
+        shared = tools(ledger, self._db, self._pool, self._keeping, self._clock.mono_ms)
+        watched = _Watched(kind(root, target, options, spool, shared, self._left_out(root)))
+        watched.task = asyncio.create_task(self._watch(watched))
+        self._watched[root.id] = watched
+
+    def _end(self, root_id: int) -> "Watching":
+        watched = self._watched.pop(root_id)
+        watched.watching.stop()
+        if watched.task is not None:
+            watched.task.cancel()
+        return watched.watching
+
+    def _clear(self, url: str) -> "asyncio.Task[None]":
+        """Have nothing left of a folder that is not watched any more."""
+        ended = [self._end(root_id) for root_id, each in list(self._watched.items()) if each.watching.target.url == url]
+        task = asyncio.create_task(self._cleared(url, ended, self._clearing.get(url)))
+        self._clearing[url] = task
+        return task
+
+    async def _cleared(self, url: str, ended: list["Watching"], before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        for watching in ended:
+            await in_thread(watching.end)
+            if all(each.watching.way != watching.way for each in self._watched.values()):
+                await in_thread(self._pool.forget, watching.way)
+        if url not in self._being_added and url.encode() not in {root.shown for root in await self._roots.all()}:
+            ledger = await self._opened()
+            await in_thread(ledger.forget_open, url)
+            await in_thread(Spool(self._state_dir, url).remove)
 
     async def _opened(self) -> Ledger:
-        if self._ledger is None:
-            self._ledger = await self._in_thread(Ledger, os.path.join(self._state_dir, LEDGER))
-        return self._ledger
+        async with self._opening:  # one process, one connection that writes
+            if self._ledger is None:
+                self._ledger = await in_thread(Ledger, os.path.join(self._state_dir, LEDGER))
+            return self._ledger
 
-    async def _watch(self, watching: "Watching") -> None:
+    async def _watch(self, watched: _Watched) -> None:
+        watching = watched.watching
         while True:
             before = watching.fetched
+            watched.hurry.clear()
             try:
-                pause_s = await self._in_thread(watching.turn, self._clock.now_ms())
+                pause_s = await in_thread(watching.turn, self._clock.now_ms())
             except Stopped:
                 return
             except Exception:
@@ -176,45 +224,38 @@ class DropFolders:
                 pause_s = AFTER_CRASH_S
             if watching.fetched != before:
                 self._arrived(watching.root_id)
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watched.hurry.wait(), pause_s)
 
     async def _deliver(self, outbox: Outbox) -> None:
         poster = Poster()
-        loop = asyncio.get_running_loop()
         try:
             while True:
                 try:
-                    await loop.run_in_executor(self._delivering, outbox.deliver, poster.post)
+                    await in_thread(outbox.deliver, poster.post)
                 except Exception:
                     log.exception("announcing crashed")
                 await asyncio.sleep(DELIVER_EVERY_S)
         finally:
             poster.close()
 
-    async def _in_thread(self, function: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
-
-def _watching() -> Any:
-    """Return what watches; paramiko is imported for it.
+def _imported() -> Any:
+    """Return what watches, and what it needs; paramiko is imported for it.
 
     Raises:
         ExtraMissing: it is not installed.
     """
-    from pp_assist.sftp.watching import Watching
+    from pp_assist.sftp.watching import Tools, Watching
 
-    return Watching
+    return Watching, Tools
 
 
 def _look_at(target: Target, options: DropOptions) -> None:
     """Make sure that the folder is there, and ours to list. Blocking."""
-    from pp_assist.sftp.connecting import Login, connect, list_folder, told_apart
-    from pp_assist.sftp.watching import login_of, strict_rules
+    from pp_assist.sftp.connecting import connect, list_folder, told_apart
+    from pp_assist.sftp.watching import way_of
 
-    client, transport = connect(target.host, target.port, login_of(target, options, Login), strict_rules(options))
-    try:
-        with told_apart():
-            list_folder(client, target.path)
-    finally:
-        client.close()
-        transport.close()
+    client, transport = connect(*way_of(target, options))
+    with contextlib.closing(transport), told_apart():
+        list_folder(client, target.path)

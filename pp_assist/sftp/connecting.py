@@ -22,8 +22,10 @@ except ImportError as missing:
 
 TIMEOUT_S = 20.0
 KEEPALIVE_S = 15
-BROKEN = (paramiko.SSHException, EOFError, TimeoutError, ConnectionError)
+BROKEN = (paramiko.SSHException, paramiko.SFTPError, EOFError, TimeoutError, ConnectionError)
 """What a connection that is no good any more raises; so does an OSError that is no answer of the server."""
+MOST_NAMES = 1_000_000
+"""In one folder: more is more than fits into memory, and what a server that means no good would say."""
 
 _REFUSALS = (errno.ENOENT, errno.EACCES)
 
@@ -36,6 +38,18 @@ class Login:
     password: str | None = field(default=None, repr=False)
     key_file: str | None = None
     passphrase: str | None = field(default=None, repr=False)
+
+
+class _Client(paramiko.SFTPClient):  # type: ignore[misc]
+    """paramiko's; what a server says in another encoding than UTF-8 is read, too."""
+
+    def _convert_status(self, message: Any) -> None:
+        code, text = message.get_int(), message.get_string().decode("utf-8", "replace")
+        again = paramiko.Message()
+        again.add_int(code)
+        again.add_string(text)
+        again.rewind()
+        super()._convert_status(again)
 
 
 class Entry(NamedTuple):
@@ -83,31 +97,33 @@ def open_client(transport: Any, timeout_s: float = TIMEOUT_S) -> Any:
         SftpUnreachable: the connection is no good any more.
     """
     try:
-        client = paramiko.SFTPClient.from_transport(transport)
+        client = _Client.from_transport(transport)
     except (*BROKEN, OSError) as error:
         raise SftpUnreachable(_text(error)) from error
     client.get_channel().settimeout(timeout_s)
     return client
 
 
-def is_alive(client: Any, transport: Any) -> bool:
-    """Say whether neither side has closed them."""
-    return bool(transport.is_active()) and not client.get_channel().closed
-
-
 def list_folder(client: Any, path: str | bytes) -> list[Entry]:
     """Return what is in a folder, in no order. Names are bytes: paramiko's own listing fails at one that is no UTF-8.
 
     A name that could lead out of the folder is left out, whoever sent it.
+
+    Raises:
+        RemoteRefused: there are too many.
     """
     _, message = client._request(protocol.CMD_OPENDIR, path)
     handle = message.get_binary()
-    entries = []
+    entries: list[Entry] = []
     try:
         with suppress(EOFError):
             while True:
                 _, message = client._request(protocol.CMD_READDIR, handle)
-                for _ in range(message.get_int()):
+                if not (count := message.get_int()):
+                    break
+                if len(entries) + count > MOST_NAMES:
+                    raise RemoteRefused(f"more than {MOST_NAMES:,} names are in one folder")
+                for _ in range(count):
                     name, _ = message.get_string(), message.get_string()
                     found = paramiko.SFTPAttributes._from_msg(message)
                     if name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name:
@@ -149,6 +165,8 @@ def told_apart() -> Iterator[None]:
         if error.errno in _REFUSALS or (error.errno is None and str(error) != "Socket is closed"):
             raise RemoteRefused(_text(error)) from error  # paramiko gives an answer of the server no other number
         raise SftpUnreachable(_text(error)) from error
+    except UnicodeError as error:
+        raise RemoteRefused("the server names something in another encoding than UTF-8") from error
 
 
 def _ask_first_for(transport: Any, types: list[str]) -> None:

@@ -8,18 +8,20 @@ import logging
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
-from pp_assist.core.drop_folders import After
-from pp_assist.sftp.announcing import Announce, Batch, Payload, message_of, new_id, payload
+from pp_assist.sftp.announcing import Batch, Payload, message_of, new_id, payload
 from pp_assist.sftp.connecting import list_folder, look, told_apart
 from pp_assist.sftp.errors import RemoteChanged, RemoteRefused
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.outbox import Outbox
+from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import TEMPORARY, Observed, Seen, batches, complete, is_wanted, observe
-from pp_assist.sftp.storing import make_folders, move
+from pp_assist.sftp.taking import TakingAway
+from pp_assist.sftp.threads import some_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +30,12 @@ AFTER_REFUSAL_MS = 30_000
 DEEPEST = 64
 AT_A_TIME = 50
 """So many are fetched before it is seen to those that have their receipt."""
+FETCHERS = 4
+"""Small files are mostly waiting: for an answer, and for the disk."""
+STILL_LEFT_EVERY_MS = 86_400_000
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done with a drop folder."""
-
-    source: str
-    """What it is called in the ledger."""
-    folder: bytes
-    recursive: bool = True
-    patterns: tuple[str, ...] = ()
-    rest_ms: int = 5000
-    after: After = "leave"
-    in_progress: bytes | None = None
-    """Where it is moved to, into a folder for each day."""
-    announce: Announce | None = None
+Clients = Callable[[], AbstractContextManager[Any]]
+"""Gives a block a client of its own. Whoever has one does not ask for another."""
 
 
 class Keeper(Protocol):
@@ -59,6 +51,10 @@ class Keeper(Protocol):
 
     def stored(self, arrivals: Sequence[Arrival]) -> list[tuple[str, str]]:
         """Return (id, SHA-256) of those that the server has given its receipt for."""
+        ...
+
+    def left_out(self, files: Sequence[tuple[bytes, Seen]]) -> set[bytes]:
+        """Return those that a rule leaves out: they would never be stored."""
         ...
 
 
@@ -81,7 +77,7 @@ class DropFolder:
         self._keeper = keeper
         self._mono_ms = mono_ms
         self._check = check
-        self._today = today
+        self._taking = TakingAway(plan, ledger, today)
         self._build = build
         self._left = ledger.left(plan.source)
         self.observed: dict[bytes, Observed] = {}
@@ -91,21 +87,36 @@ class DropFolder:
         """Files that rest, and of which something is missing."""
         self.refused: dict[bytes, tuple[int, str]] = {}
         """Until when files are left alone, and why."""
+        self.left_out: set[bytes] = set()
+        """Files that rest, and that a rule leaves out."""
+        self.unread: dict[bytes, str] = {}
+        """Folders in it that cannot be listed, and why."""
+        self._still_left_ms: int | None = None
 
     # -- looking
 
     def look(self, client: Any, is_whole: Callable[[bytes, Seen], str | None] = lambda name, seen: None) -> int:
         """List the folder and write down what is complete; return how many files that is."""
+        unread: dict[bytes, str] = {}
         with told_apart():
-            listing = dict(self._list(client, self.plan.folder, b"", 0))
+            listing = dict(self._list(client, self.plan.folder, b"", 0, unread))
+        self._note_unread(unread)
         now = self._mono_ms()
         self.observed = observe(self.observed, listing, now)
         self.not_whole = {n: known for n, known in self.not_whole.items() if listing.get(n) == known[0]}
         busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
+        self.refused = {n: known for n, known in self.refused.items() if n in busy or n in listing}
+        self._note_still_left(listing, now)
+        complete_now = [
+            (name, listing[name])
+            for name in complete(self.observed, now, self.plan.rest_ms)
+            if name not in busy and name not in self.not_whole and self._left.get(name) != listing[name]
+        ]
+        left_out = set() if self._keeper is None else self._keeper.left_out(complete_now)
+        self.left_out = left_out
         found = []
-        for name in complete(self.observed, now, self.plan.rest_ms):
-            seen = listing[name]
-            if name in busy or name in self.not_whole or self._left.get(name) == seen:
+        for name, seen in complete_now:
+            if name in left_out:
                 continue
             if missing := is_whole(name, seen):
                 self.not_whole[name] = seen, missing
@@ -113,16 +124,30 @@ class DropFolder:
                 found.append((name, seen))
         if found:
             self._ledger.add(self.plan.source, found)
-        begun = {*busy, *self.not_whole, *(name for name, _ in found)}
+        begun = {*busy, *self.not_whole, *left_out, *(name for name, _ in found)}
         self.arriving = {name for name, seen in listing.items() if name not in begun and self._left.get(name) != seen}
         return len(found)
 
-    def is_known(self, name: bytes) -> bool:
-        """Say whether the version of a file that was last seen stays where it is, and is dealt with."""
-        known = self.observed.get(name)
-        return known is not None and self._left.get(name) == known.seen
+    def _note_unread(self, unread: dict[bytes, str]) -> None:
+        for folder in unread.keys() - self.unread.keys():
+            log.warning("%s: the folder %s in it cannot be listed: %s", self.plan.source, folder, unread[folder])
+        self.unread = unread
 
-    def _list(self, client: Any, folder: bytes, below: bytes, depth: int) -> Iterable[tuple[bytes, Seen]]:
+    def _note_still_left(self, listing: Mapping[bytes, Seen], now: int) -> None:
+        """Once a day: what stays on the SFTP server is remembered as long as it does."""
+        due_ms = self._still_left_ms
+        if self._left and not self.unread and (due_ms is None or now >= due_ms):
+            self._ledger.still_left(self.plan.source, self._left.keys() & listing.keys())
+            self._still_left_ms = now + STILL_LEFT_EVERY_MS
+
+    def is_known(self, name: bytes) -> bool:
+        """Say whether the version of a file that was last seen stays where it is, and is dealt with or left out."""
+        known = self.observed.get(name)
+        return known is not None and (self._left.get(name) == known.seen or name in self.left_out)
+
+    def _list(
+        self, client: Any, folder: bytes, below: bytes, depth: int, unread: dict[bytes, str]
+    ) -> Iterable[tuple[bytes, Seen]]:
         self._check()
         for entry in list_folder(client, folder):
             name = posixpath.join(below, entry.name)
@@ -130,37 +155,69 @@ class DropFolder:
                 yield name, Seen(entry.size_bytes, entry.mtime_s)
             elif entry.is_directory and self.plan.recursive and depth < DEEPEST and not TEMPORARY.search(entry.name):
                 deeper = posixpath.join(folder, entry.name)
-                if deeper != self.plan.in_progress:
-                    yield from self._list(client, deeper, name, depth + 1)
+                if deeper == self.plan.in_progress:
+                    continue
+                try:
+                    with told_apart():
+                        yield from list(self._list(client, deeper, name, depth + 1, unread))
+                except RemoteRefused as error:  # what cannot be listed holds up nothing else
+                    unread[name] = str(error)
 
     # -- fetching and settling
 
-    def advance(self, client: Any) -> int:
+    def advance(self, clients: Clients) -> int:
         """Bring everything as far as it goes now; return how many files came here."""
-        now = self._mono_ms()
-        found = [a for a in self._in(State.FOUND) if self.refused.get(a.name, (0, ""))[0] <= now]
-        fetched = sum([self._one(arrival, self._fetch, client) for arrival in found[:AT_A_TIME]])
+        fetched = self._fetch_some(clients)
         waiting = self._in(State.FETCHED)
         if waiting and self._keeper is not None:
             self._ledger.stored(self._keeper.stored(waiting))
-        first = State.FOUND if self._keeper is None else State.STORED
-        ready = self._in(first)
+        ready = self._in(State.FOUND if self._keeper is None else State.STORED)
         if self.plan.after == "leave":
-            self._ledger.settle((arrival.id for arrival in ready), is_left=True)
-            self._left |= {arrival.name: arrival.seen for arrival in ready}
-        else:
-            for arrival in [*self._in(State.MOVING), *ready]:
-                self._one(arrival, self._remove if self.plan.after == "remove" else self._move, client)
+            self._leave(ready)
+            ready = []
+        if to_take := [*self._in(State.MOVING), *ready]:
+            with clients() as client:
+                for arrival in to_take:
+                    self._one(arrival, partial(self._take_away, client))
         return fetched
 
-    def _one(self, arrival: Arrival, step: Callable[[Any, Arrival], bool], client: Any) -> bool:
+    def _leave(self, arrivals: Sequence[Arrival]) -> None:
+        self._ledger.settle((arrival.id for arrival in arrivals), is_left=True)
+        self._left |= {arrival.name: arrival.seen for arrival in arrivals}
+
+    def _take_away(self, client: Any, arrival: Arrival) -> bool:
+        if self.plan.after == "leave" and self._taking.is_as_it_was(client, arrival):  # a person says so by now
+            self._leave([arrival])
+        else:
+            self._taking.take_away(client, arrival)
+        return True
+
+    def _fetch_some(self, clients: Clients) -> int:
+        if self._keeper is None:
+            return 0
+        now = self._mono_ms()
+        found = [a for a in self._in(State.FOUND) if self.refused.get(a.name, (0, ""))[0] <= now]
+        fetched: list[Arrival] = []
+
+        def fetch(arrival: Arrival) -> bool:
+            with clients() as client:
+                return self._fetch(client, arrival)
+
+        def one(arrival: Arrival) -> None:
+            if self._one(arrival, fetch):
+                fetched.append(arrival)
+
+        some_at_a_time(one, found[:AT_A_TIME], FETCHERS)
+        return len(fetched)
+
+    def _one(self, arrival: Arrival, step: Callable[[Arrival], bool]) -> bool:
         """Do a step with a file. What the server refuses, or our own disk, concerns this file alone."""
         self._check()
         until_ms, _ = self.refused.get(arrival.name, (0, ""))
         if self._mono_ms() < until_ms:
             return False
         try:
-            done = step(client, arrival)
+            done = step(arrival)
         except RemoteChanged:
             self._ledger.forget([arrival.id])  # as it is now, it is found again
             return False
@@ -172,8 +229,7 @@ class DropFolder:
         return done
 
     def _fetch(self, client: Any, arrival: Arrival) -> bool:
-        if self._keeper is None:
-            return False
+        assert self._keeper is not None
         with told_apart():
             there = look(client, self._remote(arrival))
         if there is None or not there.is_file:
@@ -186,45 +242,8 @@ class DropFolder:
         self._ledger.advance([arrival.id], State.FETCHED)
         return True
 
-    def _remove(self, client: Any, arrival: Arrival) -> bool:
-        if self._is_as_it_was(client, arrival):
-            with told_apart():
-                client.remove(self._remote(arrival))
-        self._ledger.settle([arrival.id])
-        return True
-
-    def _move(self, client: Any, arrival: Arrival) -> bool:
-        """Move a file aside. Where it goes is written down first: after a kill, that tells a move from a loss."""
-        if not self._is_as_it_was(client, arrival):
-            with told_apart():
-                there = None if arrival.target is None else look(client, arrival.target)
-            self._ledger.settle([arrival.id], moved=there is not None and there.size_bytes == arrival.seen.size_bytes)
-            return True
-        target = self._free_target(client, arrival)
-        self._ledger.moving(arrival.id, target)
-        move(client, self._remote(arrival), target)
-        self._ledger.settle([arrival.id], moved=True)
-        return True
-
-    def _is_as_it_was(self, client: Any, arrival: Arrival) -> bool:
-        """Say whether the version that arrived is still there; another one is left to the next look."""
-        with told_apart():
-            there = look(client, self._remote(arrival))
-        return there is not None and (there.size_bytes, there.mtime_s) == arrival.seen
-
-    def _free_target(self, client: Any, arrival: Arrival) -> bytes:
-        assert self.plan.in_progress is not None
-        day = posixpath.join(self.plan.in_progress, self._today().strftime("%m%d%Y").encode())
-        target = posixpath.join(day, arrival.name)
-        with told_apart():
-            make_folders(client, posixpath.dirname(target))
-            if look(client, target) is None:
-                return target
-        stem, ending = posixpath.splitext(target)
-        return stem + b"." + arrival.id[:8].encode() + ending
-
     def _remote(self, arrival: Arrival) -> bytes:
-        return posixpath.join(self.plan.folder, arrival.name)
+        return self.plan.place_of(arrival.name)
 
     def _in(self, state: State) -> list[Arrival]:
         return self._ledger.in_state(self.plan.source, state)

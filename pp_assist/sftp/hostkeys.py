@@ -161,12 +161,13 @@ def _read(rules: HostKeyRules) -> list[Line]:
 
 
 def _remember(path: str, host: str, port: int, key_type: str, blob: bytes) -> None:
-    """Append a line, durably."""
+    """Append a line, durably; behind a last line that has no end yet."""
     name = host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
     os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{name} {key_type} {base64.b64encode(blob).decode()}\n".encode())
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with open(fd, "r+b", buffering=0) as file:
+        size = os.fstat(fd).st_size
+        file.seek(max(0, size - 1))
+        start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+        file.write(start + f"{name} {key_type} {base64.b64encode(blob).decode()}\n".encode())
         os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,8 +19,10 @@ from pp_assist.sftp.polling import Seen
 
 log = logging.getLogger(__name__)
 
-KEEP_DAYS = 90
+KEEP_MS = 90 * 86_400_000
 """What was announced and is not on the SFTP server any more is remembered for that long."""
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
 -- One version of one file that arrived in a drop folder. Its id goes with it to whoever is told of it.
@@ -38,8 +40,10 @@ CREATE TABLE IF NOT EXISTS arrivals (
     changed_at_ms INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX IF NOT EXISTS arrivals_open ON arrivals (source, state);
+DROP INDEX IF EXISTS arrivals_open;
+CREATE INDEX IF NOT EXISTS arrivals_by_state ON arrivals (source, state, batch);
 CREATE INDEX IF NOT EXISTS arrivals_left ON arrivals (source, name) WHERE is_left = 1;
+CREATE INDEX IF NOT EXISTS arrivals_named ON arrivals (source, name);
 
 -- An announcement, exactly as it is sent each time.
 CREATE TABLE IF NOT EXISTS outbox (
@@ -69,6 +73,9 @@ class State(StrEnum):
     SETTLED = "settled"  # to be announced, or announced
 
 
+OPEN = "state IN ('found', 'fetched', 'stored', 'moving')"
+
+
 class Arrival(NamedTuple):
     """A row of `arrivals`."""
 
@@ -89,17 +96,17 @@ class Ledger:
         try:
             self._conn = _opened(path)
         except sqlite3.DatabaseError as error:
-            aside = f"{path}.damaged-{int(time.time())}"
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise  # the disk is full, somebody else has it: what is in it is as good as before
+            aside = f"{path}.damaged-{time.time_ns()}"
             log.error("%s is damaged (%s) and begun anew: what is left of it is %s", path, error, aside)
-            os.replace(path, aside)
+            for suffix in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    os.replace(path + suffix, aside + suffix)
             self._conn = _opened(path)
         with self.transaction() as tx:
-            before_ms = now_ms() - KEEP_DAYS * 86_400_000
-            tx.execute(
-                "DELETE FROM arrivals WHERE state = 'settled' AND is_left = 0 AND changed_at_ms < ?"
-                " AND (batch IS NULL OR batch IN (SELECT id FROM outbox WHERE sent_at_ms IS NOT NULL))",
-                (before_ms,),
-            )
+            before_ms = now_ms() - KEEP_MS
+            tx.execute(_FORGET_SETTLED, (before_ms,))
             tx.execute(
                 "DELETE FROM outbox WHERE sent_at_ms < ? AND id NOT IN"
                 " (SELECT batch FROM arrivals WHERE batch IS NOT NULL)",
@@ -142,7 +149,16 @@ class Ledger:
 
     def open(self, source: str) -> list[Arrival]:
         """Return what is not settled yet, in the order of its coming."""
-        return self._some("source = ? AND state <> 'settled'", (source,))
+        return self._some(f"source = ? AND {OPEN}", (source,))
+
+    def open_count(self, source: str) -> int:
+        """Return how many files are not settled yet."""
+        [(count,)] = self.rows(f"SELECT COUNT(*) FROM arrivals WHERE source = ? AND {OPEN}", (source,))  # noqa: S608
+        return int(count)
+
+    def last(self, source: str, name: bytes) -> Arrival | None:
+        """Return what became of the last version of a file that arrived."""
+        return next(reversed(self._some("source = ? AND name = ?", (source, name))), None)
 
     def in_state(self, source: str, state: State) -> list[Arrival]:
         """Return what is in a state, in the order of its coming."""
@@ -154,8 +170,18 @@ class Ledger:
 
     def left(self, source: str) -> dict[bytes, Seen]:
         """Return what stays on the SFTP server although it is dealt with."""
-        sql = "SELECT name, size_bytes, mtime_s FROM arrivals WHERE source = ? AND is_left = 1 ORDER BY changed_at_ms"
+        sql = "SELECT name, size_bytes, mtime_s FROM arrivals WHERE source = ? AND is_left = 1 ORDER BY rowid"
         return {row[0]: Seen(row[1], row[2]) for row in self.rows(sql, (source,))}
+
+    def still_left(self, source: str, names: Iterable[bytes]) -> None:
+        """Note which of the files that stay on the SFTP server are there still; forget what has long been gone."""
+        with self.transaction() as tx:
+            tx.executemany(
+                "UPDATE arrivals SET changed_at_ms = ? WHERE source = ? AND name = ? AND is_left = 1",
+                [(now_ms(), source, name) for name in names],
+            )
+            gone = (source, now_ms() - KEEP_MS)
+            tx.execute("UPDATE arrivals SET is_left = 0 WHERE source = ? AND is_left = 1 AND changed_at_ms < ?", gone)
 
     def counts(self, source: str) -> dict[str, int]:
         """Return how many there are in each state."""
@@ -189,7 +215,10 @@ class Ledger:
 
     def settle(self, ids: Iterable[str], is_left: bool = False, moved: bool = False) -> None:
         """Note that nothing is left to be done with files on the SFTP server."""
+        ids = list(ids)
         with self.transaction() as tx:
+            if is_left:
+                tx.executemany(_EARLIER_IS_NOT_LEFT, [(each,) for each in ids])
             tx.executemany(
                 "UPDATE arrivals SET state = 'settled', is_left = ?, changed_at_ms = ?,"
                 " target = CASE WHEN ? THEN target END WHERE id = ?",
@@ -214,6 +243,14 @@ class Ledger:
         ]
 
 
+_EARLIER_IS_NOT_LEFT = """
+UPDATE arrivals SET is_left = 0
+WHERE is_left = 1 AND (source, name) = (SELECT source, name FROM arrivals WHERE id = ?)"""
+_FORGET_SETTLED = """
+DELETE FROM arrivals WHERE state = 'settled' AND is_left = 0 AND changed_at_ms < ?
+AND (batch IS NULL OR batch IN (SELECT id FROM outbox WHERE sent_at_ms IS NOT NULL))"""
+
+
 def now_ms() -> int:
     """Return milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -224,8 +261,10 @@ def _opened(path: str) -> sqlite3.Connection:
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     try:
         conn.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-        if conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("quick_check")
+        if (said := conn.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            damage = sqlite3.DatabaseError(said)
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
         conn.executescript(_SCHEMA)
     except BaseException:
         conn.close()

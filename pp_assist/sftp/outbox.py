@@ -2,20 +2,24 @@
 
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from pp_assist.sftp.ledger import Ledger, now_ms
 
 FIRST_PAUSE_MS = 1000
 LONGEST_PAUSE_MS = 3_600_000
+AT_A_TIME = 100
+IN_A_ROW = 3
+"""So many that an API does not take, one after the other, and it is left alone until the next time."""
 
 
-class Message(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Message:
     """One announcement."""
 
     id: str
     url: str
-    secret: str
+    secret: str = field(repr=False)
     body: bytes
     attempts: int
 
@@ -44,30 +48,42 @@ class Outbox:
             )
             tx.executemany("UPDATE arrivals SET batch = ? WHERE id = ?", [(message.id, each) for each in arrivals])
 
-    def due(self, source: str | None = None, at_ms: int | None = None) -> list[Message]:
-        """Return what is to be sent now, oldest first."""
+    def due(self, url: str, source: str | None = None) -> list[Message]:
+        """Return what is to be sent to an API now, oldest first: so many as are sent at a time."""
         rows = self._ledger.rows(
             "SELECT id, url, secret, body, attempts FROM outbox WHERE sent_at_ms IS NULL AND eligible_at_ms <= ?1"
-            " AND (?2 IS NULL OR source = ?2) ORDER BY rowid",
-            (now_ms() if at_ms is None else at_ms, source),
+            " AND url = ?2 AND (?3 IS NULL OR source = ?3) ORDER BY rowid LIMIT ?4",
+            (now_ms(), url, source, AT_A_TIME),
         )
         return [Message(*row) for row in rows]
 
     def deliver(self, post: Post, source: str | None = None) -> tuple[int, int]:
-        """Send what is due; return how many were taken, and not taken. After three in a row that were not, stop."""
-        taken = refused = in_a_row = 0
-        for message in self.due(source):
-            try:
-                post(message)
-            except NotTaken as error:
-                refused, in_a_row = refused + 1, in_a_row + 1
-                self._again(message, str(error))
-                if in_a_row == 3:
-                    break
-            else:
-                taken, in_a_row = taken + 1, 0
-                self._sent(message)
+        """Send what is due; return how many were taken, and not taken. An API that is down holds up no other one."""
+        taken = refused = 0
+        for url in self._addressees(source):
+            in_a_row = 0
+            while in_a_row < IN_A_ROW and (messages := self.due(url, source)):
+                for message in messages:
+                    try:
+                        post(message)
+                    except NotTaken as error:
+                        refused, in_a_row = refused + 1, in_a_row + 1
+                        self._again(message, str(error))
+                        if in_a_row == IN_A_ROW:
+                            break
+                    else:
+                        taken, in_a_row = taken + 1, 0
+                        self._sent(message)
         return taken, refused
+
+    def _addressees(self, source: str | None) -> list[str]:
+        """Return the APIs for which something is due."""
+        rows = self._ledger.rows(
+            "SELECT DISTINCT url FROM outbox WHERE sent_at_ms IS NULL AND eligible_at_ms <= ?1"
+            " AND (?2 IS NULL OR source = ?2)",
+            (now_ms(), source),
+        )
+        return [str(row[0]) for row in rows]
 
     def waiting(self, source: str) -> tuple[int, str | None]:
         """Return how many wait, and what is in the way of the last that failed."""

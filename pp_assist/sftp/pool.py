@@ -6,7 +6,7 @@ its own, and all those of one project share a connection.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -30,8 +30,10 @@ class _Project:
 
     fits: object
     """Where it leads and as whom: another configuration is another connection."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    free: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(CLIENTS))
+    lock: threading.Condition = field(default_factory=threading.Condition)
+    most: int = CLIENTS
+    """Clients that are lent at a time; fewer, where the server gives no more over one connection."""
+    lent: int = 0
     main: Any = None
     transport: Any = None
     idle: list[Any] = field(default_factory=list)
@@ -41,40 +43,46 @@ class Pool:
     """All of them."""
 
     def __init__(self) -> None:
-        self._projects: dict[str, _Project] = {}
+        self._projects: dict[Hashable, _Project] = {}
         self._lock = threading.Lock()
 
-    def main(self, name: str, fits: object, connect: Connect) -> tuple[Any, Any]:
+    def main(self, name: Hashable, fits: object, connect: Connect) -> tuple[Any, Any]:
         """Return the (SFTPClient, Transport) of a project: the same ones as long as they are any good."""
         project = self._project(name, fits)
         with project.lock:
-            self._connected(project, connect)
+            _connected(project, connect)
+            if project.main is None or _is_closed(project.main):
+                project.main = _unused(project)
             return project.main, project.transport
 
     @contextmanager
-    def borrowed(self, name: str, fits: object, connect: Connect) -> Iterator[Any]:
-        """Give the block a client that nobody else uses meanwhile. After any error it is not used again."""
+    def borrowed(self, name: Hashable, fits: object, connect: Connect) -> Iterator[Any]:
+        """Give the block a client that nobody else uses meanwhile. After any error it is not used again.
+
+        Whoever has one must not wait for another one: there might be none left.
+        """
         project = self._project(name, fits)
-        with project.free:
+        client, transport = _lent(project, connect)
+        is_good = is_silent = False
+        try:
+            yield client
+            is_good = True
+        except SftpUnreachable:
+            is_silent = transport.is_active() and not _is_closed(client)
+            raise
+        finally:
             with project.lock:
-                self._connected(project, connect)
-                transport = project.transport
-                client = project.idle.pop() if project.idle else None
-            if client is None:
-                client = _one_more(transport)
-            try:
-                yield client
-            except BaseException:
+                project.lent -= 1
+                if is_kept := is_good and project.transport is transport and not _is_closed(client):
+                    project.idle.append(client)
+                elif is_silent and project.transport is transport:
+                    _close(project)  # nobody has closed it, and nobody answers: the others would wait as long
+                project.lock.notify_all()
+            if not is_kept:
                 with suppress(Exception):
                     client.close()
-                raise
-            with project.lock:
-                if project.transport is transport and not client.get_channel().closed:
-                    project.idle.append(client)
-                    return
-            client.close()
 
-    def run(self, name: str, fits: object, connect: Connect, work: Callable[[Any], T]) -> T:
+    def run(self, name: Hashable, fits: object, connect: Connect, work: Callable[[Any], T]) -> T:
         """Return what *work* makes of a borrowed client. Where the connection breaks it is done again, on another one.
 
         Raises:
@@ -93,15 +101,20 @@ class Pool:
             pause_s *= 2
         raise AssertionError("unreachable")
 
-    def close(self) -> None:
-        """Close everything; what is asked for later is opened anew."""
+    def forget(self, name: Hashable) -> None:
+        """Close what is kept for a project."""
         with self._lock:
-            projects, self._projects = list(self._projects.values()), {}
-        for project in projects:
+            project = self._projects.pop(name, None)
+        if project is not None:
             with project.lock:
                 _close(project)
 
-    def _project(self, name: str, fits: object) -> _Project:
+    def close(self) -> None:
+        """Close everything; what is asked for later is opened anew."""
+        for name in list(self._projects):
+            self.forget(name)
+
+    def _project(self, name: Hashable, fits: object) -> _Project:
         with self._lock:
             project = self._projects.get(name)
             if project is None or project.fits != fits:
@@ -111,20 +124,45 @@ class Pool:
                 project = self._projects[name] = _Project(fits)
             return project
 
-    @staticmethod
-    def _connected(project: _Project, connect: Connect) -> None:
-        """Have a connection that is alive, as far as anybody knows."""
-        transport, main = project.transport, project.main
-        if transport is not None and transport.is_active() and not main.get_channel().closed:
-            return
-        _close(project)
-        project.main, project.transport = connect()
+
+def _lent(project: _Project, connect: Connect) -> tuple[Any, Any]:
+    """Return a client to be used by one, and its connection; wait until there is one."""
+    with project.lock:
+        while True:
+            project.lock.wait_for(lambda: project.lent < project.most)
+            _connected(project, connect)
+            try:
+                client = _unused(project)
+            except SftpUnreachable:
+                if not project.lent or not project.transport.is_active():
+                    raise
+                project.most = project.lent
+                continue
+            project.lent += 1
+            return client, project.transport
 
 
-def _one_more(transport: Any) -> Any:
+def _unused(project: _Project) -> Any:
+    """Return a client that nobody uses."""
+    while project.idle:
+        if not _is_closed(client := project.idle.pop()):
+            return client
     from pp_assist.sftp.connecting import open_client
 
-    return open_client(transport)
+    return open_client(project.transport)
+
+
+def _connected(project: _Project, connect: Connect) -> None:
+    """Have a connection that is alive, as far as anybody knows."""
+    if project.transport is not None and project.transport.is_active():
+        return
+    _close(project)
+    client, project.transport = connect()
+    project.idle, project.most = [client], CLIENTS
+
+
+def _is_closed(client: Any) -> bool:
+    return bool(client.get_channel().closed)
 
 
 def _close(project: _Project) -> None:
@@ -132,4 +170,4 @@ def _close(project: _Project) -> None:
         if project.transport is not None:
             project.transport.close()
     project.main = project.transport = None
-    project.idle.clear()
+    project.idle = []

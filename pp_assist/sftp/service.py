@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pp_assist.sftp import announcing
 from pp_assist.sftp.announcing import Announce, Batch, Payload, Poster, Signer, message_of, new_id
-from pp_assist.sftp.errors import SftpError
+from pp_assist.sftp.errors import RemoteChanged, SftpError
 from pp_assist.sftp.outbox import NotTaken
 from pp_assist.sftp.polling import draft_of
 from pp_assist.sftp.pool import Pool
@@ -105,11 +105,14 @@ class SftpService:
 
     def is_file_fully_uploaded(self, sftp: Any, filepath: str, delay: float = 1.2) -> bool:
         """Say whether a file is there, and had the same size and time *delay* seconds apart. Blocking."""
+        from pp_assist.sftp.connecting import told_apart
+
         try:
-            before = sftp.stat(filepath)
-            time.sleep(delay)
-            after = sftp.stat(filepath)
-        except (OSError, EOFError) as error:
+            with told_apart():
+                before = sftp.stat(filepath)
+                time.sleep(delay)
+                after = sftp.stat(filepath)
+        except SftpError as error:
             log.info("%s: %s", filepath, error)
             return False
         return (before.st_size, before.st_mtime) == (after.st_size, after.st_mtime)
@@ -132,15 +135,21 @@ class SftpService:
         """Fetch a remote file into a new temporary folder; return where it is, or None. The folder is the caller's."""
         folder = await self._in_thread(tempfile.mkdtemp, None, "sftp-")
         local = os.path.join(folder, posixpath.basename(path) or "file")
+        begun: tuple[int, int] | None = None
 
         def get(client: Any) -> bool:
+            nonlocal begun
             from pp_assist.sftp.connecting import told_apart
             from pp_assist.sftp.fetching import fetch
 
             with told_apart():
                 real = client.normalize(path)
                 there = client.stat(real)
-            fetch(client, os.fsencode(real), there.st_size or 0, there.st_mtime or 0, local, lambda: None)
+            version = there.st_size or 0, there.st_mtime or 0
+            if begun not in (None, version):
+                raise RemoteChanged("it changed while it was read")
+            begun = version
+            fetch(client, os.fsencode(real), *version, local, lambda: None)
             return True
 
         if await self._done(client_config, get, f"fetch {path}"):
@@ -203,11 +212,19 @@ class SftpService:
         What is moved and not yet taken by the API is written down, and told by the next pass, also after a kill.
         *interval* is not used.
         """
-        await self._in_thread(self._poll, project_config, api_url, sftp, source_files_dir, in_progress_dir)
+        try:
+            await self._in_thread(self._poll, project_config, api_url, sftp, source_files_dir, in_progress_dir)
+        except SftpError as error:
+            log.error("polling failed: %s", error)
 
     def _poll(
         self, config: Config, api_url: str | None, sftp: Any, source_dir: str | None, in_progress_dir: str | None
     ) -> None:
+        """Do one pass.
+
+        Raises:
+            SftpError: it could not be done to its end.
+        """
         url = api_url or variable("DOC_AI_API_URL")
         base, secret = str(config.get("path") or ""), str(config.get("secret") or "")
         source = source_dir or variable("SOURCE_FILES") or ""
@@ -229,13 +246,10 @@ class SftpService:
 
             poll_once(client, ledger_file, project, *folders, told, self._rest_s, self._build, self._poster)
 
-        try:
-            if sftp is not None:
-                poll(sftp)
-            else:
-                self._pool.run(project.id, project, connect, poll)
-        except SftpError as error:
-            log.error("polling %s: %s", folders[0], error)
+        if sftp is not None:
+            poll(sftp)
+        else:
+            self._pool.run(project.id, project, connect, poll)
 
     # -- inside
 

@@ -1,5 +1,6 @@
 """Where fetched files wait for the server: a folder of our own that is a root like any other. Blocking."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -8,11 +9,21 @@ from contextlib import suppress
 from typing import Any
 
 from pp_assist import disk, posix
+from pp_assist.core.model import Stat
 from pp_assist.sftp.fetching import fetch
 from pp_assist.sftp.ledger import Arrival
+from pp_assist.sftp.polling import Seen
 from pp_assist.sftp.wholeness import EDGE_BYTES, why_not_whole
 from pp_assist.store import drop_folders
 from pp_assist.store.db import Database
+
+KEEP_FREE_BYTES = 256 << 20
+"""Nothing is fetched that would leave less than this: the daemon itself needs room, and the disk is not ours alone."""
+LATEST_S = (1 << 31) - 1
+"""Later times do not fit on every disk."""
+
+LeftOut = Callable[[Sequence[tuple[bytes, int]]], Sequence[bool]]
+"""Says of files, a path and a size each, whether a rule leaves them out."""
 
 
 class Spool:
@@ -32,31 +43,58 @@ class Spool:
         """Remove all of it: what was not stored is still on the SFTP server."""
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def place(self, draft: str, name: bytes) -> None:
+        """Give a draft, whose bytes are durable, the place of a file, durably."""
+        place = os.path.join(self.files, name)
+        folder = os.path.dirname(place)
+        self._have(folder)
+        os.replace(os.fsencode(draft), place)
+        posix.sync_directory(os.fsdecode(folder))
+
+    def _have(self, folder: bytes) -> None:
+        if folder == self.files or os.path.isdir(folder):
+            return
+        above = os.path.dirname(folder)
+        self._have(above)
+        with suppress(FileExistsError):  # somebody fetches another file into it
+            os.mkdir(folder, 0o700)
+        posix.sync_directory(os.fsdecode(above))
+
+    def look(self, name: bytes) -> Stat | None:
+        """Return how a file looks; None where it is not there."""
+        try:
+            return disk.stat_of(os.lstat(os.path.join(self.files, name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
 
 class SpoolKeeper:
     """Fetches into a spool; knows what of it the server has."""
 
-    def __init__(self, spool: Spool, db: Database, root_id: int, check: Callable[[], None]) -> None:
+    def __init__(self, spool: Spool, db: Database, root_id: int, check: Callable[[], None], left_out: LeftOut) -> None:
         self._spool = spool
         self._db = db
         self._root_id = root_id
         self._check = check
+        self._left_out = left_out
 
     def keep(self, client: Any, remote: bytes, arrival: Arrival) -> str | None:
         """Fetch a file, and put it where it is hashed and sent from; return what is missing if it is not whole."""
         draft = os.path.join(self._spool.drafts, arrival.id)
+        to_come = arrival.seen.size_bytes - (os.path.getsize(draft) if os.path.exists(draft) else 0)
+        if shutil.disk_usage(self._spool.drafts).free < to_come + KEEP_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "there is no room for it here", draft)
         fetch(client, remote, *arrival.seen, draft, self._check)
         if missing := _why_not_whole(arrival.name, draft):
             os.unlink(draft)
             return missing
-        os.utime(draft, (arrival.seen.mtime_s, arrival.seen.mtime_s))
-        place = os.path.join(self._spool.files, arrival.name)
-        os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-        os.replace(os.fsencode(draft), place)
+        mtime_s = min(arrival.seen.mtime_s, LATEST_S)
+        os.utime(draft, (mtime_s, mtime_s))
+        self._spool.place(draft, arrival.name)
         return None
 
     def stored(self, arrivals: Sequence[Arrival]) -> list[tuple[str, str]]:
-        """Return (id, SHA-256) of those whose present content has a receipt."""
+        """Return (id, SHA-256) of those whose present content is the version that arrived, and has a receipt."""
         with self._db.reading() as conn:
             known = drop_folders.stored(conn, self._root_id, [arrival.name for arrival in arrivals])
         found = []
@@ -68,6 +106,11 @@ class SpoolKeeper:
                     found.append((arrival.id, digest))
         return found
 
+    def left_out(self, files: Sequence[tuple[bytes, Seen]]) -> set[bytes]:
+        """Return those that a rule leaves out: they would never be stored."""
+        said = self._left_out([(name, seen.size_bytes) for name, seen in files]) if files else ()
+        return {name for (name, _), is_out in zip(files, said, strict=True) if is_out}
+
     def lost(self, arrivals: Sequence[Arrival]) -> list[str]:
         """Return the ids of those that are not in the spool any more: a power cut, or somebody who cleans up."""
         return [arrival.id for arrival in arrivals if self._look(arrival) is None]
@@ -78,11 +121,15 @@ class SpoolKeeper:
             with suppress(OSError):
                 os.unlink(os.path.join(self._spool.drafts, name))
 
-    def _look(self, arrival: Arrival) -> Any:
-        try:
-            return disk.stat_of(os.lstat(os.path.join(self._spool.files, arrival.name)))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    def _look(self, arrival: Arrival) -> Stat | None:
+        """Return how a file looks; None where it is not there, or an earlier version is."""
+        there = self._spool.look(arrival.name)
+        return there if there is not None and is_version(there, arrival.seen) else None
+
+
+def is_version(there: Stat, seen: Seen) -> bool:
+    """Say whether a file of the spool is the version that was seen on the SFTP server."""
+    return (there.size_bytes, there.mtime_ns // 1_000_000_000) == (seen.size_bytes, min(seen.mtime_s, LATEST_S))
 
 
 def _why_not_whole(name: bytes, draft: str) -> str | None:

@@ -1,5 +1,6 @@
 """Files to, from and within an SFTP server, each in one step that others see whole. Blocking."""
 
+import hashlib
 import os
 import posixpath
 import secrets
@@ -8,8 +9,11 @@ from typing import Any
 
 from pp_assist.sftp.connecting import look, told_apart
 from pp_assist.sftp.errors import RemoteRefused, SftpError
+from pp_assist.sftp.fetching import pieces
 
 BLOCK_BYTES = 1 << 20
+UNSURE_BYTES = 8 << 20
+"""So much may be on its way at a time: servers that write in parallel may have the end of it, and not its middle."""
 
 
 def put(client: Any, local: str, remote: str, draft: str) -> int:
@@ -25,7 +29,7 @@ def put(client: Any, local: str, remote: str, draft: str) -> int:
         before = os.fstat(source.fileno())
         with told_apart():
             there = look(client, draft)
-            at = 0 if there is None else min(there.size_bytes, before.st_size) // BLOCK_BYTES * BLOCK_BYTES
+            at = 0 if there is None else where_to_go_on(min(there.size_bytes, before.st_size))
             file = client.open(draft, "r+" if at else "w")
             file.set_pipelined(True)
             file.seek(at)
@@ -43,6 +47,11 @@ def put(client: Any, local: str, remote: str, draft: str) -> int:
         raise RemoteRefused(f"{before.st_size} bytes were to be sent, {at} were, {arrived} arrived")
     replace(client, draft, remote)
     return at
+
+
+def where_to_go_on(have_bytes: int) -> int:
+    """Return how much of a draft is certainly there. Pure."""
+    return max(0, have_bytes - UNSURE_BYTES) // BLOCK_BYTES * BLOCK_BYTES
 
 
 def discard(client: Any, draft: str) -> None:
@@ -87,6 +96,19 @@ def move(client: Any, source: bytes, target: bytes) -> None:
         if look(client, target) is not None:
             raise RemoteRefused("something has that name already")
         client.rename(source, target)
+
+
+def digest_of(client: Any, path: bytes, size_bytes: int) -> str:
+    """Return the SHA-256 of a remote file.
+
+    Raises:
+        RemoteChanged: it has fewer bytes; RemoteRefused, SftpUnreachable.
+    """
+    hasher = hashlib.sha256()
+    with told_apart(), client.open(path, "r") as file:
+        for piece in pieces(client, file, 0, size_bytes):
+            hasher.update(piece)
+    return hasher.hexdigest()
 
 
 def make_folders(client: Any, folder: bytes) -> None:

@@ -1,24 +1,27 @@
-"""One drop folder, watched: its connection, and when what is to be done. `turn` blocks; everything else may be asked by
-anybody at any time.
+"""One drop folder, watched: when what is to be done, and over which connection. `turn` and `end` block; everything else
+may be asked by anybody at any time.
 """
 
 import logging
-import os
-import posixpath
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 from pp_assist.core.drop_folders import DropOptions
+from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import Target
-from pp_assist.sftp.announcing import Announce
-from pp_assist.sftp.dropfolder import DropFolder, Plan
+from pp_assist.sftp.clearing import Clearing, Keeping, is_cleared
+from pp_assist.sftp.dropfolder import DropFolder
 from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger, State
 from pp_assist.sftp.outbox import Outbox
+from pp_assist.sftp.plan import plan_of
+from pp_assist.sftp.pool import Pool
 from pp_assist.sftp.project import rules_of
-from pp_assist.sftp.spool import Spool, SpoolKeeper
+from pp_assist.sftp.spool import LeftOut, Spool, SpoolKeeper
+from pp_assist.sftp.threads import start
 from pp_assist.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -26,35 +29,45 @@ log = logging.getLogger(__name__)
 BUSY_PAUSE_S = 0.2
 """Between two turns while something is on its way."""
 LOOKING_SHARE = 0.1
-"""Listing a folder may take at most this share of the time: large ones are looked at more rarely."""
+"""Looking may take at most this share of the time: large folders are looked at more rarely, and so is what waits."""
 LONGEST_PAUSE_S = 60.0
 """Between two attempts to reach a server that is not there."""
+CLEAR_EVERY_S = 10.0
+CLEARING_SHARE = 0.001
+
+
+class Tools(NamedTuple):
+    """What all drop folders of a daemon share."""
+
+    ledger: Ledger
+    db: Database
+    pool: Pool
+    keeping: Keeping
+    mono_ms: Callable[[], int]
 
 
 class Watching:
     """One of them, while a daemon runs."""
 
     def __init__(
-        self,
-        root_id: int,
-        target: Target,
-        options: DropOptions,
-        spool: Spool,
-        ledger: Ledger,
-        db: Database,
-        mono_ms: Callable[[], int],
+        self, root: Root, target: Target, options: DropOptions, spool: Spool, tools: Tools, left_out: LeftOut
     ) -> None:
-        self.root_id = root_id
+        self.root_id = root.id
         self.target = target
         self.options = options
-        self._ledger = ledger
-        self._outbox = Outbox(ledger)
-        self._mono_ms = mono_ms
+        self.way = way_of(target, options)
+        self._ledger = tools.ledger
+        self._outbox = Outbox(tools.ledger)
+        self._mono_ms = tools.mono_ms
         self._stop = threading.Event()
-        self._keeper = SpoolKeeper(spool, db, root_id, self._check)
-        self._folder = DropFolder(plan_of(target, options), ledger, self._keeper, mono_ms, self._check)
-        self._client: Any = None
-        self._transport: Any = None
+        self._turning = threading.Lock()
+        self._keeper = SpoolKeeper(spool, tools.db, root.id, self._check, left_out)
+        plan = plan_of(target, options, root.recursive)
+        self._folder = DropFolder(plan, tools.ledger, self._keeper, tools.mono_ms, self._check)
+        self._clearing = Clearing(spool, self._keeper, tools.ledger, target.url, tools.keeping)
+        self._next_clearing_ms = 0
+        self._pool = tools.pool
+        self._at_work: set[Any] = set()
         self._began = False
         self._next_look_ms = 0
         self._failures = 0
@@ -65,49 +78,80 @@ class Watching:
         """Files to be fetched, moved or removed, as of the last turn."""
 
     def stop(self) -> None:
-        """End a turn that is under way."""
+        """End a turn that is under way, soon."""
         self._stop.set()
-        self._disconnect()
+        for client in list(self._at_work):
+            start(client.close)
+
+    def end(self) -> None:
+        """Return once no turn is under way any more, and none will be."""
+        self.stop()
+        with self._turning:
+            pass
+
+    def look_soon(self) -> None:
+        """Have the next turn look, whenever it was to."""
+        self._next_look_ms = 0
 
     def turn(self, now_ms: int) -> float:
         """Do what is to be done now, *now_ms* by the clock on the wall; return the seconds until the next turn."""
-        try:
-            self._check()
-            if not self._began:
-                spooled = self._ledger.open(self.target.url)
-                self._keeper.forget_drafts(spooled)
-                self._began = True
-            self._connect()
-            if self._mono_ms() >= self._next_look_ms:
-                began_ms = self._mono_ms()
-                self._folder.look(self._client)
-                self.last_look_at_ms = now_ms
-                wait_s = self.options.interval_s
-                if self._folder.arriving:
-                    wait_s = min(wait_s, self.options.rest_s + 0.01)
-                wait_s = max(wait_s, (self._mono_ms() - began_ms) / 1000 / LOOKING_SHARE)
-                self._next_look_ms = self._mono_ms() + int(wait_s * 1000)
-            self._again_what_was_lost()
-            fetched = self._folder.advance(self._client)
-            self.fetched += fetched
-            self._folder.announce()
-        except SftpError as error:
-            if self._stop.is_set():
-                raise Stopped from error
-            return self._failed(error)
-        self.problem, self._failures = None, 0
-        unsettled = self.open
-        self.to_do = unsettled + len(self._folder.arriving)
-        if fetched:
-            return 0.0
-        until_look_s = max(0.0, (self._next_look_ms - self._mono_ms()) / 1000)
-        return min(until_look_s, BUSY_PAUSE_S) if unsettled else until_look_s
+        with self._turning:
+            began_ms = self._mono_ms()
+            try:
+                fetched = self._turn(now_ms)
+            except SftpError as error:
+                if self._stop.is_set():
+                    raise Stopped from error
+                return self._failed(error)
+            self.problem, self._failures = None, 0
+            unsettled = self.open
+            self.to_do = unsettled + len(self._folder.arriving)
+            if fetched:
+                return 0.0
+            until_look_s = max(0.0, (self._next_look_ms - self._mono_ms()) / 1000)
+            busy_s = max(BUSY_PAUSE_S, (self._mono_ms() - began_ms) / 1000 / LOOKING_SHARE)
+            return min(until_look_s, busy_s) if unsettled else until_look_s
+
+    def _turn(self, now_ms: int) -> int:
+        self._check()
+        if not self._began:
+            self._keeper.forget_drafts(self._ledger.open(self.target.url))
+            self._began = True
+        if self._mono_ms() >= self._next_look_ms:
+            self._look(now_ms)
+        self._again_what_was_lost()
+        fetched = self._folder.advance(self._client)
+        self.fetched += fetched
+        self._folder.announce()
+        self._clear(now_ms)
+        return fetched
+
+    def _look(self, now_ms: int) -> None:
+        began_ms = self._mono_ms()
+        self._next_look_ms = began_ms + 1  # whoever wants another look meanwhile makes it less
+        with self._client() as client:
+            self._folder.look(client)
+        self.last_look_at_ms = now_ms
+        wait_s = self.options.interval_s
+        if self._folder.arriving:
+            wait_s = min(wait_s, self.options.rest_s + 0.01)
+        wait_s = max(wait_s, (self._mono_ms() - began_ms) / 1000 / LOOKING_SHARE)
+        if self._next_look_ms:
+            self._next_look_ms = self._mono_ms() + int(wait_s * 1000)
+
+    def _clear(self, now_ms: int) -> None:
+        if (began_ms := self._mono_ms()) >= self._next_clearing_ms:
+            try:
+                self._clearing.clear(now_ms, self._check)
+            except OSError as error:
+                log.warning("%s: the spool cannot be cleared: %s", self.target.url, error)
+            wait_ms = max(CLEAR_EVERY_S * 1000, (self._mono_ms() - began_ms) / CLEARING_SHARE)
+            self._next_clearing_ms = self._mono_ms() + int(wait_ms)
 
     @property
     def open(self) -> int:
         """How many files are not settled."""
-        counts = self._ledger.counts(self.target.url)
-        return sum(count for state, count in counts.items() if state != State.SETTLED)
+        return self._ledger.open_count(self.target.url)
 
     def facts(self) -> dict[str, Any]:
         """Return what is shown of it."""
@@ -120,43 +164,48 @@ class Watching:
             "last_look_at_ms": self.last_look_at_ms,
             "arriving": len(self._folder.arriving),
             "not_whole": len(self._folder.not_whole),
+            "left_out": len(self._folder.left_out),
+            "unread_folders": len(self._folder.unread),
             **{state.value: counts[state] for state in State},
             "refused": len(self._folder.refused),
             "announcements": announcements,
             "announcement_problem": not_taken,
         }
 
-    def why(self, name: bytes) -> tuple[str, str] | None:
-        """Return why a file that is not in the spool is not, as a word and a sentence; None: nothing is known of it."""
-        if name in self._folder.refused:
-            return "sftp_refused", f"the SFTP server refuses something: {self._folder.refused[name][1]}"
-        if name in self._folder.not_whole:
-            return "not_whole", f"some of it is missing on the SFTP server: {self._folder.not_whole[name][1]}"
-        if self._folder.is_known(name):
-            return None
-        if name in self._folder.observed:
-            return "arriving", "it is still being written on the SFTP server, or about to be fetched"
+    def why(self, name: bytes) -> tuple[str, str, str] | None:
+        """Return where a file stands that is not in the spool: pending or stored, a word, and a sentence. Blocking.
+
+        None: nothing is known of it.
+        """
+        folder = self._folder
+        if (refused := folder.refused.get(name)) is not None:
+            return "pending", "sftp_refused", f"it is left alone for a while: {refused[1]}"
+        if (not_whole := folder.not_whole.get(name)) is not None:
+            return "pending", "not_whole", f"some of it is missing on the SFTP server: {not_whole[1]}"
+        above = next((each for each in folder.unread if name.startswith(each + b"/")), None)
+        if above is not None:
+            return "pending", "sftp_refused", f"the SFTP server does not list its folder: {folder.unread[above]}"
+        if name in folder.observed and not folder.is_known(name):
+            return "pending", "arriving", "it is still being written on the SFTP server, or about to be fetched"
+        if is_cleared(self._ledger.last(self.target.url, name)):
+            return "stored", "spool_cleared", "the server has it; its copy in the spool was cleared since"
         return None
 
-    def _connect(self) -> None:
-        from pp_assist.sftp.connecting import Login, connect, is_alive
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        """Give the block a client of its own."""
+        from pp_assist.sftp.connecting import connect
 
-        if self._client is not None and is_alive(self._client, self._transport):
-            return
-        self._disconnect()
-        self._client, self._transport = connect(
-            self.target.host, self.target.port, login_of(self.target, self.options, Login), strict_rules(self.options)
-        )
         self._check()
-
-    def _disconnect(self) -> None:
-        with suppress(Exception):  # whatever is wrong with it, nobody wants it any more
-            if self._transport is not None:
-                self._transport.close()
+        with self._pool.borrowed(self.way, self.way, partial(connect, *self.way)) as client:
+            self._at_work.add(client)
+            try:
+                self._check()
+                yield client
+            finally:
+                self._at_work.discard(client)
 
     def _failed(self, error: SftpError) -> float:
-        self._disconnect()
-        self._client = None
         if str(error) != str(self.problem):
             log.warning("%s: %s", self.target.url, error)
         self.problem = error
@@ -173,29 +222,9 @@ class Watching:
             raise Stopped
 
 
-def plan_of(target: Target, options: DropOptions) -> Plan:
-    """Return what is to be done with the folder at *target*."""
-    aside = None
-    if options.after == "move":
-        aside = os.fsencode(posixpath.normpath(posixpath.join(target.path, options.in_progress or "in_progress")))
-    told = None if options.announce is None else Announce(**options.announce)
-    return Plan(
-        target.url,
-        os.fsencode(target.path),
-        True,
-        options.patterns,
-        int(options.rest_s * 1000),
-        options.after,
-        aside,
-        told,
-    )
+def way_of(target: Target, options: DropOptions) -> tuple[Any, ...]:
+    """Return where to go, as whom, and whom to believe there: only a server whose key somebody has vouched for."""
+    from pp_assist.sftp.connecting import Login
 
-
-def login_of(target: Target, options: DropOptions, kind: Any) -> Any:
-    """Return as whom we come."""
-    return kind(target.username, options.password, options.key_file, options.passphrase)
-
-
-def strict_rules(options: DropOptions) -> Any:
-    """Return whom we believe: only a server whose key somebody has vouched for."""
-    return rules_of(options.host_key, options.known_hosts, strict=True)
+    login = Login(target.username, options.password, options.key_file, options.passphrase)
+    return target.host, target.port, login, rules_of(options.host_key, options.known_hosts, strict=True)

@@ -8,7 +8,7 @@ from asking import Api
 
 @pytest.fixture
 def without_paramiko(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("connecting", "watching", "storing", "dropfolder"):
+    for name in ("connecting", "watching", "storing", "dropfolder", "taking"):
         monkeypatch.delitem(sys.modules, f"pp_assist.sftp.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "paramiko", None)
 

@@ -1,8 +1,12 @@
-"""asyncssh's SFTP server: ROOT PORT HOST_KEY USER PASSWORD [--no-posix-rename]. Prints each password somebody tries."""
+"""asyncssh's SFTP server: ROOT PORT HOST_KEY USER PASSWORD [OPTION ...]. Prints each password somebody tries.
+
+--no-posix-rename; --locked: folders called "locked" are listed for nobody.
+"""
 
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 
 import asyncssh
 
@@ -25,6 +29,14 @@ class Auth(asyncssh.SSHServer):
 class Sftp(asyncssh.SFTPServer):
     def __init__(self, chan: asyncssh.SSHServerChannel) -> None:
         super().__init__(chan, chroot=root.encode())
+
+    if "--locked" in options:
+
+        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            if path.endswith(b"locked"):
+                raise asyncssh.SFTPPermissionDenied("locked")
+            async for name in super().scandir(path):
+                yield name
 
     if "--no-posix-rename" in options:
 

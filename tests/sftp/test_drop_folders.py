@@ -1,6 +1,7 @@
 """Drop folders as a source of the daemon, with real processes on all sides."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -178,3 +179,66 @@ def test_a_second_life_of_the_same_folder_brings_nothing_twice(other_folder: Dro
     other_folder.drop("b.txt", b"b")
     eventually(lambda: api.filenames == ["a.txt", "b.txt"], 30)
     assert other_folder.stored()["a.txt"] == digest
+
+
+def add_and_wait(folder: Dropped, *more: str) -> "subprocess.CompletedProcess[str]":
+    password = folder.world.folder / "password"
+    password.write_text(str(folder.options["password"]))
+    login = ["--password-file", str(password), "--host-key", str(folder.options["host_key"])]
+    return folder.world.daemon.cli("add", folder.url, "--wait", *login, *more)
+
+
+def test_it_is_waited_until_what_is_there_is_stored_and_moved(other_folder: Dropped) -> None:
+    folder = other_folder
+    expected = {f"{number}.pdf": folder.drop(f"{number}.pdf", pdf(number)) for number in range(3)}
+    folder.world.server.start()
+    folder.world.daemon.start()
+    folder.world.daemon.use(folder.world.server)
+    done = add_and_wait(folder, "--after", "move", "--in-progress", "../done")
+    assert (done.returncode, "3 of 3 files stored" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert folder.stored() == expected
+    assert os.listdir(folder.inbox) == []
+    folder.drop("3.pdf", pdf(3))
+    (folder.inbox / "half.pdf").write_bytes(pdf(4)[:1000])
+    again = add_and_wait(folder)  # it is watched already
+    assert (again.returncode, "some is missing" in again.stdout) == (5, True), again.stdout + again.stderr
+    assert len(folder.stored()) == 4
+
+
+def test_what_is_below_and_what_rules_leave_out_is_not_fetched(other_folder: Dropped) -> None:
+    folder = other_folder
+    expected = {"a.txt": folder.drop("a.txt", b"a")}
+    folder.drop("below/b.txt", b"b")
+    folder.drop("Thumbs.db", b"junk")
+    folder.drop("c.log", b"log")
+    folder.world.server.start()
+    folder.world.daemon.start()
+    folder.world.daemon.use(folder.world.server)
+    body = {"path": folder.url, "recursive": False, "exclude": ["*.log"], "sftp": folder.options}
+    shown = folder.world.daemon.ask("POST", "/paths", body)
+    assert shown["recursive"] is False
+    facts = folder.until(lambda facts: facts["settled"] == 1 and facts["arriving"] == 0)
+    assert (facts["left_out"], facts["found"], facts["fetched"]) == (2, 0, 0)
+    assert folder.stored() == expected
+    assert folder.explain("c.log")["verdict"] == "excluded"
+    assert folder.world.daemon.ask("GET", "/status")["summary"]["state"] == "up_to_date"
+
+
+@pytest.mark.parametrize("after", ["leave", "move"])
+def test_the_spool_is_cleared_and_that_is_no_deletion(other: Other, after: str) -> None:
+    with dropped(other, PP_ASSIST_SFTP__SPOOL_DAYS="0") as folder:
+        folder.begin(after=after)
+        expected = {name: folder.drop(name, name.encode()) for name in ("a.txt", "deep/er/b.txt")}
+        folder.until_stored(expected)
+        spool = folder.world.daemon.state / "spool"
+        eventually(lambda: list(spool.glob("*/files/*")) == [], 40)
+        folder.world.daemon.scan()
+        why = folder.explain("a.txt")
+        assert (why["verdict"], why["reason"]["code"]) == ("stored", "spool_cleared")
+        folder.world.daemon.restart()
+        folder.until(lambda facts: facts["last_look_at"] is not None and facts["arriving"] == 0)
+        folder.world.daemon.scan()
+        assert folder.stored() == expected
+        assert list(spool.glob("*/files/*")) == []
+        assert folder.world.server.stats()["deletions"] == 0
+        assert folder.world.daemon.ask("GET", "/deletions")["total"] == 0

@@ -160,3 +160,20 @@ def test_no_login_is_tried_at_a_server_that_is_not_believed(openssh: OpenSsh, se
     assert "Postponed publickey" not in openssh.log.read_text()
     service.get_sftp_connection(openssh.config)
     assert "Accepted publickey" in openssh.log.read_text()
+
+
+def test_a_key_that_is_remembered_spoils_no_line_before_it(tmp_path: Path) -> None:
+    """Somebody's own file, whose last line has no end."""
+    file = tmp_path / "known_hosts"
+    file.write_text(f"first ssh-rsa {B64}")
+    rules = HostKeyRules(files=(str(file),), remembered=str(file))
+    check(rules, "second", 22, "ssh-rsa", OTHER_KEY)
+    check(rules, "third", 22, "ssh-rsa", OTHER_KEY)
+    lines = list(parse_known_hosts(file.read_text()))
+    assert [(line.patterns, line.blob) for line in lines] == [
+        ("first", ONE),
+        ("second", OTHER_KEY),
+        ("third", OTHER_KEY),
+    ]
+    with pytest.raises(HostKeyRefused):
+        check(rules, "first", 22, "ssh-rsa", OTHER_KEY)

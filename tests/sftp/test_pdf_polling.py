@@ -174,3 +174,20 @@ async def test_call_api_for_files(service: SftpService, api: Api, monkeypatch: p
     wrong = {**config, "secret": "another"}
     assert not await service.call_api_for_files(wrong, files, "Admin", "Manual Upload")
     assert api.forged == 4
+
+
+async def test_passes_over_one_folder_do_not_meet(
+    server: SftpServer, service: SftpService, api: Api, tmp_path: Path
+) -> None:
+    """Two programs are started by the clock, and the first is slow: each file is told of once."""
+    names = drop(server, 8)
+    second = SftpService(known_hosts=str(tmp_path / "remembered"), state_file=str(tmp_path / "sftp.db"), rest_seconds=0)
+    import asyncio
+
+    passes = [each.poll_sftp_for_project(config_of(server), 60, api.url) for each in (service, second, service)]
+    await asyncio.gather(*passes)
+    await service.poll_sftp_for_project(config_of(server), 60, api.url)
+    second.close_all_connections()
+    told = [file["filename"] for call in api.taken.values() for file in call["files"]]
+    assert sorted(told) == names
+    assert sorted(os.listdir(today(server))) == names

@@ -90,6 +90,24 @@ def test_what_is_said_when_it_fails(
     assert "secret" not in done.stderr
 
 
+def test_a_poll_reads_its_password_once_and_says_when_it_fails(other: Other, tmp_path: Path) -> None:
+    def poll(folder: str) -> "subprocess.CompletedProcess[str]":
+        url = f"sftp://{USER}@127.0.0.1:{other.port}/"
+        words = ["sftp", "poll", url, "--password-file", "-", "--host-key", other.fingerprint, "--source-files", folder]
+        words += ["--in-progress", "done", "--api-url", "http://127.0.0.1:1/"]
+        return subprocess.run(
+            [sys.executable, "-m", "pp_assist", *words], input=f"{PASSWORD}\n", cwd=tmp_path,
+            env=environment(tmp_path), capture_output=True, text=True,
+        )  # fmt: skip
+
+    (other.root / "in").mkdir()
+    done = poll("in")
+    assert done.returncode == 0, done.stderr
+    done = poll("no such folder")
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
 def test_every_variable_and_method_is_documented() -> None:
     from pp_assist.sftp import SftpService
 

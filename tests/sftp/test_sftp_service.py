@@ -169,3 +169,38 @@ async def test_a_restarted_server_is_found_again_under_load(
         there = hashlib.sha256((server.root / file.name).read_bytes()).digest()
         assert there == hashlib.sha256(file.read_bytes()).digest()
     assert sorted(os.listdir(server.root)) == sorted(file.name for file in files)
+
+
+async def test_two_versions_of_a_file_are_not_put_together(
+    server: SftpServer, service: SftpService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks in the middle of one, and the next is there when it goes on."""
+    from pp_assist.sftp import fetching
+    from pp_assist.sftp.errors import SftpUnreachable
+
+    size = 3 * fetching.SYNC_BYTES
+    (server.root / "a").write_bytes(b"1" * size)
+    real, calls = fetching.pieces, 0
+
+    def cut(client: object, file: object, start: int, size_bytes: int) -> object:
+        nonlocal calls
+        calls += 1
+        for number, piece in enumerate(real(client, file, start, size_bytes)):
+            if calls == 1 and number == 200:
+                (server.root / "a").write_bytes(b"2" * (size + 1))
+                raise SftpUnreachable("cut")
+            yield piece
+
+    monkeypatch.setattr(fetching, "pieces", cut)
+    path = f"{server.path}/a" if server.path else "a"
+    assert await service.get_file_from_sftp(path, server.config) is None
+    fetched = await service.get_file_from_sftp(path, server.config)
+    assert fetched is not None
+    assert Path(fetched).read_bytes() == b"2" * (size + 1)
+
+
+async def test_a_broken_connection_is_no_complete_file(server: SftpServer, service: SftpService) -> None:
+    (server.root / "a").write_bytes(b"1")
+    sftp, transport = service.get_sftp_connection(server.config)
+    transport.close()
+    assert not service.is_file_fully_uploaded(sftp, f"{server.path}/a", delay=0.01)

@@ -1,0 +1,103 @@
+"""A spool is no second store: copies of what is stored, and dealt with on the SFTP server, go after a while. Blocking.
+
+The root of a spool is an archive: that a copy goes is told to nobody as a deletion.
+"""
+
+import heapq
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from pp_assist.sftp.ledger import Arrival, Ledger, State
+from pp_assist.sftp.spool import Spool, SpoolKeeper, is_version
+
+log = logging.getLogger(__name__)
+
+AT_A_TIME = 10_000
+
+
+class Keeping(NamedTuple):
+    """How long copies are kept."""
+
+    ms: int
+    """Older ones go."""
+    size_bytes: int
+    """Of more than so much, the oldest go."""
+
+
+class Copy(NamedTuple):
+    """A file in a spool."""
+
+    since_ms: int
+    size_bytes: int
+    name: bytes
+
+
+class Clearing:
+    """Clears one spool."""
+
+    def __init__(self, spool: Spool, keeper: SpoolKeeper, ledger: Ledger, source: str, keeping: Keeping) -> None:
+        self._spool = spool
+        self._keeper = keeper
+        self._ledger = ledger
+        self._source = source
+        self._keeping = keeping
+
+    def clear(self, now_ms: int, check: Callable[[], None] = lambda: None) -> int:
+        """Remove what may go, the oldest first; return how many. *now_ms*: by the clock on the wall."""
+        total = 0
+
+        def counted() -> Iterator[Copy]:
+            nonlocal total
+            for copy in self._copies():
+                check()
+                total += copy.size_bytes
+                yield copy
+
+        removed = 0
+        for copy in heapq.nsmallest(AT_A_TIME, counted()):
+            check()
+            if copy.since_ms > now_ms - self._keeping.ms and total <= self._keeping.size_bytes:
+                break
+            if self._may_go(copy.name):
+                os.unlink(os.path.join(self._spool.files, copy.name))
+                total -= copy.size_bytes
+                removed += 1
+        if removed:
+            log.info("%s: %d copies of stored files were cleared from the spool", self._source, removed)
+            self._remove_empty_folders()
+        return removed
+
+    def _may_go(self, name: bytes) -> bool:
+        """Say whether the version that lies here is stored, has its receipt, and was dealt with on the SFTP server."""
+        arrival = self._ledger.last(self._source, name)
+        there = self._spool.look(name)
+        if (
+            arrival is None
+            or there is None
+            or arrival.state is not State.SETTLED
+            or not is_version(there, arrival.seen)
+        ):
+            return False
+        return self._keeper.stored([arrival]) == [(arrival.id, arrival.sha256)]
+
+    def _copies(self) -> Iterator[Copy]:
+        for folder, _, names in os.walk(self._spool.files):
+            for name in names:
+                path = os.path.join(folder, name)
+                with suppress(FileNotFoundError):
+                    found = os.lstat(path)
+                    yield Copy(found.st_ctime_ns // 1_000_000, found.st_size, os.path.relpath(path, self._spool.files))
+
+    def _remove_empty_folders(self) -> None:
+        for folder, _, _ in os.walk(self._spool.files, topdown=False):
+            if folder != self._spool.files:
+                with suppress(OSError):  # it is not empty
+                    os.rmdir(folder)
+
+
+def is_cleared(arrival: Arrival | None) -> bool:
+    """Say whether the last version of a file that is not in the spool was stored from there."""
+    return arrival is not None and arrival.state is State.SETTLED and arrival.sha256 is not None

@@ -1,0 +1,254 @@
+"""One drop folder without a daemon: what is looked at, what is fetched, and over how many clients."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pp_assist.sftp import spool as spool_module
+from pp_assist.sftp.clearing import Clearing, Keeping
+from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
+from pp_assist.sftp.errors import SftpUnreachable
+from pp_assist.sftp.ledger import Arrival, Ledger, State
+from pp_assist.sftp.plan import Plan
+from pp_assist.sftp.polling import Seen
+from pp_assist.sftp.spool import Spool, SpoolKeeper
+from tests.sftp.sftp_servers import Other, running
+from tests.sftp.test_transfers import connection
+
+
+class Kept:
+    """Keeps nothing, and has a receipt for everything."""
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.at_a_time: list[int] = []
+        self.out: set[bytes] = set()
+        self._working = 0
+
+    def keep(self, client: Any, remote: bytes, arrival: Arrival) -> str | None:
+        self._working += 1
+        self.at_a_time.append(self._working)
+        time.sleep(0.05)
+        self._working -= 1
+        self.names.append(arrival.name)
+        return None
+
+    def stored(self, arrivals: Sequence[Arrival]) -> list[tuple[str, str]]:
+        return [(arrival.id, "0" * 64) for arrival in arrivals]
+
+    def left_out(self, files: Sequence[tuple[bytes, Seen]]) -> set[bytes]:
+        return {name for name, _ in files} & self.out
+
+
+class Looked:
+    """A drop folder, looked at twice."""
+
+    def __init__(self, server: Other, tmp_path: Path, **plan: Any) -> None:
+        self.kept = Kept()
+        self.ledger = Ledger(str(tmp_path / "sftp.db"))
+        plan = {"source": "s", "folder": b"/in", "rest_ms": 0} | plan
+        self.now = 0
+        self.folder = DropFolder(Plan(**plan), self.ledger, self.kept, self.mono_ms)
+        self.server = server
+        self.client, self.transport = connection(server)
+        for _ in range(2):
+            self.folder.look(self.client)
+
+    def mono_ms(self) -> int:
+        self.now += 1
+        return self.now
+
+    def advance(self, clients: Any = None) -> int:
+        @contextmanager
+        def ours() -> Iterator[Any]:
+            client, transport = connection(self.server)
+            with closing(transport):
+                yield client
+
+        with closing(self.transport):
+            return self.folder.advance(clients or ours)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Other]:
+    server = Other(tmp_path / "locked-server")
+    server.options = ("--locked",)
+    with running(server):
+        yield server
+
+
+def write(server: Other, *names: str) -> None:
+    for name in names:
+        path = server.root / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_folder_that_is_listed_for_nobody_holds_up_no_other(locked: Other, tmp_path: Path) -> None:
+    write(locked, "a", "locked/b", "open/c")
+    looked = Looked(locked, tmp_path)
+    assert looked.advance() == 2
+    assert sorted(looked.kept.names) == [b"a", b"open/c"]
+    assert list(looked.folder.unread) == [b"locked"]
+
+
+def test_what_is_below_is_left_alone_where_nobody_asks_for_it(other: Other, tmp_path: Path) -> None:
+    write(other, "a", "below/b")
+    looked = Looked(other, tmp_path, recursive=False)
+    assert looked.advance() == 1
+    assert looked.kept.names == [b"a"]
+
+
+def test_what_a_rule_leaves_out_is_not_fetched(other: Other, tmp_path: Path) -> None:
+    write(other, "a", "Thumbs.db")
+    looked = Looked(other, tmp_path)
+    looked.ledger.forget_open("s")
+    looked.kept.out = {b"Thumbs.db"}
+    looked.folder.look(looked.client)
+    assert (looked.folder.left_out, looked.folder.arriving) == ({b"Thumbs.db"}, set())
+    assert looked.advance() == 1
+    assert looked.kept.names == [b"a"]
+
+
+def test_several_are_fetched_at_a_time_each_over_a_client_of_its_own(other: Other, tmp_path: Path) -> None:
+    write(other, *(f"{number:02}" for number in range(12)))
+    looked = Looked(other, tmp_path)
+    lent: list[int] = []
+    out = 0
+
+    @contextmanager
+    def clients() -> Iterator[Any]:
+        nonlocal out
+        out += 1
+        lent.append(out)
+        client, transport = connection(other)
+        try:
+            yield client
+        finally:
+            transport.close()
+            out -= 1
+
+    assert looked.advance(clients) == 12
+    assert max(looked.kept.at_a_time) == FETCHERS == max(lent)
+    assert looked.ledger.counts("s")[State.SETTLED] == 12
+
+
+def test_a_connection_that_breaks_ends_the_turn_and_loses_nothing(other: Other, tmp_path: Path) -> None:
+    write(other, *(f"{number:02}" for number in range(12)))
+    looked = Looked(other, tmp_path)
+    calls = 0
+    counting = threading.Lock()
+
+    @contextmanager
+    def clients() -> Iterator[Any]:
+        nonlocal calls
+        with counting:
+            calls += 1
+            if calls > 5:
+                raise SftpUnreachable("broken")
+        client, transport = connection(other)
+        with closing(transport):
+            yield client
+
+    with pytest.raises(SftpUnreachable):
+        looked.advance(clients)
+    counts = looked.ledger.counts("s")
+    assert counts[State.FOUND] + counts[State.FETCHED] == 12
+    assert counts[State.FETCHED] == 5
+
+
+# -- the spool
+
+
+class Spooled:
+    """A file of a spool that arrived; *receipts* says of names what the server has confirmed."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.spool = Spool(str(tmp_path / "state"), "sftp://u@h/in")
+        self.spool.make()
+        self.files = Path(os.fsdecode(self.spool.files))
+        self.ledger = Ledger(str(tmp_path / "sftp.db"))
+        self.receipts: dict[bytes, Any] = {}
+        stored = lambda conn, root, names: {name: self.receipts[name] for name in names if name in self.receipts}  # noqa: E731
+        monkeypatch.setattr(spool_module.drop_folders, "stored", stored)
+
+        class NoDatabase:
+            def reading(self) -> AbstractContextManager[None]:
+                return nullcontext()
+
+        self.keeper = SpoolKeeper(self.spool, NoDatabase(), 1, lambda: None, lambda files: [False] * len(files))  # type: ignore[arg-type]
+
+    def put(self, name: bytes, data: bytes, mtime_s: int = 1000, confirmed: bool = True) -> None:
+        draft = os.path.join(self.spool.drafts, "draft")
+        Path(draft).write_bytes(data)
+        os.utime(draft, (mtime_s, mtime_s))
+        self.spool.place(draft, name)
+        if confirmed:
+            self.receipts[name] = self.spool.look(name), "0" * 64
+
+    def arrive(self, name: bytes, seen: Seen, settled: bool = True) -> Arrival:
+        self.ledger.add("s", [(name, seen)])
+        [arrival] = self.ledger.open("s")
+        self.ledger.stored([(arrival.id, "0" * 64)])
+        if settled:
+            self.ledger.settle([arrival.id])
+        found = self.ledger.last("s", name)
+        assert found is not None
+        return found
+
+    def clear(self, keep_ms: int = 0, keep_bytes: int = 1 << 40) -> list[str]:
+        Clearing(self.spool, self.keeper, self.ledger, "s", Keeping(keep_ms, keep_bytes)).clear(2_000_000_000_000)
+        return sorted(path.name for path in self.files.rglob("*"))
+
+
+@pytest.fixture
+def spooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spooled:
+    return Spooled(tmp_path, monkeypatch)
+
+
+def test_an_earlier_version_in_the_spool_is_no_receipt_for_a_later_one(spooled: Spooled) -> None:
+    """A power cut can take the new name of a fetched file, and leave the one that was there, with its receipt."""
+    spooled.put(b"a", b"one", 1000)
+    first, second = Arrival("1", b"a", Seen(3, 1000), State.FETCHED, None, None), Seen(3, 1001)
+    later = first._replace(seen=second)
+    assert spooled.keeper.stored([first]) == [("1", "0" * 64)]
+    assert spooled.keeper.stored([later]) == []
+    assert spooled.keeper.lost([first, later]) == ["1"]
+
+
+def test_nothing_is_fetched_that_would_fill_the_disk(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "KEEP_FREE_BYTES", 1 << 60)
+    arrival = Arrival("1", b"a", Seen(3, 1000), State.FOUND, None, None)
+    with pytest.raises(OSError, match="no room"):
+        spooled.keeper.keep(None, b"/in/a", arrival)
+
+
+def test_copies_go_once_they_are_stored_and_dealt_with(spooled: Spooled) -> None:
+    spooled.put(b"deep/er/done", b"1")
+    spooled.arrive(b"deep/er/done", Seen(1, 1000))
+    spooled.put(b"unsettled", b"1")
+    spooled.arrive(b"unsettled", Seen(1, 1000), settled=False)
+    spooled.put(b"unconfirmed", b"1", confirmed=False)
+    spooled.ledger.forget_open("s")
+    spooled.arrive(b"unconfirmed", Seen(1, 1000))
+    spooled.put(b"newer", b"2", 2000)
+    spooled.arrive(b"newer", Seen(1, 1000))
+    spooled.put(b"nobody's", b"1")
+    assert spooled.clear() == sorted(["newer", "nobody's", "unconfirmed", "unsettled"])
+
+
+def test_copies_are_kept_for_a_while_and_not_more_than_so_much(spooled: Spooled) -> None:
+    for number in range(4):
+        name = b"%d" % number
+        spooled.put(name, b"x" * 100)
+        spooled.arrive(name, Seen(100, 1000))
+        time.sleep(0.005)  # the oldest go first
+    assert spooled.clear(keep_ms=1 << 60) == ["0", "1", "2", "3"]
+    assert spooled.clear(keep_ms=1 << 60, keep_bytes=250) == ["2", "3"]
+    assert spooled.clear(keep_ms=0) == []

@@ -1,0 +1,134 @@
+"""What is stored is moved aside or removed, and nothing else: whatever has its name at the last moment."""
+
+import hashlib
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pp_assist.core.drop_folders import After
+from pp_assist.sftp import storing, taking
+from pp_assist.sftp.errors import RemoteRefused
+from pp_assist.sftp.ledger import Arrival, Ledger, State
+from pp_assist.sftp.plan import Plan
+from pp_assist.sftp.polling import Seen
+from pp_assist.sftp.taking import TakingAway
+from tests.sftp.dropped import files_below
+from tests.sftp.sftp_servers import Other
+from tests.sftp.test_transfers import connection
+
+DATA = b"stored by now"
+
+
+class Taken:
+    """A file that is stored, and who takes it away."""
+
+    def __init__(self, server: Other, folder: Path, after: After) -> None:
+        self.inbox = server.root / "in"
+        self.inbox.mkdir()
+        self.file = self.inbox / "a.txt"
+        self.file.write_bytes(DATA)
+        self.ledger = Ledger(str(folder / "sftp.db"))
+        self.plan = Plan("s", b"/in", after=after, in_progress=b"/done" if after == "move" else None)
+        self.taking = TakingAway(self.plan, self.ledger, lambda: datetime(2026, 11, 27))
+        self.client, self.transport = connection(server)
+        self.ledger.add("s", [(b"a.txt", Seen(len(DATA), int(self.file.stat().st_mtime)))])
+        self.ledger.stored([(self.ledger.open("s")[0].id, hashlib.sha256(DATA).hexdigest())])
+
+    @property
+    def arrival(self) -> Arrival:
+        found = self.ledger.last("s", b"a.txt")
+        assert found is not None
+        return found
+
+    def take_away(self) -> Arrival:
+        self.taking.take_away(self.client, self.arrival)
+        return self.arrival
+
+
+@pytest.fixture(params=["remove", "move"])
+def taken(request: pytest.FixtureRequest, other: Other, tmp_path: Path) -> Any:
+    made = Taken(other, tmp_path, request.param)
+    yield made
+    made.transport.close()
+
+
+def aside(taken: Taken) -> list[str]:
+    return ["done/11272026/a.txt"] if taken.plan.after == "move" else []
+
+
+def test_it_is_taken_away(taken: Taken) -> None:
+    settled = taken.take_away()
+    assert settled.state is State.SETTLED
+    assert settled.target == (b"/done/11272026/a.txt" if aside(taken) else None)
+    assert files_below(taken.inbox.parent) == aside(taken)
+
+
+def test_what_replaces_it_at_the_last_moment_is_put_back(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, moves = storing.move, []
+
+    def move(client: Any, source: bytes, target: bytes) -> None:
+        if not moves:
+            (taken.inbox / ".new").write_bytes(b"nobody has this")
+            os.replace(taken.inbox / ".new", taken.file)
+        moves.append(target)
+        real(client, source, target)
+
+    monkeypatch.setattr(taking, "move", move)
+    settled = taken.take_away()
+    assert len(moves) == 2
+    assert (settled.state, settled.target) == (State.SETTLED, None)
+    assert files_below(taken.inbox.parent) == ["in/a.txt"]
+    assert taken.file.read_bytes() == b"nobody has this"
+
+
+def test_a_server_that_copies_where_others_rename(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has another time then: what is in it decides."""
+    real = storing.move
+
+    def move(client: Any, source: bytes, target: bytes) -> None:
+        real(client, source, target)
+        client.utime(target, (1, 1))
+
+    monkeypatch.setattr(taking, "move", move)
+    assert taken.take_away().state is State.SETTLED
+    assert files_below(taken.inbox.parent) == aside(taken)
+
+
+def test_it_goes_on_after_a_kill_that_came_after_the_move(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(taken.taking, "_settle", killed)
+        with pytest.raises(Killed):
+            taken.take_away()
+    assert not taken.file.exists()
+    taken.file.write_bytes(b"the next of that name")
+    assert taken.take_away().state is State.SETTLED
+    assert files_below(taken.inbox.parent) == sorted([*aside(taken), "in/a.txt"])
+    assert taken.file.read_bytes() == b"the next of that name"
+
+
+def test_who_may_not_rename_may_yet_remove(other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = Taken(other, tmp_path, "remove")
+
+    def refused(*_: object) -> None:
+        raise RemoteRefused("no renaming here")
+
+    monkeypatch.setattr(taking, "move", refused)
+    assert taken.take_away().state is State.SETTLED
+    assert files_below(taken.inbox) == []
+    taken.transport.close()
+
+
+def test_what_was_to_be_moved_when_nobody_says_where_to_is_refused(other: Other, tmp_path: Path) -> None:
+    taken = Taken(other, tmp_path, "leave")
+    with pytest.raises(RemoteRefused, match="no folder"):
+        taken.take_away()
+    taken.transport.close()
