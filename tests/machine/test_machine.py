@@ -32,3 +32,16 @@ def test_a_bug_in_our_code_is_found(bug: str, number: int) -> None:
     examples, broken = json.loads(done.stdout)
     assert broken is not None, f"{examples} examples, and {bug} is not found"
     assert broken.startswith(Broken.__name__), broken
+
+
+def test_a_dozen_deletions_within_an_hour_are_held_and_told_once_a_person_says_so() -> None:
+    """Found by the walk with seed 54, which took what waits for a person for work that is left for ever."""
+    with playground() as world:
+        state = machine.Machine()
+        state.begin(0)
+        for number in range(12):
+            for content, how in (((40, number % 4), "write"), ((0, 0), "remove")):
+                state.change(name="a", onto="a", content=content, how=how)
+                state.work()
+        state.teardown()
+        assert world.examples == 1
