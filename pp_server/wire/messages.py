@@ -54,7 +54,7 @@ Kind = Literal["file", "dir", "symlink"]
 class Message(BaseModel):
     """Base of all messages: immutable, unknown fields ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Named(Message):
