@@ -118,12 +118,13 @@ class Machine(RuleBasedStateMachine):
         how: str,
         again: tuple[int, int],
     ) -> None:
-        """Change a file whose last change may have reached the server, or may not, or will."""
+        """Change a file whose last change may have reached the server, or may not, or will; and have that found."""
         self.change(name, name, content, "write")
         self.world.weather = [word] * times
         self.world.loop.run(self.world.scan())
         self.world.wait(seconds)
         self.change(name, name, again, how)
+        self.world.loop.run(self.world.scan())
 
     @rule(parts=st.lists(PACE, min_size=1, max_size=5))
     def go_on(self, parts: list[tuple[str, float]]) -> None:

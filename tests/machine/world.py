@@ -121,7 +121,7 @@ class Road(httpx.AsyncBaseTransport):
         if word == "slow":
             await asyncio.sleep(9.0)
         if word == "late":
-            world.ahead(world.deliver_late(request, body, world.loop.dice.choice([0.01, 1.0, 4.0, 70.0])))
+            world.ahead(world.deliver_late(request, body, world.loop.dice.choice([0.01, 4.0, 70.0, 70.0])))
             raise httpx.ReadError("cut", request=request)
         if word == "twice":
             await world.served(request, body)
