@@ -5,7 +5,6 @@ They are the same for everybody and hold no data. Only what was built is served:
 
 import mimetypes
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -45,9 +44,11 @@ _OURS = {".js": "text/javascript", ".webmanifest": "application/manifest+json", 
 """What systems do not agree on."""
 
 
-@cache
 def built() -> Mapping[str, Traversable]:
-    """Return name → file of everything that was built; nothing where the package came without a page. Blocking."""
+    """Return name → file of everything that was built; nothing where the package came without a page. Blocking.
+
+    Looked up each time: the package may be replaced by a newer one while we run.
+    """
     folder = files("pp_assist").joinpath("ui", "built")
     return dict(_below(folder, "")) if folder.is_dir() else {}
 

@@ -38,8 +38,8 @@ class Line:
         return await queue_page.page(self._db, tuple(stages), state, self._clock.now_ms(), limit, offset)
 
     async def active(self, limit: int, offset: int) -> tuple[list[Item], int]:
-        """Return a page of what is being hashed or sent, or is about to be, in the order of ids, and how many."""
-        ids = sorted(self._queues.at_work)
+        """Return a page of what is being hashed or sent, or is about to be, and how many: what goes by chunks first."""
+        ids = sorted(self._queues.at_work, key=lambda each: (self.progress(each) is None, each))
         return await queue_page.some(self._db, ids[offset : offset + limit], self._clock.now_ms()), len(ids)
 
     def is_at_work(self, file_id: int) -> bool:

@@ -158,8 +158,8 @@ async def test_files_by_status_prefix_and_page(api: Api) -> None:
     assert (len(page["files"]), page["total"], page["limit"], page["offset"]) == (2, 5, 2, 3)
     one = (await api.http.get(f"/files?path_prefix={folder}/a")).json()["files"][0]
     assert set(one) == {
-        "filepath", "hostname", "kind", "sha256", "file_size", "mtime", "discovered_at", "last_checked_at", "status",
-        "uploaded_at", "snapshot", "gen", "reason", "rule", "last_error", "retry_at",
+        "id", "filepath", "hostname", "kind", "sha256", "file_size", "mtime", "discovered_at", "last_checked_at",
+        "status", "uploaded_at", "snapshot", "gen", "reason", "rule", "last_error", "retry_at",
     }  # fmt: skip
 
 

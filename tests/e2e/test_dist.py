@@ -3,9 +3,12 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,14 @@ def starts_and_stops(command: list[str], folder: Path, **environment: str) -> No
         daemon.request("GET", "/health")
         with daemon.getresponse() as answer:
             assert json.loads(answer.read())["status"] == "ok"
+        daemon.request("GET", "/ui")
+        with daemon.getresponse() as answer:
+            start = answer.read().decode()
+        script = re.search(r'src="(/ui/assets/[^"]+[.]js)"', start)
+        assert script, start
+        daemon.request("GET", script[1])
+        with daemon.getresponse() as answer:
+            assert (answer.status, len(answer.read()) > 10_000) == (200, True)
         daemon.close()
     finally:
         run(*command, "stop", *state, **environment)
@@ -57,6 +68,14 @@ def the_wheel(dist: Path, folder: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
     assert sdist.stat().st_size > 100_000
+    with tarfile.open(sdist) as packed:
+        named = {name.partition("/")[2] for name in packed.getnames()}
+    with zipfile.ZipFile(wheel) as packed_wheel:
+        page = [name for name in packed_wheel.namelist() if name.startswith("pp_assist/ui/")]
+    assert "pp_assist/ui/built/index.html" in page
+    assert {"pp_assist/ui/built/index.html", "pp_assist/ui/source/package.json"} <= named
+    assert not [name for name in page if "/source/" in name], "what the page is made of is no use to whoever runs it"
+    assert not [name for name in named if "node_modules" in name]
     run(sys.executable, "-m", "venv", folder / "venv")
     binaries = folder / "venv" / "bin"
     run(binaries / "pip", "install", "--quiet", wheel)

@@ -1,0 +1,53 @@
+"""What is there when something is not: the server, the daemon, the stream."""
+
+import re
+
+from tests.e2e.harness import World
+from tests.ui.conftest import OpenWindow
+from tests.ui.furnishing import furnish, settle
+
+
+def test_the_server_is_lost_and_back(running: World, open_window: OpenWindow) -> None:
+    furnish(running)
+    with open_window(running.daemon) as seen:
+        page = seen.show("overview")
+        page.get_by_text(re.compile("^All [0-9,]+ files")).first.wait_for()
+        running.server.kill()
+        running.write("while it is away.txt", b"x")
+        page.get_by_text("Waiting for the server").first.wait_for()
+        assert seen.barriers() == []
+        seen.show("servers").get_by_text(re.compile("does not answer|unreachable", re.IGNORECASE)).first.wait_for()
+        running.server.start()
+        seen.show("overview")
+        page.get_by_text("Everything stored").first.wait_for()
+    settle(running)
+
+
+def test_the_daemon_is_lost_and_back(running: World, open_window: OpenWindow) -> None:
+    """Its sessions end with it: the page says what to do, and goes on as soon as that is done."""
+    with open_window(running.daemon) as seen:
+        page = seen.show("overview")
+        seen.may_fail = True
+        assert running.daemon.stop() == 0
+        page.get_by_role("alert").filter(has_text="Not connected").wait_for()
+        running.daemon.start()
+        page.get_by_role("heading", name="This page needs a new link").wait_for()
+        assert seen.barriers() == []
+        seen.enter().show("files")
+
+
+def test_the_stream_goes_on_where_it_broke_off(running: World, open_window: OpenWindow) -> None:
+    with open_window(running.daemon) as seen:
+        page = seen.show("activity")
+        running.write("first.txt", b"1")
+        page.get_by_text("first.txt").first.wait_for()
+        seen.may_fail = True
+        page.context.set_offline(True)
+        page.get_by_role("alert").filter(has_text="Not connected").wait_for()
+        running.write("meanwhile.txt", b"2")
+        running.daemon.finish(running.tree)
+        page.context.set_offline(False)
+        page.get_by_text("meanwhile.txt").first.wait_for()
+        seen.may_fail = False
+        running.write("afterwards.txt", b"3")
+        page.get_by_text("afterwards.txt").first.wait_for()

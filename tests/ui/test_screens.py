@@ -1,0 +1,60 @@
+"""Every screen, of a daemon with something to show: without errors or barriers, and names are only ever text."""
+
+from tests.e2e.harness import World
+from tests.ui.browsing import NARROW, SCREENS, WIDE
+from tests.ui.conftest import OpenWindow
+from tests.ui.furnishing import HOSTILE, furnish, lose_many
+
+
+def test_every_screen_is_without_errors_and_barriers(running: World, open_window: OpenWindow) -> None:
+    furnish(running)
+    lose_many(running)
+    with open_window(running.daemon) as seen:
+        for size in (WIDE, NARROW):
+            seen.page.set_viewport_size(size)  # type: ignore[arg-type]
+            for screen in SCREENS:
+                page = seen.show(screen)
+                for theme in ("light", "dark"):
+                    seen.dressed(theme)
+                    assert seen.barriers() == [], (screen, theme, size)
+                wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert wider <= 0, f"{screen} is wider than {size['width']} pixels"
+
+
+def test_hostile_names_are_text(running: World, open_window: OpenWindow) -> None:
+    furnish(running)
+    with open_window(running.daemon) as seen:
+        page = seen.show("files?text=hostile&sort=path")
+        rows = page.get_by_role("grid", name="Files").get_by_role("row")
+        page.wait_for_function("n => document.querySelectorAll('[role=grid] [role=row]').length > n", arg=10)
+        assert rows.count() >= len(HOSTILE)
+        for text in ("<img src=x onerror=alert(1)>.txt", "javascript:alert(1)", "&lt;b&gt;&amp;.txt"):
+            row = rows.filter(has_text=text)
+            row.click()
+            panel = page.get_by_role("complementary").or_(page.get_by_role("dialog"))
+            panel.filter(has_text=text).first.wait_for()
+            assert seen.barriers() == []
+            page.keyboard.press("Escape")
+        for screen in ("activity", "transfers", "overview"):
+            seen.show(screen)
+        assert page.evaluate("window.owned") is None
+        assert page.locator("img[src=x], main script").count() == 0
+
+
+def test_it_can_be_used_with_the_keyboard_alone(running: World, open_window: OpenWindow) -> None:
+    furnish(running)
+    with open_window(running.daemon) as seen:
+        page = seen.page
+        page.keyboard.press("Tab")
+        assert "Skip" in page.evaluate("document.activeElement.textContent")
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent").strip().startswith("Files"):
+                break
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", level=1, name="Files", exact=True).wait_for()
+        page.get_by_role("grid", name="Files").focus()
+        page.get_by_role("row").nth(3).wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.get_by_role("region", name="Life line").wait_for()
