@@ -79,8 +79,6 @@ export function Files() {
             return { rows: files, total: all };
           }}
           columns={COLUMNS}
-          keyOf={(file) => file.id ?? inQuery(nameIn(file, "filepath"))}
-          opened={null}
           onOpen={open}
           onTotal={setTotal}
           events={EVENTS}

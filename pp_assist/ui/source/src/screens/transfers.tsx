@@ -54,26 +54,34 @@ function UnderWay() {
   const speeds = useRef(new Speeds());
   const asked = useAsked(
     async (asking) => {
-      const { items } = await askQueue({ active: true }, 100, 0, asking);
-      const active = items.filter((item) => item.active);
-      speeds.current.note(active.filter((item) => item.chunks_total !== null).map((item) => ({ id: item.id, done: doneOf(item) })), Date.now());
-      return active.sort((one, other) => Number(other.chunks_total !== null) - Number(one.chunks_total !== null));
+      const page = await askQueue({ active: true }, 200, 0, asking);
+      const active = page.items.filter((item) => item.active);
+      const single = active.filter((item) => item.lane !== "small");
+      speeds.current.note(single.filter((item) => item.chunks_total !== null).map((item) => ({ id: item.id, done: doneOf(item) })), Date.now());
+      const { small, more } = { small: active.length - single.length, more: page.total - page.items.length };
+      return { single: single.sort((one, other) => Number(other.chunks_total !== null) - Number(one.chunks_total !== null)), small: small === 0 ? 0 : small + more };
     },
     [],
     { everyMs: EVERY_MS },
   );
-  const items = asked.data ?? [];
+  const { single: items, small } = asked.data ?? { single: [], small: 0 };
   const { checksum_calculator, uploader } = stats.value?.components ?? {};
   return (
     <Card title="Under way" aside={checksum_calculator && uploader ? `${counted(checksum_calculator.active_workers, "worker")} read, ${count(uploader.active_workers)} send` : undefined}>
       {asked.error && <Problem error={asked.error} again={asked.again} />}
-      {items.length === 0 ? (
+      {items.length === 0 && small === 0 ? (
         <p class="hint">{asked.data === undefined ? "…" : "Nothing is being read or sent at this moment."}</p>
       ) : (
         <ul class="under-way">
           {items.slice(0, MOST_SHOWN).map((item) => (
             <Moving key={item.id} item={item} perSecond={speeds.current.of(item.id)} left={speeds.current.secondsFor(item.id, (item.bytes_total ?? 0) - doneOf(item))} />
           ))}
+          {small > 0 && (
+            <li class="moving-head">
+              <span>{counted(small, "small file")}, many in one go</span>
+              <Chip tone="busy">being read or sent</Chip>
+            </li>
+          )}
           {items.length > MOST_SHOWN && <li class="hint">and {count(items.length - MOST_SHOWN)} more</li>}
         </ul>
       )}
@@ -113,7 +121,6 @@ function Moving({ item, perSecond, left }: { item: QueueItem; perSecond: number 
       ) : (
         <div class="moving-facts number">
           <span>{size(item.bytes_total)}</span>
-          {item.stage === "upload" && item.lane === "small" && <span>with others, in one request</span>}
         </div>
       )}
     </li>
@@ -218,7 +225,6 @@ function InLine() {
             return { rows: page.items, total: page.total };
           }}
           columns={shown}
-          keyOf={(item) => item.id}
           marks={marks}
           onOpen={(item) => change({ open: inQuery(nameIn(item, "filepath")) }, true)}
           onTotal={setTotal}
