@@ -51,7 +51,7 @@ describe("refusals name the field", () => {
 
 describe("settings", () => {
   const field = (name: string, type: ConfigField["type"], value: ConfigField["value"]): ConfigField => ({
-    name, type, value, description: "", unit: null, default: value, minimum: null, maximum: null, choices: null, at_once: false, from_environment: false,
+    name, type, value, saved: value, description: "", unit: null, default: value, minimum: null, maximum: null, choices: null, at_once: false, from_environment: false,
   });
   test("text becomes what is meant, and what is no number stays as it is", () => {
     const number = field("uploader.chunk_size_mb", "integer", 4);

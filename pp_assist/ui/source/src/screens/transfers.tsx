@@ -2,7 +2,7 @@
 
 import { useMemo, useRef, useState } from "preact/hooks";
 import { queue as askQueue, steer } from "../api/routes";
-import type { QueueItem, Steer } from "../api/shapes";
+import type { LineState, QueueItem, Steer } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
 import { nowMs, refresh, stats, status } from "../live/connection";
 import { Speeds } from "../live/speeds";
@@ -154,7 +154,7 @@ function columns(marks: { has: (row: QueueItem) => boolean; toggle: (row: QueueI
 
 function Why({ item }: { item: QueueItem }) {
   if (item.active) return <Chip tone="busy">at work</Chip>;
-  const { word, tone } = LINE_STATE[item.state];
+  const { word, tone } = LINE_STATE[item.state as LineState];
   const until = item.eligible_at !== null && Date.parse(item.eligible_at) > nowMs.value ? ago(item.eligible_at, nowMs.value) : null;
   const why = item.reason ? spaced(item.reason) : null;
   return (
