@@ -20,7 +20,7 @@ export interface Connection {
 const SOON = { timeoutMs: 6_000 };
 const IDLE_MS = 4_000;
 const BUSY_MS = 1_500;
-const SOONEST_MS = 400;
+const SOONEST_MS = 700;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 10_000;
 

@@ -87,7 +87,7 @@ function Life({ path, found, doing, again }: { path: Name; found: Explained; doi
             </p>
           </>
         )}
-        {found.advice && <p class="hint">In a terminal: {found.advice}.</p>}
+        {found.advice && <Advice text={found.advice} />}
       </div>
       <Ways path={path} found={found} doing={doing} again={again} />
       {doing.error && <Problem error={doing.error} />}
@@ -95,6 +95,18 @@ function Life({ path, found, doing, again }: { path: Name; found: Explained; doi
       <Story found={found} />
       <Proof found={found} />
     </div>
+  );
+}
+
+/** What a person can do, in the daemon's words: mostly a command. */
+function Advice({ text }: { text: string }) {
+  const command = /^pp_assist [^:,;]+/.exec(text)?.[0];
+  if (command === undefined) return <p class="hint">{sentence(text)}</p>;
+  return (
+    <p class="hint">
+      In a terminal: <code>{command}</code>
+      {text.slice(command.length)}
+    </p>
   );
 }
 

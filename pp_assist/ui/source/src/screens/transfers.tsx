@@ -156,7 +156,7 @@ function Why({ item }: { item: QueueItem }) {
   if (item.active) return <Chip tone="busy">at work</Chip>;
   const { word, tone } = LINE_STATE[item.state as LineState];
   const until = item.eligible_at !== null && Date.parse(item.eligible_at) > nowMs.value ? ago(item.eligible_at, nowMs.value) : null;
-  const why = item.reason ? spaced(item.reason) : null;
+  const why = item.reason && item.reason !== item.state ? spaced(item.reason) : null;
   return (
     <span title={item.last_error ?? undefined}>
       <Chip tone={tone}>
