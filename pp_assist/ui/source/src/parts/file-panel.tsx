@@ -91,7 +91,7 @@ function Life({ path, found, doing, again }: { path: Name; found: Explained; doi
       </div>
       <Ways path={path} found={found} doing={doing} again={again} />
       {doing.error && <Problem error={doing.error} />}
-      {(found.receipt !== null || found.verdict === "stored") && <FetchBack path={path} />}
+      {(found.receipt !== null || found.verdict === "stored" || found.reason.code === "not_there") && <FetchBack path={path} />}
       <Story found={found} />
       <Proof found={found} />
     </div>

@@ -86,6 +86,13 @@ export function Files() {
           empty={
             isFiltered ? (
               <Empty icon="search" title="No file is like that">
+                {text.startsWith("/") && (
+                  <p>
+                    <button type="button" class="link" onClick={() => change({ open: inQuery({ text }) }, true)}>
+                      Why is this path not here?
+                    </button>
+                  </p>
+                )}
                 <button type="button" class="link" onClick={() => change({ text: "", status: "", reason: "", below: "" })}>
                   Show all files
                 </button>

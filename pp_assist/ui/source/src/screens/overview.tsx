@@ -11,7 +11,7 @@ import { NameText } from "../parts/name";
 import { Throughput } from "../parts/throughput";
 import { age, ago, count, counted, exactly, rate, size } from "../text/format";
 import { nameIn } from "../text/names";
-import { obstacle, PATH_STATUS, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
+import { inWords, obstacle, PATH_STATUS, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
 import { FirstRun, isWelcoming } from "./first-run";
 
 const SIGN: Record<Tone, IconName> = { good: "check", busy: "transfers", calm: "pause", warn: "unplugged", bad: "held", off: "overview" };
@@ -34,7 +34,8 @@ export function Overview() {
 
 function Sentence({ now }: { now: Status }) {
   const isLive = connection.value.state === "live";
-  const { state, text, reasons } = now.summary;
+  const { state, reasons } = now.summary;
+  const text = inWords(now.summary.text);
   const tone = isLive ? SUMMARY_TONE[state] : "off";
   const cut = text.indexOf("; ");
   const [first, rest] = cut < 0 ? [text, ""] : [`${text.slice(0, cut)}.`, text.slice(cut + 2)];
@@ -70,7 +71,7 @@ function Sentence({ now }: { now: Status }) {
 
 function ReasonText({ code, text }: { code: string; text: string }) {
   const to = screenFor(code);
-  const shown = <NameText name={{ text }} most={300} />;
+  const shown = <NameText name={{ text: inWords(text) }} most={300} />;
   return to === null ? shown : <a href={to}>{shown}</a>;
 }
 
