@@ -6,7 +6,7 @@ import { connection, session, status } from "./live/connection";
 import { Banner } from "./parts/banner";
 import { Bones, Problem } from "./parts/basics";
 import { Header } from "./parts/header";
-import { Navigation } from "./parts/navigation";
+import { Navigation, titleOf } from "./parts/navigation";
 import { Said } from "./parts/said";
 import { FIRST, route } from "./route";
 import { Activity } from "./screens/activity";
@@ -58,7 +58,7 @@ export function App() {
 
   useEffect(() => {
     const title = main.current?.querySelector("h1");
-    document.title = `${title?.textContent ?? "Overview"} · PutPlace Assist`;
+    document.title = `${isOut ? "Not let in" : titleOf(screen)} · PutPlace Assist`;
     if (!isFirst.current) {
       window.scrollTo(0, 0);
       title?.focus({ preventScroll: true });

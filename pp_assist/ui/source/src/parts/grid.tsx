@@ -202,7 +202,7 @@ function Head<T>({ column, sorting }: { column: Column<T>; sorting?: Sorting | u
   const is = sorting.by === sort ? sorting.order : null;
   return (
     <div role="columnheader" class={`cell ${column.class}`} aria-sort={is === null ? "none" : is === "asc" ? "ascending" : "descending"}>
-      <button type="button" class="sort" tabIndex={-1} data-is={is} onClick={() => sorting.set(sort, is === "asc" ? "desc" : "asc")}>
+      <button type="button" class="sort" data-is={is} onClick={() => sorting.set(sort, is === "asc" ? "desc" : "asc")}>
         {head}
         {is && <Icon name={is === "asc" ? "up" : "down"} />}
       </button>

@@ -4,7 +4,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { queue as askQueue, steer } from "../api/routes";
 import type { LineState, QueueItem, Steer } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
-import { nowMs, refresh, stats, status } from "../live/connection";
+import { nowMs, nowRoughlyMs, refresh, stats, status } from "../live/connection";
 import { Speeds } from "../live/speeds";
 import { Button, Card, Chip, Empty, Meter, Problem, Screen } from "../parts/basics";
 import { FilePanel } from "../parts/file-panel";
@@ -148,7 +148,7 @@ function columns(marks: { has: (row: QueueItem) => boolean; toggle: (row: QueueI
     { head: "Next", class: "cell-stage", cell: (item) => STAGE[item.stage] },
     { head: "Why it waits", class: "cell-status", cell: (item) => <Why item={item} /> },
     { head: "Size", class: "cell-number", cell: (item) => size(item.bytes_total) },
-    { head: "In line for", class: "cell-time", cell: (item) => <time title={exactly(item.queued_at)}>{age(item.queued_at, nowMs.value)}</time> },
+    { head: "In line for", class: "cell-time", cell: (item) => <time title={exactly(item.queued_at)}>{age(item.queued_at, nowRoughlyMs.value)}</time> },
   ];
 }
 
