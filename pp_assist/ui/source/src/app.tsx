@@ -1,12 +1,12 @@
 /** The page as a whole: who may see it, what is around every screen, and which screen it is. */
 
 import { useEffect, useRef } from "preact/hooks";
-import type { FunctionComponent } from "preact";
+import { Component, type ComponentChildren, type FunctionComponent } from "preact";
 import { connection, session, status } from "./live/connection";
 import { Banner } from "./parts/banner";
-import { Bones } from "./parts/basics";
+import { Bones, Problem } from "./parts/basics";
 import { Header } from "./parts/header";
-import { Navigation } from "./parts/navigation";
+import { Navigation, titleOf } from "./parts/navigation";
 import { Said } from "./parts/said";
 import { FIRST, route } from "./route";
 import { Activity } from "./screens/activity";
@@ -32,6 +32,23 @@ const SCREENS: Record<string, FunctionComponent> = {
   activity: Activity,
 };
 
+/** Whatever goes wrong in drawing a screen: it says so, and the others are still there. */
+class Guarded extends Component<{ of: string; children: ComponentChildren }, { error: Error | null; of: string }> {
+  override state = { error: null, of: this.props.of };
+
+  static override getDerivedStateFromError(error: Error) {
+    return { error };
+  }
+
+  static override getDerivedStateFromProps(props: { of: string }, state: { of: string }) {
+    return props.of === state.of ? null : { of: props.of, error: null };
+  }
+
+  override render() {
+    return this.state.error === null ? this.props.children : <Problem error={this.state.error} again={() => this.setState({ error: null })} />;
+  }
+}
+
 export function App() {
   const { screen } = route.value;
   const main = useRef<HTMLElement>(null);
@@ -41,7 +58,7 @@ export function App() {
 
   useEffect(() => {
     const title = main.current?.querySelector("h1");
-    document.title = `${title?.textContent ?? "Overview"} · PutPlace Assist`;
+    document.title = `${isOut ? "Not let in" : titleOf(screen)} · PutPlace Assist`;
     if (!isFirst.current) {
       window.scrollTo(0, 0);
       title?.focus({ preventScroll: true });
@@ -64,7 +81,13 @@ export function App() {
           <Header />
           <Banner />
           <main id="main" ref={main} tabIndex={-1} class={`screen screen-${screen}`}>
-            {status.value === null ? <Bones lines={5} /> : <Shown />}
+            {status.value === null ? (
+              <Bones lines={5} />
+            ) : (
+              <Guarded of={screen}>
+                <Shown />
+              </Guarded>
+            )}
           </main>
         </div>
       </div>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { age, ago, count, counted, digits, duration, latency, percent, rate, size, speed } from "../src/text/format";
+import { age, ago, count, counted, digits, duration, latency, past, percent, rate, size, speed } from "../src/text/format";
 
 const NOW = Date.parse("2026-11-27T20:00:00.000Z");
 const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -51,6 +51,7 @@ test("ago", () => {
   expect(ago(null, NOW)).toBe("never");
   expect([0, 12, 90, 7300, 200000].map((seconds) => ago(before(seconds), NOW))).toEqual(["now", "12 s ago", "2 min ago", "2 h ago", "2 d ago"]);
   expect(ago(before(-30), NOW)).toBe("in 30 s");
+  expect(past(before(-3), NOW)).toBe("now");
 });
 test("age of what waits", () => {
   expect(age(before(75), NOW)).toBe("1 min 15 s");

@@ -3,6 +3,7 @@ import { refusal } from "../src/api/client";
 import type { ConfigField } from "../src/api/shapes";
 import { Speeds } from "../src/live/speeds";
 import { edited, labelOf, meant, nested, OTHERS, sections, unitOf } from "../src/text/settings";
+import { inWords, ledgerReason } from "../src/text/words";
 import { treeOf } from "../src/text/tree";
 
 describe("speeds", () => {
@@ -51,7 +52,7 @@ describe("refusals name the field", () => {
 
 describe("settings", () => {
   const field = (name: string, type: ConfigField["type"], value: ConfigField["value"]): ConfigField => ({
-    name, type, value, description: "", unit: null, default: value, minimum: null, maximum: null, choices: null, at_once: false, from_environment: false,
+    name, type, value, saved: value, description: "", unit: null, default: value, minimum: null, maximum: null, choices: null, at_once: false, from_environment: false,
   });
   test("text becomes what is meant, and what is no number stays as it is", () => {
     const number = field("uploader.chunk_size_mb", "integer", 4);
@@ -74,6 +75,13 @@ describe("settings", () => {
     expect(labelOf("api.require_token")).toBe("Require token");
     expect(unitOf(field("uploader.bandwidth_kib_per_second", "integer", 0))).toBe("KiB/s");
   });
+});
+
+test("what is in the way is said in words", () => {
+  expect(inWords("3 of 5 files are stored; nothing can be sent now: server_unreachable.")).toBe("3 of 5 files are stored; nothing can be sent now: the server does not answer.");
+  expect(inWords("/a: b_c")).toBe("/a: b_c");
+  expect(ledgerReason("to_hash")).toBe("to be read");
+  expect(ledgerReason("server_busy")).toBe("(server busy)");
 });
 
 test("paths as a tree, folders with one way on joined", () => {

@@ -73,7 +73,7 @@ export const makeDefault = (id: number) => post(`/servers/${id}/default`);
 export const removeServer = (id: number) => remove(`/servers/${id}`);
 
 export const configFields = (asking?: Asking) =>
-  get<{ fields: shapes.ConfigField[]; total: number }>("/config/fields", asking);
+  get<{ fields: shapes.ConfigField[] }>("/config/fields", asking);
 export const config = (asking?: Asking) => get<{ config_file: string; config: object }>("/config", asking);
 export const saveConfig = (changes: object) => post<shapes.SavedConfig>("/config", changes);
 

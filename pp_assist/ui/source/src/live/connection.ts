@@ -1,6 +1,6 @@
 /** Whether what the page shows is how it is now. One loop asks how it stands, and its word alone decides. */
 
-import { batch, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { NotReached, onAnswer, Refused } from "../api/client";
 import * as routes from "../api/routes";
 import type { Stats, Status } from "../api/shapes";
@@ -20,7 +20,7 @@ export interface Connection {
 const SOON = { timeoutMs: 6_000 };
 const IDLE_MS = 4_000;
 const BUSY_MS = 1_500;
-const SOONEST_MS = 400;
+const SOONEST_MS = 700;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 10_000;
 
@@ -32,6 +32,8 @@ export const status = signal<Status | null>(null);
 export const stats = signal<Stats | null>(null);
 /** The time, as far as what is shown depends on it. */
 export const nowMs = signal(Date.now());
+/** The same where ten seconds more or less do not count: long lists are not drawn anew for each. */
+export const nowRoughlyMs = computed(() => Math.floor(nowMs.value / 10_000) * 10_000);
 
 let wake: () => void = () => undefined;
 let wanted = false;

@@ -82,6 +82,7 @@ function Job({ job, again }: { job: FetchJob; again: () => void }) {
     return (
       <Notice tone="good" icon="check">
         {OUTCOME[job.outcome ?? "restored"]} {to}.{" "}
+        {job.inconsistent && <span>It was read while it changed, and may hold parts of several moments. </span>}
         {job.verified && <span class="hint">{job.verified === "receipt" ? "Checked against the signed receipt." : "Checked against its digest."}</span>}
       </Notice>
     );

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { explain, resume, scan, steer } from "../api/routes";
-import type { Explained, Steer } from "../api/shapes";
+import type { Explained, Receipt, Steer } from "../api/shapes";
 import { useAsked, useDoing, type Doing } from "../live/asked";
 import { nowMs, refresh } from "../live/connection";
 import { ago, clock, count, exactly, size } from "../text/format";
@@ -24,7 +24,7 @@ export function FilePanel({ path, onClose }: { path: Name; onClose: () => void }
     const before = document.activeElement;
     panel.current?.querySelector<HTMLElement>("h2")?.focus();
     return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      requestAnimationFrame(() => before instanceof HTMLElement && before.isConnected && before.focus()); // it may be hidden until then
     };
   }, []);
   return (
@@ -87,14 +87,26 @@ function Life({ path, found, doing, again }: { path: Name; found: Explained; doi
             </p>
           </>
         )}
-        {found.advice && <p class="hint">In a terminal: {found.advice}.</p>}
+        {found.advice && <Advice text={found.advice} />}
       </div>
       <Ways path={path} found={found} doing={doing} again={again} />
       {doing.error && <Problem error={doing.error} />}
-      {(found.receipt !== null || found.verdict === "stored") && <FetchBack path={path} />}
+      {(found.receipt !== null || found.verdict === "stored" || found.reason.code === "not_there") && <FetchBack path={path} />}
       <Story found={found} />
       <Proof found={found} />
     </div>
+  );
+}
+
+/** What a person can do, in the daemon's words: mostly a command. */
+function Advice({ text }: { text: string }) {
+  const command = /^pp_assist [^:,;]+/.exec(text)?.[0];
+  if (command === undefined) return <p class="hint">{sentence(text)}</p>;
+  return (
+    <p class="hint">
+      In a terminal: <code>{command}</code>
+      {text.slice(command.length)}
+    </p>
   );
 }
 
@@ -161,7 +173,8 @@ function toneOf(event: string): string {
 }
 
 function Proof({ found }: { found: Explained }) {
-  const { receipt, sha256, gen } = found;
+  const { sha256, gen } = found;
+  const receipt = found.receipt as Receipt | null;
   if (receipt === null && sha256 === null) return null;
   return (
     <section aria-label="Proof">
@@ -172,8 +185,8 @@ function Proof({ found }: { found: Explained }) {
           ...(gen !== null ? ([["Generation", count(gen)]] as [string, preact.ComponentChildren][]) : []),
           ...(receipt
             ? ([
-                ["Receipt number", count(receipt.sequence ?? 0)],
-                ["Size", size(receipt.size ?? receipt.file_size)],
+                ["Receipt number", count(receipt.sequence)],
+                ["Size", size(receipt.size)],
                 ["Confirmed", exactly(receipt.stored_at)],
                 ["Server", <code class="digest">{receipt.server_id}</code>],
               ] as [string, preact.ComponentChildren][])

@@ -1,11 +1,11 @@
 /** A table of any length, of which only the rows in sight are in the page. Arrows move, Enter opens, space marks. */
 
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Component, type ComponentChildren } from "preact";
+import { useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "./basics";
 import { Icon } from "./icons";
 import { usePages, type Load } from "./pages";
-import { scrolledTo, windowOf } from "./window";
+import { scrolledTo, slotsOf, windowOf } from "./window";
 
 const ROW = 42;
 const ROW_NARROW = 62;
@@ -33,8 +33,6 @@ interface GridProps<T> {
   of: string;
   columns: Column<T>[];
   layout: string;
-  keyOf: (row: T) => string | number;
-  opened?: string | number | null;
   onOpen?: (row: T) => void;
   marks?: { has: (row: T) => boolean; toggle: (row: T) => void };
   sorting?: Sorting;
@@ -45,7 +43,7 @@ interface GridProps<T> {
 }
 
 export function Grid<T>(props: GridProps<T>) {
-  const { label, columns, layout, keyOf, marks, sorting } = props;
+  const { label, columns, layout, marks, sorting } = props;
   const id = useId();
   const pages = usePages(props.load, props.of, props.events);
   const box = useRef<HTMLDivElement>(null);
@@ -94,6 +92,13 @@ export function Grid<T>(props: GridProps<T>) {
     event.preventDefault();
   };
 
+  const latest = useRef(props.onOpen);
+  latest.current = props.onOpen;
+  const clicked = useCallback((row: T, n: number) => {
+    setAt(n);
+    latest.current?.(row);
+  }, []);
+  const slots = slotsOf(place.height, rowHeight); // a row takes the place in the page of one that has gone out of sight
   const rows: number[] = Array.from({ length: end - first }, (_, n) => first + n);
   const isEmpty = pages.total === 0;
   return (
@@ -133,30 +138,19 @@ export function Grid<T>(props: GridProps<T>) {
               {pages.total === null && [0, 1, 2, 3, 4, 5].map((n) => <Bone key={n} columns={columns.length} height={rowHeight} />)}
               {rows.map((n) => {
                 const row = pages.row(n);
-                if (row === undefined) return <Bone key={`bone-${n}`} columns={columns.length} height={rowHeight} at={n} />;
-                const key = keyOf(row);
+                if (row === undefined) return <Bone key={n % slots} columns={columns.length} height={rowHeight} at={n} />;
                 return (
-                  <div
-                    key={key}
+                  <Row
+                    key={n % slots}
                     id={`${id}-${n}`}
-                    class="grid-row"
-                    role="row"
-                    aria-rowindex={n + 2}
-                    aria-selected={marks ? marks.has(row) : key === props.opened}
-                    data-at={n === at}
-                    data-opened={key === props.opened}
-                    style={{ height: `${rowHeight}px` }}
-                    onClick={() => {
-                      setAt(n);
-                      props.onOpen?.(row);
-                    }}
-                  >
-                    {columns.map((column) => (
-                      <div key={column.head} role="gridcell" class={`cell ${column.class}`}>
-                        {column.cell(row)}
-                      </div>
-                    ))}
-                  </div>
+                    row={row}
+                    n={n}
+                    columns={columns}
+                    height={rowHeight}
+                    isAt={n === at}
+                    isMarked={marks?.has(row) ?? false}
+                    onClick={clicked}
+                  />
                 );
               })}
             </div>
@@ -165,6 +159,36 @@ export function Grid<T>(props: GridProps<T>) {
       </div>
     </div>
   );
+}
+
+interface RowProps<T> {
+  id: string;
+  row: T;
+  n: number;
+  columns: Column<T>[];
+  height: number;
+  isAt: boolean;
+  isMarked: boolean;
+  onClick: (row: T, n: number) => void;
+}
+
+/** One row; drawn anew only where something about it is another. */
+class Row<T> extends Component<RowProps<T>> {
+  override shouldComponentUpdate(next: RowProps<T>): boolean {
+    return (Object.keys(next) as (keyof RowProps<T>)[]).some((name) => next[name] !== this.props[name]);
+  }
+
+  override render({ id, row, n, columns, height, isAt, isMarked, onClick }: RowProps<T>) {
+    return (
+      <div id={id} class="grid-row" role="row" aria-rowindex={n + 2} aria-selected={isMarked} data-at={isAt} style={{ height: `${height}px` }} onClick={() => onClick(row, n)}>
+        {columns.map((column) => (
+          <div key={column.head} role="gridcell" class={`cell ${column.class}`}>
+            {column.cell(row)}
+          </div>
+        ))}
+      </div>
+    );
+  }
 }
 
 function Head<T>({ column, sorting }: { column: Column<T>; sorting?: Sorting | undefined }) {
@@ -178,7 +202,7 @@ function Head<T>({ column, sorting }: { column: Column<T>; sorting?: Sorting | u
   const is = sorting.by === sort ? sorting.order : null;
   return (
     <div role="columnheader" class={`cell ${column.class}`} aria-sort={is === null ? "none" : is === "asc" ? "ascending" : "descending"}>
-      <button type="button" class="sort" tabIndex={-1} data-is={is} onClick={() => sorting.set(sort, is === "asc" ? "desc" : "asc")}>
+      <button type="button" class="sort" data-is={is} onClick={() => sorting.set(sort, is === "asc" ? "desc" : "asc")}>
         {head}
         {is && <Icon name={is === "asc" ? "up" : "down"} />}
       </button>

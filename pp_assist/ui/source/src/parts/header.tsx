@@ -45,11 +45,13 @@ export function Header() {
   return (
     <header class="header">
       <div class="header-state">
-        {now === null ? null : isLive ? (
-          <Chip tone={SUMMARY_TONE[now.summary.state]}>{WORD[now.summary.state]}</Chip>
-        ) : (
-          <Chip tone="off">{`As of ${clock(new Date(connection.value.answeredAtMs ?? nowMs.value).toISOString(), nowMs.value)}`}</Chip>
-        )}
+        <span role="status" class="chips">
+          {now === null ? null : isLive ? (
+            <Chip tone={SUMMARY_TONE[now.summary.state]}>{WORD[now.summary.state]}</Chip>
+          ) : (
+            <Chip tone="off">{`As of ${clock(new Date(connection.value.answeredAtMs ?? nowMs.value).toISOString(), nowMs.value)}`}</Chip>
+          )}
+        </span>
         {now?.paused?.until && isLive && <span class="hint header-until">goes on {ago(now.paused.until, nowMs.value)}</span>}
       </div>
       <div class="header-actions">

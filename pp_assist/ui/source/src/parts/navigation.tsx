@@ -23,6 +23,11 @@ const ITEMS: { screen: string; word: string; icon: IconName }[][] = [
   ],
 ];
 
+/** What a screen is called in the window's title. */
+export function titleOf(screen: string): string {
+  return ITEMS.flat().find((item) => item.screen === screen)?.word ?? "Overview";
+}
+
 const WISH: Record<string, { icon: IconName; word: string }> = {
   system: { icon: "auto", word: "As the system" },
   light: { icon: "sun", word: "Light" },

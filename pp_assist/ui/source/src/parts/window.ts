@@ -32,6 +32,11 @@ export function windowOf(view: View): Window {
   return { first, end, offset: first * view.rowHeight - (seenFrom - top), total };
 }
 
+/** Return how many rows a window has at most. */
+export function slotsOf(height: number, rowHeight: number): number {
+  return Math.ceil(height / rowHeight) + 1 + 2 * BESIDE;
+}
+
 /** Return how far to scroll so that *row* is seen, and not at all where it is. */
 export function scrolledTo(row: number, view: View): number {
   const whole = view.rows * view.rowHeight;

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { activity as askActivity } from "../api/routes";
 import type { Happened } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
-import { nowMs } from "../live/connection";
+import { nowRoughlyMs } from "../live/connection";
 import { listen, streaming } from "../live/stream";
 import { Bones, Button, Chip, Empty, Problem, Screen } from "../parts/basics";
 import { SelectField } from "../parts/fields";
@@ -16,7 +16,8 @@ import { inQuery, nameIn, parted } from "../text/names";
 import { EVENTS, SERVER_STATE, spaced } from "../text/words";
 
 const PAGE = 100;
-const MOST_LIVE = 1_000;
+const MOST_LIVE = 300;
+const TOGETHER_MS = 400;
 const TYPED_MS = 250;
 const PASSING = new Set(["upload_progress", "fetch_progress"]);
 const KINDS: [string, string][] = [
@@ -33,6 +34,8 @@ export function Activity() {
   const [older, setOlder] = useState<{ events: Happened[]; more: boolean } | null>(null);
   const [stopped, setStopped] = useState(false);
   const waiting = useRef<Happened[]>([]);
+  const shown = useRef(0);
+  shown.current = live.length;
   const doing = useDoing();
 
   useEffect(() => {
@@ -46,14 +49,19 @@ export function Activity() {
         const fits = happened.filter((each) => !PASSING.has(each.event_type) && isWanted(each, event_type, text)).reverse();
         if (fits.length === 0) return;
         waiting.current = [...fits, ...waiting.current].slice(0, MOST_LIVE);
-        if (!stopped) {
-          const all = waiting.current;
-          waiting.current = [];
-          setLive((before) => [...all, ...before].slice(0, MOST_LIVE));
-        }
       }),
-    [event_type, text, stopped],
+    [event_type, text],
   );
+  useEffect(() => {
+    if (stopped) return undefined;
+    const timer = setInterval(() => {
+      const all = waiting.current;
+      waiting.current = [];
+      if (all.length + shown.current >= MOST_LIVE) asked.again(); // the newest page instead: nothing is left out in between
+      else if (all.length > 0) setLive((before) => [...all, ...before]);
+    }, TOGETHER_MS);
+    return () => clearInterval(timer);
+  }, [stopped]);
 
   const kept = asked.data?.events ?? [];
   const newest = kept[0]?.id ?? 0;
@@ -67,11 +75,7 @@ export function Activity() {
         <Button
           icon={stopped ? "play" : "pause"}
           aria-pressed={stopped}
-          onClick={() => {
-            setLive((before) => [...waiting.current, ...before]);
-            waiting.current = [];
-            setStopped(!stopped);
-          }}
+          onClick={() => setStopped(!stopped)}
         >
           {stopped ? "Follow again" : "Stop following"}
         </Button>
@@ -146,7 +150,7 @@ function Line({ happened }: { happened: Happened }) {
   return (
     <li class="event">
       <time class="number" title={exactly(happened.created_at)}>
-        {clock(happened.created_at, nowMs.value)}
+        {clock(happened.created_at, nowRoughlyMs.value)}
       </time>
       <Chip tone={tone}>{word}</Chip>
       <span class="event-what">

@@ -4,14 +4,14 @@ import { useEffect, useState } from "preact/hooks";
 import { files as askFiles, paths as askPaths } from "../api/routes";
 import type { FileItem } from "../api/shapes";
 import { useAsked } from "../live/asked";
-import { nowMs, stats } from "../live/connection";
+import { nowRoughlyMs, stats } from "../live/connection";
 import { Chip, Empty, Screen } from "../parts/basics";
 import { FilePanel } from "../parts/file-panel";
 import { SelectField } from "../parts/fields";
 import { Grid, type Column } from "../parts/grid";
 import { Icon } from "../parts/icons";
 import { PathText } from "../parts/name";
-import { ago, clock, count, exactly, size } from "../text/format";
+import { clock, count, exactly, past, size } from "../text/format";
 import { fromQuery, inQuery, nameIn, plainly, shortened } from "../text/names";
 import { FILE_STATUS, spaced } from "../text/words";
 import { change, route, said } from "../route";
@@ -27,6 +27,14 @@ const STATUSES: [string, string][] = [
   ["unsupported", "Unsupported"],
 ];
 
+const ORDERS: [string, string][] = [
+  ["", "As found"],
+  ["path asc", "By path"],
+  ["size desc", "Largest first"],
+  ["changed desc", "Changed last first"],
+  ["stored desc", "Stored last first"],
+];
+
 const REASONS = ["pattern", "too_large", "other_file_system", "system_junk", "own_directory", "server_data", "too_young", "changing", "busy", "unreadable", "held_by_person", "cancelled", "refused"];
 
 const EVENTS = ["file_discovered", "file_changed", "file_missing", "file_deleted", "file_moved", "sha256_complete", "upload_complete", "upload_failed", "scan_complete"];
@@ -36,8 +44,8 @@ const COLUMNS: Column<FileItem>[] = [
   { head: "Path", class: "cell-path", sort: "path", cell: (file) => <PathText path={nameIn(file, "filepath")} /> },
   { head: "Status", class: "cell-status", cell: (file) => <Standing file={file} /> },
   { head: "Size", class: "cell-number", sort: "size", cell: (file) => size(file.kind === "file" ? file.file_size : null) },
-  { head: "Changed", class: "cell-time", sort: "changed", cell: (file) => <time title={exactly(file.mtime)}>{clock(file.mtime, nowMs.value)}</time> },
-  { head: "Stored", class: "cell-time", sort: "stored", cell: (file) => <time title={exactly(file.uploaded_at)}>{file.uploaded_at === null ? "—" : ago(file.uploaded_at, nowMs.value)}</time> },
+  { head: "Changed", class: "cell-time", sort: "changed", cell: (file) => <time title={exactly(file.mtime)}>{clock(file.mtime, nowRoughlyMs.value)}</time> },
+  { head: "Stored", class: "cell-time", sort: "stored", cell: (file) => <time title={exactly(file.uploaded_at)}>{file.uploaded_at === null ? "—" : past(file.uploaded_at, nowRoughlyMs.value)}</time> },
 ];
 
 function Standing({ file }: { file: FileItem }) {
@@ -79,8 +87,6 @@ export function Files() {
             return { rows: files, total: all };
           }}
           columns={COLUMNS}
-          keyOf={(file) => file.id ?? inQuery(nameIn(file, "filepath"))}
-          opened={null}
           onOpen={open}
           onTotal={setTotal}
           events={EVENTS}
@@ -88,6 +94,13 @@ export function Files() {
           empty={
             isFiltered ? (
               <Empty icon="search" title="No file is like that">
+                {text.startsWith("/") && (
+                  <p>
+                    <button type="button" class="link" onClick={() => change({ open: inQuery({ text }) }, true)}>
+                      Why is this path not here?
+                    </button>
+                  </p>
+                )}
                 <button type="button" class="link" onClick={() => change({ text: "", status: "", reason: "", below: "" })}>
                   Show all files
                 </button>
@@ -116,6 +129,7 @@ function Filters({ text }: { text: string }) {
     return () => clearTimeout(timer);
   }, [typed]);
   const reason = said("reason");
+  const order = `${said("sort")} ${said("order")}`.trim();
   const folders: [string, string][] = (paths.data?.paths ?? []).map((each) => [inQuery(nameIn(each, "path")), shortened(plainly(nameIn(each, "path")), 60)]);
   const below = query.below ?? "";
   if (below !== "" && !folders.some(([word]) => word === below)) folders.push([below, shortened(plainly(fromQuery(below)), 60)]);
@@ -137,6 +151,18 @@ function Filters({ text }: { text: string }) {
         onInput={(next) => change({ reason: next })}
       />
       <SelectField label="Folder" hideLabel value={below} choices={[["", "All folders"], ...folders]} onInput={(next) => change({ below: next }, true)} />
+      <div class="only-narrow">
+        <SelectField
+          label="Order"
+          hideLabel
+          value={ORDERS.some(([word]) => word === order) ? order : ""}
+          choices={ORDERS}
+          onInput={(next) => {
+            const [sort = "", way = ""] = next.split(" ");
+            change({ sort, order: way });
+          }}
+        />
+      </div>
     </form>
   );
 }

@@ -1,5 +1,6 @@
 /** Deletions that wait for a person's word: so many files are missing at once that it may be a mistake. */
 
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Refused } from "../api/client";
 import { approve, deletions as askDeletions, heldTree, reject } from "../api/routes";
@@ -109,16 +110,16 @@ function Held({ set, again }: { set: HeldSet; again: () => void }) {
 /** What is missing, folder by folder; a sample of it where the daemon cannot tell more. */
 function Missing({ set }: { set: HeldSet }) {
   const below = (path: string) => path.slice(set.path.replace(/\/$/, "").length);
-  const asked = useAsked((asking) => heldTree(set.id, { text: "" }, asking), [set.id, set.count]);
   return (
     <div class="held-box" role="group" aria-label="What is missing" tabIndex={0}>
-      {asked.error ? <Tree paths={set.sample.map(below)} more={set.count - set.sample.length} /> : <Level set={set.id} path={{ text: "" }} label="Missing files" />}
+      <Level set={set.id} path={{ text: "" }} label="Missing files" many={set.count} otherwise={<Tree paths={set.sample.map(below)} more={set.count - set.sample.length} />} />
     </div>
   );
 }
 
-function Level({ set, path, label }: { set: number; path: Name; label: string }) {
-  const asked = useAsked((asking) => heldTree(set, path, asking), [set, path]);
+function Level({ set, path, label, many, otherwise }: { set: number; path: Name; label: string; many: number; otherwise?: ComponentChildren }) {
+  const asked = useAsked((asking) => heldTree(set, path, asking), [set, path, many]);
+  if (asked.error && otherwise) return <>{otherwise}</>;
   if (asked.error) return <Problem error={asked.error} again={asked.again} />;
   if (asked.data === undefined) return <Bones lines={1} />;
   const { folders, files, truncated } = asked.data;
@@ -151,7 +152,7 @@ function HeldFolder({ set, name, path, many }: { set: number; name: Name; path: 
         </span>
         <span class="hint number">{counted(many, "file")}</span>
       </button>
-      {open && <Level set={set} path={path} label={name.text} />}
+      {open && <Level set={set} path={path} label={name.text} many={many} />}
     </li>
   );
 }

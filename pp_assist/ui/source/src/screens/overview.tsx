@@ -4,14 +4,14 @@ import { pace as askPace, paths as askPaths } from "../api/routes";
 import type { LedgerEntry, Queue, Stats, Status, WatchedPath } from "../api/shapes";
 import { useAsked } from "../live/asked";
 import { connection, nowMs, stats, status } from "../live/connection";
-import { Card, Chip, Facts, Meter } from "../parts/basics";
+import { Card, Chip, Facts, Meter, sentence } from "../parts/basics";
 import { Coverage } from "../parts/coverage";
 import { Icon, type IconName } from "../parts/icons";
 import { NameText } from "../parts/name";
 import { Throughput } from "../parts/throughput";
 import { age, ago, count, counted, exactly, rate, size } from "../text/format";
 import { nameIn } from "../text/names";
-import { obstacle, PATH_STATUS, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
+import { inWords, obstacle, PATH_STATUS, screenFor, SUMMARY_TONE, type Tone } from "../text/words";
 import { FirstRun, isWelcoming } from "./first-run";
 
 const SIGN: Record<Tone, IconName> = { good: "check", busy: "transfers", calm: "pause", warn: "unplugged", bad: "held", off: "overview" };
@@ -34,9 +34,11 @@ export function Overview() {
 
 function Sentence({ now }: { now: Status }) {
   const isLive = connection.value.state === "live";
-  const { state, text, reasons } = now.summary;
+  const { state, reasons } = now.summary;
+  const text = inWords(now.summary.text);
   const tone = isLive ? SUMMARY_TONE[state] : "off";
-  const [first, ...rest] = text.split("; ");
+  const cut = text.indexOf("; ");
+  const [first, rest] = cut < 0 ? [text, ""] : [`${text.slice(0, cut)}.`, text.slice(cut + 2)];
   return (
     <div class={`sentence tone-${tone}`}>
       <span class="sentence-sign" aria-hidden="true">
@@ -45,7 +47,12 @@ function Sentence({ now }: { now: Status }) {
       <div>
         <h1 id="screen-title" tabIndex={-1}>
           {first}
-          {rest.length > 0 && <span class="sentence-rest">; {rest.join("; ")}</span>}
+          {rest !== "" && (
+            <span class="sentence-rest">
+              {" "}
+              <NameText name={{ text: sentence(rest) }} most={400} />
+            </span>
+          )}
         </h1>
         {reasons.length > 1 && (
           <ul class="reasons">
@@ -64,7 +71,7 @@ function Sentence({ now }: { now: Status }) {
 
 function ReasonText({ code, text }: { code: string; text: string }) {
   const to = screenFor(code);
-  const shown = <NameText name={{ text }} most={300} />;
+  const shown = <NameText name={{ text: inWords(text) }} most={300} />;
   return to === null ? shown : <a href={to}>{shown}</a>;
 }
 
@@ -193,7 +200,7 @@ function Roots({ numbers }: { numbers: Stats }) {
   const { comparison } = status.value ?? {};
   const paths = useAsked(askPaths, [], { on: ["scan_complete", "error"], everyMs: 10_000 });
   return (
-    <Card title="Coverage" aside={<a href="#/roots">{counted(numbers.ledger.length, "folder")}</a>}>
+    <Card title="Coverage" aside={<a href="#/roots">{counted(status.value?.paths_watched ?? 0, "folder")}</a>}>
       <div class="stack">
         {numbers.ledger.map((entry) => (
           <RootLine key={entry.path_id} entry={entry} path={paths.data?.paths.find((each) => each.id === entry.path_id)} />

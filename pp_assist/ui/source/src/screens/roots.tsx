@@ -157,7 +157,7 @@ function DropFolder({ sftp }: { sftp: NonNullable<WatchedPath["sftp"]> }) {
   const counts = Object.entries(sftp).filter(([, value]) => typeof value === "number" && value > 0);
   return (
     <span>
-      {sftp.state === "ok" ? "reachable" : (sftp.problem ?? spaced(sftp.state))}, last look {ago(sftp.last_look_at, nowMs.value)}
+      {sftp.state === "ok" ? "reachable" : String(sftp.problem ?? sftp.state)}, last look {ago(sftp.last_look_at as string | null, nowMs.value)}
       {counts.map(([key, value]) => `, ${count(value as number)} ${spaced(key)}`)}
     </span>
   );

@@ -2,11 +2,11 @@
 
 import { useState } from "preact/hooks";
 import { config as askConfig, configFields, saveConfig } from "../api/routes";
-import type { ConfigField, SavedConfig, Value } from "../api/shapes";
+import type { ConfigField, Value } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
 import { refresh, status } from "../live/connection";
 import { fieldProblem } from "../parts/add-server";
-import { Button, Card, Facts, Notice, Problem, Screen, Shown, sentence } from "../parts/basics";
+import { Button, Card, Facts, Problem, Screen, Shown } from "../parts/basics";
 import { CheckField, SelectField, TextField } from "../parts/fields";
 import { say } from "../parts/said";
 import { count, duration } from "../text/format";
@@ -26,28 +26,26 @@ export function Settings() {
         )
       }
     >
-      <Shown asked={asked} lines={8} show={({ fields }) => <Form key={JSON.stringify(fields.map((field) => field.value))} fields={fields} again={asked.again} />} />
+      <Shown asked={asked} lines={8} show={({ fields }) => <Form key={JSON.stringify(fields.map((field) => field.saved))} fields={fields} again={asked.again} />} />
     </Screen>
   );
 }
 
 function Form({ fields, again }: { fields: ConfigField[]; again: () => void }) {
   const [changes, setChanges] = useState<Record<string, string | boolean>>({});
-  const [saved, setSaved] = useState<SavedConfig | null>(null);
   const doing = useDoing();
-  const changed = fields.filter((field) => field.name in changes && changes[field.name] !== edited(field.value));
+  const changed = fields.filter((field) => field.name in changes && changes[field.name] !== edited(field.saved));
   const wrong = changed.some((field) => fieldProblem(doing.error, field.name));
   const set = (name: string, value: string | boolean) => {
     setChanges({ ...changes, [name]: value });
-    setSaved(null);
   };
   const save = () =>
     void doing.run(async () => {
       const values: Record<string, Value> = {};
       for (const field of changed) values[field.name] = meant(field, changes[field.name] ?? "");
       const answer = await saveConfig(nested(values));
-      say(sentence(answer.message));
-      setSaved(answer);
+      const later = answer.at_next_start.map(labelOf).join(", ");
+      say(later === "" ? "Saved; all of it is in force." : `Saved. At the daemon’s next start: ${later}.`);
       refresh();
       again();
     });
@@ -63,7 +61,7 @@ function Form({ fields, again }: { fields: ConfigField[]; again: () => void }) {
       <div class="stack">
         {sections(fields).map(({ title, fields: some }) => {
           const inputs = some.map((field) => (
-            <Setting key={field.name} field={field} value={changes[field.name] ?? edited(field.value)} error={fieldProblem(doing.error, field.name)} onInput={(value) => set(field.name, value)} />
+            <Setting key={field.name} field={field} value={changes[field.name] ?? edited(field.saved)} error={fieldProblem(doing.error, field.name)} onInput={(value) => set(field.name, value)} />
           ));
           return title === OTHERS ? (
             <details key={title} class="card more">
@@ -90,11 +88,6 @@ function Form({ fields, again }: { fields: ConfigField[]; again: () => void }) {
         )}
       </div>
       {doing.error && !wrong && <Problem error={doing.error} />}
-      {saved && saved.at_next_start.length > 0 && (
-        <Notice tone="warn" icon="held">
-          At the daemon’s next start: {saved.at_next_start.map(labelOf).join(", ")}.
-        </Notice>
-      )}
       {changed.length > 0 && (
         <div class="save-bar">
           <span role="status">{changed.length === 1 ? "1 setting changed" : `${count(changed.length)} settings changed`}</span>
@@ -117,12 +110,14 @@ function Form({ fields, again }: { fields: ConfigField[]; again: () => void }) {
 
 function Setting({ field, value, error, onInput }: { field: ConfigField; value: string | boolean; error: string | undefined; onInput: (value: string | boolean) => void }) {
   const label = labelOf(field.name);
+  const waits = JSON.stringify(field.value) !== JSON.stringify(field.saved);
   const when = field.from_environment ? "set in the environment, which wins" : field.at_once ? "at once" : "at the next start";
   const hint = (
     <>
       {field.description} {range(field)}
       <span class="setting-name">
         <code>{field.name}</code> <span class="setting-when">{when}</span>
+        {waits && <strong class="setting-waits">{inForce(field)} until then</strong>}
       </span>
     </>
   );
@@ -141,6 +136,11 @@ function Setting({ field, value, error, onInput }: { field: ConfigField; value: 
       onInput={onInput}
     />
   );
+}
+
+function inForce(field: ConfigField): string {
+  const value = edited(field.value);
+  return typeof value === "boolean" ? (value ? "on" : "off") : value === "" ? "nothing" : `${value} ${unitOf(field) ?? ""}`.trim();
 }
 
 function range({ minimum, maximum, default: usual, type }: ConfigField): string {

@@ -2,9 +2,9 @@
 
 import { useMemo, useRef, useState } from "preact/hooks";
 import { queue as askQueue, steer } from "../api/routes";
-import type { QueueItem, Steer } from "../api/shapes";
+import type { LineState, QueueItem, Steer } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
-import { nowMs, refresh, stats, status } from "../live/connection";
+import { nowMs, nowRoughlyMs, refresh, stats, status } from "../live/connection";
 import { Speeds } from "../live/speeds";
 import { Button, Card, Chip, Empty, Meter, Problem, Screen } from "../parts/basics";
 import { FilePanel } from "../parts/file-panel";
@@ -54,26 +54,34 @@ function UnderWay() {
   const speeds = useRef(new Speeds());
   const asked = useAsked(
     async (asking) => {
-      const { items } = await askQueue({ active: true }, 100, 0, asking);
-      const active = items.filter((item) => item.active);
-      speeds.current.note(active.filter((item) => item.chunks_total !== null).map((item) => ({ id: item.id, done: doneOf(item) })), Date.now());
-      return active.sort((one, other) => Number(other.chunks_total !== null) - Number(one.chunks_total !== null));
+      const page = await askQueue({ active: true }, 200, 0, asking);
+      const active = page.items.filter((item) => item.active);
+      const single = active.filter((item) => item.lane !== "small");
+      speeds.current.note(single.filter((item) => item.chunks_total !== null).map((item) => ({ id: item.id, done: doneOf(item) })), Date.now());
+      const { small, more } = { small: active.length - single.length, more: page.total - page.items.length };
+      return { single: single.sort((one, other) => Number(other.chunks_total !== null) - Number(one.chunks_total !== null)), small: small === 0 ? 0 : small + more };
     },
     [],
     { everyMs: EVERY_MS },
   );
-  const items = asked.data ?? [];
+  const { single: items, small } = asked.data ?? { single: [], small: 0 };
   const { checksum_calculator, uploader } = stats.value?.components ?? {};
   return (
     <Card title="Under way" aside={checksum_calculator && uploader ? `${counted(checksum_calculator.active_workers, "worker")} read, ${count(uploader.active_workers)} send` : undefined}>
       {asked.error && <Problem error={asked.error} again={asked.again} />}
-      {items.length === 0 ? (
+      {items.length === 0 && small === 0 ? (
         <p class="hint">{asked.data === undefined ? "…" : "Nothing is being read or sent at this moment."}</p>
       ) : (
         <ul class="under-way">
           {items.slice(0, MOST_SHOWN).map((item) => (
             <Moving key={item.id} item={item} perSecond={speeds.current.of(item.id)} left={speeds.current.secondsFor(item.id, (item.bytes_total ?? 0) - doneOf(item))} />
           ))}
+          {small > 0 && (
+            <li class="moving-head">
+              <span>{counted(small, "small file")}, many in one go</span>
+              <Chip tone="busy">being read or sent</Chip>
+            </li>
+          )}
           {items.length > MOST_SHOWN && <li class="hint">and {count(items.length - MOST_SHOWN)} more</li>}
         </ul>
       )}
@@ -113,7 +121,6 @@ function Moving({ item, perSecond, left }: { item: QueueItem; perSecond: number 
       ) : (
         <div class="moving-facts number">
           <span>{size(item.bytes_total)}</span>
-          {item.stage === "upload" && item.lane === "small" && <span>with others, in one request</span>}
         </div>
       )}
     </li>
@@ -141,15 +148,15 @@ function columns(marks: { has: (row: QueueItem) => boolean; toggle: (row: QueueI
     { head: "Next", class: "cell-stage", cell: (item) => STAGE[item.stage] },
     { head: "Why it waits", class: "cell-status", cell: (item) => <Why item={item} /> },
     { head: "Size", class: "cell-number", cell: (item) => size(item.bytes_total) },
-    { head: "In line for", class: "cell-time", cell: (item) => <time title={exactly(item.queued_at)}>{age(item.queued_at, nowMs.value)}</time> },
+    { head: "In line for", class: "cell-time", cell: (item) => <time title={exactly(item.queued_at)}>{age(item.queued_at, nowRoughlyMs.value)}</time> },
   ];
 }
 
 function Why({ item }: { item: QueueItem }) {
   if (item.active) return <Chip tone="busy">at work</Chip>;
-  const { word, tone } = LINE_STATE[item.state];
+  const { word, tone } = LINE_STATE[item.state as LineState];
   const until = item.eligible_at !== null && Date.parse(item.eligible_at) > nowMs.value ? ago(item.eligible_at, nowMs.value) : null;
-  const why = item.reason ? spaced(item.reason) : null;
+  const why = item.reason && item.reason !== item.state ? spaced(item.reason) : null;
   return (
     <span title={item.last_error ?? undefined}>
       <Chip tone={tone}>
@@ -218,7 +225,6 @@ function InLine() {
             return { rows: page.items, total: page.total };
           }}
           columns={shown}
-          keyOf={(item) => item.id}
           marks={marks}
           onOpen={(item) => change({ open: inQuery(nameIn(item, "filepath")) }, true)}
           onTotal={setTotal}

@@ -75,6 +75,11 @@ export function ago(iso: string | null | undefined, nowMs: number): string {
   return seconds > 0 ? `${text} ago` : `in ${text}`;
 }
 
+/** The same of what is over: a clock that is a little behind makes nothing of the past the future. */
+export function past(iso: string | null | undefined, nowMs: number): string {
+  return ago(iso, iso ? Math.max(nowMs, Date.parse(iso)) : nowMs);
+}
+
 function coarse(seconds: number): string {
   if (seconds < 59.5) return `${Math.round(seconds)} s`;
   if (seconds < 3570) return `${Math.round(seconds / 60)} min`;

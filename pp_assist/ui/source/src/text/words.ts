@@ -111,8 +111,14 @@ export function spaced(word: string): string {
 
 const LEDGER: Record<string, string> = { to_hash: "to be read", to_send: "to be sent" };
 
+/** Return what is said behind a number of pending names. */
 export function ledgerReason(code: string): string {
-  return LEDGER[code] ?? spaced(code);
+  return LEDGER[code] ?? `(${spaced(code)})`;
+}
+
+/** Return a sentence of the API with what is in the way in words. */
+export function inWords(text: string): string {
+  return text.replace(/: ([a-z]+(?:_[a-z]+)+)(?=[.;]|$)/g, (whole, code: string) => (code in OBSTACLES ? `: ${obstacle(code)}` : whole));
 }
 
 /** Which screen is about a reason. */
