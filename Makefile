@@ -105,6 +105,11 @@ prove-storms: $(READY) ## 50,000 files come and go, folders made, removed, renam
 prove-sftp: $(READY) ## 2,000 PDFs arrive by SFTP, daemon, SFTP server and API killed 30 times; a file of 1 GiB (SEED, BUDGET)
 	$(BIN)/python -m tests.e2e.prove sftp --seed $(SEED) --seconds $(BUDGET)
 
+.PHONY: prove-indexedcp
+prove-indexedcp: KILLS = 50
+prove-indexedcp: $(READY) ## 200 MiB by IndexedCP, client and server killed KILLS=50 times (SEED, BUDGET)
+	$(BIN)/python -m tests.e2e.prove indexedcp --seed $(SEED) --seconds $(BUDGET) --kills $(KILLS) --mib 200
+
 prove-scale: FILES ?= 1000000
 prove-scale: $(READY) ## a tree of FILES=1000000, one folder of 100,000, folders 3,000 deep: memory, and how long others wait
 	$(BIN)/python -m tests.e2e.prove scale --seconds $(BUDGET) --files $(FILES)

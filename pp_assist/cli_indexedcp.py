@@ -104,7 +104,7 @@ def _lines(storage: Any, verbose: bool) -> list[str]:
     for file in files:
         lines.append(f"{printable(file.name)}: {file.chunks} chunk(s), {_kb(file.size_bytes)}, {file.status}")
         if verbose:
-            lines += [_chunk_line(record, storage.size_of(record["id"])) for record in storage.records(file.name)]
+            lines += [_chunk_line(*each) for each in storage.sized_records(file.name)]
     return lines
 
 

@@ -30,12 +30,13 @@ def _top(args: argparse.Namespace) -> int:
     seen = Seen()
     for event in reversed(ask(args, "GET", "/activity?limit=50")["events"]):
         seen.hear(event)
+    if not args.once:
+        threading.Thread(target=_listen, args=(args, seen), daemon=True).start()
     if args.once or args.json or not sys.stdout.isatty():
         return _print(args, seen)
     from rich.console import Console
     from rich.live import Live
 
-    threading.Thread(target=_listen, args=(args, seen), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt), Live(console=Console(), screen=True, auto_refresh=False) as live:
         while True:
             live.update(_drawn(_looked(args), seen), refresh=True)

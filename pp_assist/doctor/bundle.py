@@ -6,6 +6,7 @@ import platform
 import re
 import stat
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
@@ -15,11 +16,11 @@ LOG_BYTES = 2 << 20
 """Of each log, its end."""
 
 HIDDEN = "[hidden]"
-_SECRET_NAME = re.compile(r"(?i)api_key|password|secret|^token$")
+_SECRET_NAME = re.compile(r"(?i)api_key|password|passphrase|secret|^token$")
 _SHAPES = (
     re.compile(r"(?i)(bearer\s+)[^\s\"',]+"),
     re.compile(r"(://)[^/\s:@]+:[^/\s@]+(?=@)"),
-    re.compile(r"(?i)((?:api[_-]?key|token|password|secret)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"),
+    re.compile(r"(?i)((?:api[_-]?key|token|password|passphrase|secret)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"),
     re.compile(r"()\bpp_[A-Za-z0-9_-]{24,}"),
 )
 
@@ -59,12 +60,15 @@ def write(path: str, folder: str, parts: Mapping[str, Any], secrets: Sequence[st
     for name, part in parts.items():
         if not isinstance(part, str):
             texts[f"{name}.json"] = json.dumps(hidden(part, secrets), indent=2)
-    draft = f"{path}.new"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
-        for name, text in texts.items():
-            bundle.writestr(name, text)
-    os.replace(draft, path)
+    fd, draft = tempfile.mkstemp(".new", f"{os.path.basename(path)}.", os.path.dirname(path))  # nobody else's, mode 600
+    try:
+        with os.fdopen(fd, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name, text in texts.items():
+                bundle.writestr(name, text)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
 
 
 def _end_of(path: str) -> str:

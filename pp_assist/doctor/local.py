@@ -17,6 +17,11 @@ LEAST_FREE_BYTES = 512 << 20
 OTHERS = 0o077
 _DEFAULT_SERVER = "SELECT name, url, api_key, fingerprint, ca_file FROM servers WHERE is_default = 1"
 
+_SECRETS = (
+    "SELECT api_key FROM servers",
+    "SELECT password, passphrase, json_extract(announce, '$.secret') FROM drop_folders",
+)
+
 
 class KnownServer:
     """The server that the daemon uploads to."""
@@ -124,8 +129,9 @@ def secrets_in(folder: str) -> list[str]:
     found = []
     with suppress(OSError):
         found.append(state.read_token(folder))
-    with suppress(sqlite3.Error), closing(_opened(os.path.join(folder, state.DATABASE))) as conn:
-        found += [row[0] for row in conn.execute("SELECT api_key FROM servers")]
+    for sql in _SECRETS:
+        with suppress(sqlite3.Error), closing(_opened(os.path.join(folder, state.DATABASE))) as conn:
+            found += [each for row in conn.execute(sql) for each in row]
     return [each for each in found if each]
 
 

@@ -172,24 +172,37 @@ class ChunkStorage(SQLiteStorage):
         found = self.rows(sql, as_text(name), index)
         return dict(json.loads(found[0][0])) if found else {}
 
+    def chunk(self, name: str, index: int) -> tuple[dict[str, Any], bytes]:
+        """Return a chunk and its bytes.
+
+        Raises:
+            SourceChanged: it is not here any more, or its source is not what was added.
+        """
+        record = self.record(name, index)
+        if not record:
+            raise SourceChanged(f"{name} was removed from the buffer")
+        return record, self.bytes_of(record)
+
     def records(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield the chunks of a file, in order, without their bytes; few of them are in memory."""
+        for record, _ in self._pages(name, "0"):
+            yield record
+
+    def sized_records(self, name: str) -> Iterator[tuple[dict[str, Any], int]]:
+        """As `records`, and how many bytes of each are here."""
+        return self._pages(name, "COALESCE(LENGTH(data), LENGTH(json_extract(value, '$.data')) / 2, 0)")
+
+    def _pages(self, name: str, size: str) -> Iterator[tuple[dict[str, Any], int]]:
         sql = (
-            "SELECT json_remove(value, '$.data') FROM chunks WHERE file = ? AND position > ? ORDER BY position LIMIT ?"
+            f"SELECT json_remove(value, '$.data'), {size} FROM {self._joined}"
+            " WHERE file = ? AND position > ? ORDER BY position LIMIT ?"
         )
         after = -1
         while page := self.rows(sql, as_text(name), after, _PAGE):
-            for (value,) in page:
+            for value, size_bytes in page:
                 record = json.loads(value)
                 after = record["chunkIndex"]
-                yield record
-
-    def size_of(self, key: str) -> int:
-        """Return how many bytes of a chunk are here."""
-        size = "COALESCE(LENGTH(data), LENGTH(json_extract(value, '$.data')) / 2, 0)"
-        sql = f"SELECT {size} FROM {self._joined} WHERE key = ?"
-        rows = self.rows(sql, as_text(key))
-        return int(rows[0][0]) if rows else 0
+                yield record, int(size_bytes)
 
     def bytes_of(self, record: dict[str, Any]) -> bytes:
         """Return the bytes of a chunk, from here or from its source.

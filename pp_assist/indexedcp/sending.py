@@ -34,6 +34,7 @@ class Sending:
     longest_wait_s: float
     server_name: str | None = None
     failure: Failure | None = None
+    _noting: "asyncio.Future[None] | None" = None
 
     async def run(self, received: set[int], is_trusted: bool) -> None:
         """Send what is missing. *is_trusted*: what was received is of this very upload, and nothing else is there.
@@ -53,24 +54,42 @@ class Sending:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(max(1, self.parallel), len(missing))):
                 group.create_task(self._some(waiting))
+        try:
+            await self._noted()
+        except Exception as error:
+            self.failure = self.failure or Failure(self._place(plan.indexes[-1]), error)
 
     async def _some(self, waiting: Iterator[int]) -> None:
-        for index in waiting:
-            if self.failure is not None:
-                return
-            record: Record = {"fileName": self.plan.name, "chunkIndex": index}
-            try:
-                record = await self.storage.run(self.storage.record, self.plan.name, index) or record
-                await self._one(record)
-            except Exception as error:
-                if self.failure is None:
-                    self.failure = Failure(record, error)
-                return
+        """Send one chunk after the other; the next is read while one is sent."""
+        ahead = self._reading(waiting)
+        try:
+            while ahead is not None and self.failure is None:
+                index, reading = ahead
+                record = self._place(index)
+                try:
+                    record, data = await reading
+                    ahead = self._reading(waiting)
+                    await self._one(record, data)
+                except Exception as error:
+                    self.failure = self.failure or Failure(record, error)
+        finally:
+            if ahead is not None:
+                ahead[1].cancel()
+                ahead[1].add_done_callback(lambda read: read.cancelled() or read.exception())  # nobody wants it
 
-    async def _one(self, record: Record) -> None:
+    def _place(self, index: int) -> Record:
+        return {"fileName": self.plan.name, "chunkIndex": index}
+
+    def _reading(self, waiting: Iterator[int]) -> "tuple[int, asyncio.Future[tuple[Record, bytes]]] | None":
+        """Begin to read the next chunk, if there is one."""
+        index = next(waiting, None)
+        if index is None:
+            return None
+        return index, self.storage.begin(self.storage.chunk, self.plan.name, index)
+
+    async def _one(self, record: Record, data: bytes) -> None:
         if record.get("uploadId") != self.plan.upload_id:
             raise SourceChanged(f"{self.plan.name} was added again, or removed, meanwhile")
-        data = await self.storage.run(self.storage.bytes_of, record)
         for attempt in range(WAITS + 1):
             try:
                 self.server_name = await self.send(record, data)
@@ -79,5 +98,14 @@ class Sending:
                 if attempt == WAITS or error.seconds > self.longest_wait_s:
                     raise
                 await asyncio.sleep(error.seconds)
-        await self.storage.run(self.storage.note_uploaded, self.plan, [record["chunkIndex"]], self.server_name)
+        await self._noted()
+        uploaded = self.plan, [record["chunkIndex"]], self.server_name
+        self._noting = self.storage.begin(self.storage.note_uploaded, *uploaded)
         await self.on_success(record)
+
+    async def _noted(self) -> None:
+        """Return once everything is noted that the server has; it is noted while the next chunk is sent."""
+        while (noting := self._noting) is not None:
+            await asyncio.shield(noting)
+            if self._noting is noting:
+                self._noting = None

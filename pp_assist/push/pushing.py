@@ -224,7 +224,7 @@ class _Portion:
         if error.remedy is Remedy.WAIT:
             self._trouble = error
         if error.remedy is Remedy.PARK or isinstance(error, NotOffered):
-            del self._waiting[path]
+            self._waiting.pop(path, None)
             self._pusher.failed(claim, error)
         else:
             self._errors[path] = error

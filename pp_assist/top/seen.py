@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LAST = 200
+MOST_UNDER_WAY = 100
+"""The end of an upload may go unheard: then its beginning is forgotten at some time."""
 SPEED_S = 10.0
 ENDS = ("upload_complete", "upload_failed")
 
@@ -26,6 +28,8 @@ class Seen:
         kind, path = event["event_type"], event["filepath"]
         if kind in ("upload_started", "upload_progress"):
             self.under_way[path] = event
+            while len(self.under_way) > MOST_UNDER_WAY:
+                del self.under_way[next(iter(self.under_way))]
             return
         if kind in ENDS:
             self.under_way.pop(path, None)
@@ -36,6 +40,7 @@ class Seen:
         now_s = time.monotonic() if now_s is None else now_s
         if self.sent and total_bytes < self.sent[-1][1]:  # the daemon was started anew
             self.sent.clear()
+            self.under_way.clear()
         self.sent.append((now_s, total_bytes))
         while now_s - self.sent[0][0] > SPEED_S:
             self.sent.popleft()

@@ -140,9 +140,11 @@ class Connections:
         """Judge everybody, but not twice in a row late: what arrived while we were busy is not read yet."""
         now = loop.time()
         self._late = not self._late and now - due > self.limits.tick_seconds
-        if not self._late:
-            for connection in [*self._all, *self._refused]:
-                connection.judge(now)
-        self._sweeping = None
-        if self._all or self._refused:
-            self._plan(loop)
+        try:
+            if not self._late:
+                for connection in [*self._all, *self._refused]:
+                    connection.judge(now)
+        finally:  # one that cannot be judged must not be the last
+            self._sweeping = None
+            if self._all or self._refused:
+                self._plan(loop)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from pp_server.budget import Budget, Held
 from pp_server.core import errors
-from pp_server.indexedcp.model import Incoming
+from pp_server.indexedcp.model import Incoming, Outcome
 from pp_server.indexedcp.names import NameRefused, OutsideRefused, Parts
 from pp_server.indexedcp.receiving import Receiver
 from pp_server.wire.chunks import MAX_CHUNK_BYTES
@@ -91,7 +92,7 @@ async def upload(
     held = _Nothing() if budget is None else budget.reserve(0)
     async with held as memory:
         incoming = await _incoming(request, owner, memory)
-        outcome = await _blocking(executor, receiver.receive, incoming)
+        outcome = await _blocking(executor, _take, receiver, incoming, _content_digest(request))
     headers = request.headers
     index = int(headers["x-chunk-index"]) if "x-chunk-index" in headers else 0
     return JSONResponse(
@@ -104,6 +105,14 @@ async def upload(
             "complete": outcome.is_complete,
         }
     )
+
+
+def _take(receiver: Receiver, incoming: Incoming, announced: Digest | None) -> Outcome:
+    """Take a chunk, if it is what was announced. Blocking."""
+    incoming = replace(incoming, sha256=digest_of(incoming.data))
+    if announced not in (None, incoming.sha256):
+        raise errors.ChunkDamaged("the body is not what Content-Digest announces")
+    return receiver.receive(incoming)
 
 
 async def status(request: Request, owner: str, receiver: Receiver, executor: Executor) -> Response:
@@ -135,12 +144,8 @@ async def _incoming(request: Request, owner: str, held: "Held | None") -> Incomi
     total = _number(request, "X-Total-Chunks", MAX_INDEX + 1)
     chunk_bytes = _number(request, "X-Chunk-Size", MAX_CHUNK_BYTES)
     name, tag, file_sha256 = _name(request), _tag(request), _file_sha256(request)
-    announced = _content_digest(request)
     data = await _body(request, held)
-    digest = await asyncio.to_thread(digest_of, data) if len(data) > 1 << 16 else digest_of(data)
-    if announced not in (None, digest):
-        raise errors.ChunkDamaged("the body is not what Content-Digest announces")
-    return Incoming(owner, name, index, data, digest, tag, total or None, chunk_bytes or None, file_sha256)
+    return Incoming(owner, name, index, data, Digest(""), tag, total or None, chunk_bytes or None, file_sha256)
 
 
 async def _body(request: Request, held: "Held | None") -> bytes:

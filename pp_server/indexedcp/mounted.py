@@ -57,7 +57,7 @@ class Mounted:
 
                 receiver = await loop.run_in_executor(self.executor, self._open, owner_id, finished)
                 self._receivers[owner_id] = receiver
-                for over in await loop.run_in_executor(self.executor, receiver.unkept):
+                for over in await loop.run_in_executor(self.executor, receiver.whole.unkept):
                     self._whole.put_nowait((owner_id, receiver, over))
             return self._receivers[owner_id]
 
@@ -96,8 +96,8 @@ class Mounted:
         host = over.identity[0].partition(":")[2]
         path = os.fsencode("/" + "/".join(over.parts))
         try:
-            await self._keep(owner_id, host, path, over.finished_ms, receiver.path_of(over))
-            await loop.run_in_executor(self.executor, receiver.forget_file, over)
+            await self._keep(owner_id, host, path, over.finished_ms, receiver.whole.path_of(over))
+            await loop.run_in_executor(self.executor, receiver.whole.forget, over)
         except Exception as error:
             if await self._is_lost(receiver, over):
                 log.error("an arrival is gone from its folder, and was not stored: %s", display(path))
@@ -107,7 +107,7 @@ class Mounted:
 
     async def _is_lost(self, receiver: Receiver, over: Finished) -> bool:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.executor, receiver.is_lost, over)
+            return await asyncio.get_running_loop().run_in_executor(self.executor, receiver.whole.is_lost, over)
         except (ServerError, OSError):
             return False  # nobody knows: it is tried again
 

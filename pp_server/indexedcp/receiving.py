@@ -7,7 +7,6 @@ recorded and removes what was not. Blocking; for many threads.
 
 import itertools
 import logging
-import os
 import secrets
 import threading
 import time
@@ -17,12 +16,14 @@ from dataclasses import replace
 from pp_server.core.errors import ChunkConflict, DigestMismatch, RateLimited
 from pp_server.durable import Durable
 from pp_server.indexedcp import book
-from pp_server.indexedcp.folder import Folder, cut, part_of
+from pp_server.indexedcp.folder import Folder, part_of
 from pp_server.indexedcp.history import History
 from pp_server.indexedcp.model import PARKED, Chunk, Finished, Identity, Incoming, Outcome, Upload
 from pp_server.indexedcp.names import place
 from pp_server.indexedcp.placing import FileTaken, Placing, Rules, stamp
+from pp_server.indexedcp.recovery import Recovery
 from pp_server.indexedcp.tracking import Statement, Tracking
+from pp_server.indexedcp.whole import WholeFiles
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ class Receiver:
         self._tracking = Tracking(tracking_path, durable, self._everything)
         self._placing = Placing(folder, self._tracking, durable, rules, now_ms)
         self.history = History(self._tracking)
+        self.whole = WholeFiles(folder, self._tracking, self.history)
         self._finishes = itertools.count(1)
-        self._recover()
+        Recovery(folder, self._tracking, self._placing, self.history).take_up(self.running, self._drop)
 
     def close(self) -> None:
         """Let go of the records."""
@@ -278,79 +280,9 @@ class Receiver:
         before_ms = self._now_ms() - int(self._rules.keep_finished_s * 1000)
         self._tracking.write(book.cleaned(before_ms, self._rules.only_kept))
 
-    def unkept(self) -> list[Finished]:
-        """Return the files that are complete and not in the store yet, oldest first."""
-        return [over for over in self.history.load() if over.size_bytes is not None and not over.is_kept]
-
-    def path_of(self, over: Finished) -> str:
-        """Return where a file lies."""
-        return os.path.join(self._folder.path, *over.parts)
-
-    def forget_file(self, over: Finished) -> None:
-        """The file is in the store: remember that, and remove it here."""
-        self._tracking.write(book.kept(over.id))
-        self.history.add(replace(over, is_kept=True))
-        self._folder.remove(over.parts, over.file)
-
-    def is_lost(self, over: Finished) -> bool:
-        """Say whether a whole file is gone before it was in the store, and record it: what comes again begins anew."""
-        with self._folder.opened(over.parts, over.file) as fd:
-            if fd is not None:
-                return False
-        self._tracking.write(book.gone(over.id))
-        self.history.add(replace(over, size_bytes=None))
-        return True
-
     def mark(self, name: str, index: int) -> None:
         """Have a chunk count as received where somebody asks by name."""
         self.history.mark(name, index)
-
-    # starting
-
-    def _recover(self) -> None:
-        """Take up what was recorded; what was not is removed."""
-        uploads = {row[0]: book.upload_of(row) for row in self._tracking.rows(book.RUNNING)}
-        parked = set()
-        for upload_id, number, offset, length, sha256 in self._tracking.rows(book.CHUNKS):
-            if offset == PARKED:
-                parked.add(part_of(upload_id, number))
-            if upload_id in uploads:
-                uploads[upload_id].chunks[number] = Chunk(offset, length, sha256)
-        arriving = set(self._folder.arriving())
-        for upload in uploads.values():
-            self.running[upload.identity] = upload
-            self._take_up(upload, part_of(upload.id) in arriving)
-        for over in self.history.load():
-            if part_of(over.id) in arriving:
-                self._publish_again(over)
-        for name in arriving - parked:
-            self._folder.forget(name)
-
-    def _take_up(self, upload: Upload, was_arriving: bool) -> None:
-        if was_arriving and not self._placing.is_there(upload):
-            for parts in self._placing.candidates(upload.parts):
-                upload.parts = parts
-                self._tracking.write([book.begun(upload)])
-                if self._folder.publish(part_of(upload.id), parts):
-                    break
-        if not self._placing.is_there(upload):
-            log.warning("the file of an upload of %r is gone: it begins anew", upload.identity[1])
-            self._drop(upload)
-            return
-        assert upload.file is not None
-        with self._folder.opened(upload.parts, upload.file) as fd:
-            if fd is not None and not upload.ends_by_itself:
-                upload.touched -= max(0.0, time.time() - os.fstat(fd).st_mtime)  # its time went on without us
-            if fd is not None and upload.chunk_bytes is None and os.fstat(fd).st_size > upload.prefix[1]:
-                cut(fd, upload.prefix[1])  # what was written and never recorded
-
-    def _publish_again(self, over: Finished) -> None:
-        """Give a file its name that was complete with its first chunk, and then there was a kill."""
-        for parts in self._placing.candidates(over.parts):
-            if self._folder.publish(part_of(over.id), parts):
-                if parts != over.parts:
-                    self.history.rename(over, parts)
-                return
 
     def _everything(self) -> list[Statement]:
         """Return what a new database must hold."""

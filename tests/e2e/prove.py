@@ -25,6 +25,7 @@ from tests.e2e import bounds, churn, daemon_kills, no_deletions, storms
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
+from tests.indexedcp.proving import upload_and_kill
 from tests.oracle.watch import KILL_EVERY_S, watch_crowd
 from tests.power import stracing
 from tests.power.client_cutting import cut_clients
@@ -377,6 +378,16 @@ def prove_sftp(options: argparse.Namespace, budget: Budget) -> Results:
     return {"seconds": budget.used, **results}
 
 
+# -- indexedcp
+
+
+def prove_indexedcp(options: argparse.Namespace, budget: Budget) -> Results:
+    """An upload by IndexedCP while client and server are killed: right, and a chunk per kill is sent again at most."""
+    with tempfile.TemporaryDirectory(prefix="pp-indexedcp-") as folder, contextlib.chdir(folder):
+        found = upload_and_kill(Path(folder), options.mib, MIB, options.kills, options.seed, budget.left)
+    return {"mib": options.mib, **asdict(found), "seconds": budget.used}
+
+
 # -- all of them
 
 
@@ -411,6 +422,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "no-deletions": prove_no_deletions,
     "storms": prove_storms,
     "sftp": prove_sftp,
+    "indexedcp": prove_indexedcp,
 }
 
 

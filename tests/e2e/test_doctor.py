@@ -1,19 +1,25 @@
 """`pp_assist doctor`: all is well here, and each sabotaged set-up is called by its name."""
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pp_assist.doctor.bundle import write
+from pp_assist.doctor.local import secrets_in
+from pp_assist.state import DATABASE
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.harness import World, clean_environment
 
@@ -178,3 +184,26 @@ def test_the_bundle_has_logs_and_no_secret(world: World) -> None:
 def test_people_are_told_line_by_line(world: World) -> None:
     done = world.daemon.cli("doctor", "--quick")
     assert done.returncode == 0 and "all is well" in done.stdout and "ok      database" in done.stdout, done.stdout
+
+
+def test_what_opens_a_drop_folder_is_secret_too(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as conn:
+        conn.executescript("""
+            CREATE TABLE servers (api_key TEXT);
+            CREATE TABLE drop_folders (password TEXT, passphrase TEXT, announce TEXT);
+            INSERT INTO servers VALUES ('of the server');
+            INSERT INTO drop_folders VALUES ('of sftp', NULL, '{"url": "https://h/", "secret": "of the api"}');
+            INSERT INTO drop_folders VALUES ('', 'of a key', NULL);
+        """)
+    assert sorted(secrets_in(str(tmp_path))) == ["of a key", "of sftp", "of the api", "of the server"]
+
+
+def test_a_bundle_is_written_through_nobodys_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"untouched")
+    (tmp_path / "bundle.zip.new").symlink_to(victim)
+    write(str(tmp_path / "bundle.zip"), "", {"report": {"passphrase": "hidden"}}, [])
+    assert victim.read_bytes() == b"untouched"
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
+        assert json.loads(bundle.read("report.json")) == {"passphrase": "[hidden]"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.zip", "bundle.zip.new", "victim"]

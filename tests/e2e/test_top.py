@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import subprocess
+import time
 
-from pp_assist.top.seen import Seen, read_events
+from pp_assist.top.seen import MOST_UNDER_WAY, Seen, read_events
 from tests.e2e.harness import World, clean_environment
 from tests.e2e.terminal import on_a_terminal
 
@@ -85,3 +86,31 @@ def test_a_stream_is_cut_into_events() -> None:
         b"\n",
     ]
     assert list(read_events(lines)) == [("7", "{1}")]
+
+
+def test_uploads_whose_end_goes_unheard_are_forgotten() -> None:
+    seen = Seen()
+    for number in range(MOST_UNDER_WAY + 5):
+        seen.hear({"event_type": "upload_started", "filepath": f"/{number}"})
+    assert len(seen.under_way) == MOST_UNDER_WAY
+    assert next(iter(seen.under_way)) == "/5"
+    seen.note_sent(100, 1.0)
+    seen.note_sent(0, 2.0)  # the daemon was started anew
+    assert seen.under_way == {}
+
+
+def test_without_a_terminal_what_happens_is_heard_too(running: World) -> None:
+    command = running.daemon.command("top", "--json", "--interval", "0.3", "--state-dir", str(running.daemon.state))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment()) as top:
+        try:
+            assert top.stdout is not None
+            known = {event["id"] for event in json.loads(top.stdout.readline())["events"]}
+            running.write("later", b"x")
+            running.daemon.scan()
+            end = time.monotonic() + 30
+            for line in top.stdout:
+                if {event["id"] for event in json.loads(line)["events"]} - known:
+                    break
+                assert time.monotonic() < end, "nothing new was heard"
+        finally:
+            top.kill()

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from chunk_sender import KEY
 
-from pp_assist.indexedcp import IndexCPClient, IndexedCPClient, UploadsFailed
+from pp_assist.indexedcp import IndexCPClient, IndexedCPClient, UploadsFailed, buffer
 from pp_assist.indexedcp.retry import delay_s
 from pp_server.indexedcp import IndexedCPServer
 
@@ -573,3 +573,35 @@ def test_without_a_key_and_nobody_to_ask(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(ValueError, match="api_key required"):
         IndexCPClient().upload_buffered_files("http://127.0.0.1:9")
+
+
+async def test_many_chunks_are_asked_for_in_pages(make: Make, tmp_path: Path) -> None:
+    """What is in memory, and how often the database is asked, does not grow with each chunk."""
+    chunks = 3 * buffer._PAGE + 10
+    file = tmp_path / "many"
+    file.write_bytes(b"x" * chunks * 10)
+    async with make(server_url="http://127.0.0.1:1", chunk_size=10, initial_retry_delay=1) as client:
+        await client.add_file(file)
+        storage = client.storage
+        assert storage is not None and storage.connection is not None
+        asked: list[str] = []
+        storage.connection.set_trace_callback(asked.append)
+
+        def questions(ask: Any) -> int:
+            asked.clear()
+            ask()
+            return len(asked)
+
+        assert await storage.run(questions, storage.files) == 1
+        assert await storage.run(questions, lambda: list(storage.sized_records(str(file)))) == 5
+        assert await storage.run(questions, lambda: storage.plan(str(file))) == 3
+        [plan] = storage.rows(f"EXPLAIN QUERY PLAN {asked[0]}")
+        assert "chunks_by_file" in plan[3]
+        read, real = [], storage.rows
+        storage.rows = lambda *args: read.append(real(*args)) or read[-1]  # type: ignore[method-assign, func-returns-value]
+        with pytest.raises(UploadsFailed, match=f"{chunks} chunk"):
+            await client.upload_buffered_files()
+        records = [len(rows) for rows in read if rows and isinstance(rows[0][0], str) and "{" in rows[0][0]]
+        assert max(records) == buffer._PAGE
+        [listed] = await client.buffered_files()
+        assert (listed.chunks, listed.pending, listed.retry_count) == (chunks, chunks, 1)

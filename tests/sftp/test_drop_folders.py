@@ -1,7 +1,9 @@
 """Drop folders as a source of the daemon, with real processes on all sides."""
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -242,3 +244,18 @@ def test_the_spool_is_cleared_and_that_is_no_deletion(other: Other, after: str) 
         assert list(spool.glob("*/files/*")) == []
         assert folder.world.server.stats()["deletions"] == 0
         assert folder.world.daemon.ask("GET", "/deletions")["total"] == 0
+
+
+def test_a_server_that_falls_silent_keeps_no_daemon_from_ending(other_folder: Dropped) -> None:
+    other_folder.begin()
+    other_folder.until(lambda facts: facts["last_look_at"] is not None)
+    assert other_folder.server.process is not None
+    other_folder.server.process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(1.0)  # it is being looked at
+        began = time.monotonic()
+        assert other_folder.world.daemon.ask("GET", "/paths")["total"] == 1
+        assert other_folder.world.daemon.stop() == 0
+        assert time.monotonic() - began < 10
+    finally:
+        other_folder.server.process.send_signal(signal.SIGCONT)
