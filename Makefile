@@ -101,6 +101,10 @@ prove-no-deletions: $(READY) ## files out of sight TRIALS=600 times, with and wi
 prove-storms: $(READY) ## 50,000 files come and go, folders made, removed, renamed and moved by several: right by the next scan
 	$(BIN)/python -m tests.e2e.prove storms --seconds $(BUDGET)
 
+.PHONY: prove-listeners
+prove-listeners: $(READY) ## sixteen listen to 50,000 events, one never reads, some are cut and go on: nothing is missed, or told twice
+	$(BIN)/python -m tests.e2e.prove listeners --seed $(SEED) --seconds $(BUDGET)
+
 .PHONY: prove-sftp
 prove-sftp: $(READY) ## 2,000 PDFs arrive by SFTP, daemon, SFTP server and API killed 30 times; a file of 1 GiB (SEED, BUDGET)
 	$(BIN)/python -m tests.e2e.prove sftp --seed $(SEED) --seconds $(BUDGET)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from pp_assist.core.events import Event
 from pp_assist.core.explain import Blame, Verdict
 from pp_assist.core.fetching import FetchOutcome, FetchState
-from pp_assist.core.model import FileState, Kind, Lane, Stage
+from pp_assist.core.model import FileState, Kind, Lane, NoticedBy, Stage
 from pp_assist.core.summary import State
 
 exact = with_config(ConfigDict(extra="forbid"))
@@ -356,6 +356,7 @@ class Explanation(TypedDict):
     advice: str | None
     gen: int | None
     sha256: str | None
+    noticed_by: NoticedBy | None
     receipt: dict[str, Any] | None
     history: list[Moment]
     ahead: int | None

@@ -86,6 +86,7 @@ def _known(row: FileRow, services: Services, moving: bool) -> Known:
         Kind(row.kind),
         row.rule,
         moving,
+        services.line.is_at_work(row.id),
     )
 
 
@@ -100,6 +101,7 @@ def _answer(path: bytes, root: Root | None, found: Explanation, row: FileRow | N
         "advice": found.advice,
         "gen": None if row is None else row.gen,
         "sha256": None if row is None else row.sha256,
+        "noticed_by": None if row is None else row.noticed_by,
         "receipt": None,
         "history": [],
         "ahead": None,

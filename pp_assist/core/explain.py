@@ -73,6 +73,8 @@ class Known:
     """What leaves it out, or why it is not supported."""
     moving: bool = False
     """It came here with its folder, and the server is still to be told."""
+    at_work: bool = False
+    """Somebody works on it at this moment, or is about to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,12 @@ _STAGES = {
     Stage.UPLOAD: "it is in line to be sent",
     Stage.VANISHED: "it is missing, and looked for a second time",
     Stage.DELETION: "it is missing, and in line for the server to be told",
+}
+_AT_WORK = {
+    Stage.CHECKSUM: "it is being read, or sent already if it is small, or is next",
+    Stage.UPLOAD: "it is being sent, or is next",
+    Stage.VANISHED: "it is missing, and being looked for a second time",
+    Stage.DELETION: "it is missing, and the server is being told",
 }
 _TRY_NOW = "pp_assist scan --force tries it at once"
 
@@ -247,6 +255,8 @@ def _at_work(
     text = _STAGES[stage]
     if stage in (Stage.VANISHED, Stage.DELETION) and sight.kind is not None:
         text = "it was missing and is back, which is not noted yet"
+    elif known.at_work:
+        return _say(Verdict.PENDING, "at_work", Blame.WAITING, _AT_WORK[stage])
     return _say(Verdict.PENDING, IN_LINE, Blame.WAITING, text, next_ms)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pp_assist.core.events import Event, Happened
-from pp_assist.core.model import Stage
+from pp_assist.core.model import NoticedBy, Stage
 
 SAME_MS = 2_000
 MOST_TOLD = 20
@@ -31,6 +31,8 @@ class Times(NamedTuple):
     last_error: str | None
     stored_at_ms: int | None
     receipt_number: int | None
+    noticed_by: NoticedBy | None = None
+    """What its last change was noticed by."""
 
 
 _IN_LINE = {
@@ -38,6 +40,12 @@ _IN_LINE = {
     Stage.UPLOAD: "it came into line to be sent",
     Stage.VANISHED: "it was missing",
     Stage.DELETION: "it was missing at a second look, too",
+}
+_NOTICED = {
+    NoticedBy.EVENT: "the system told of its last change",
+    NoticedBy.SCAN: "a scan found its last change",
+    NoticedBy.START: "the first scan since the start found its last change",
+    NoticedBy.SECOND_LOOK: "a second look found its last change",
 }
 _WORDS = {
     Event.FILE_DISCOVERED: "it was found",
@@ -54,17 +62,23 @@ _WORDS = {
 
 def life_line(times: Times, told: Iterable[Happened]) -> list[Moment]:
     """Return what happened to a file, oldest first."""
+    noticed = "" if times.noticed_by is None else f"; {_NOTICED[times.noticed_by]}"
+    to_read = times.stage in (Stage.CHECKSUM, Stage.VANISHED)
     found = [Moment(times.discovered_at_ms, "discovered", "it was seen for the first time")]
     found += [
         Moment(each.at_ms, each.event, _said(each)) for each in told if not _is_said(each, times.discovered_at_ms)
     ]
     if times.hashed_at_ms is not None:
-        found.append(Moment(times.hashed_at_ms, "hashed", "its content was read, as it is known now"))
+        found.append(
+            Moment(
+                times.hashed_at_ms, "hashed", f"its content was read, as it is known now{'' if to_read else noticed}"
+            )
+        )
     if times.stored_at_ms is not None:
         number = "" if times.receipt_number is None else f", receipt number {times.receipt_number}"
         found.append(Moment(times.stored_at_ms, "stored", f"the server confirmed it{number}"))
     if times.stage is not None and times.queued_at_ms is not None:
-        text = _IN_LINE[times.stage]
+        text = _IN_LINE[times.stage] + (noticed if to_read else "")
         if times.attempts:
             text += f"; {times.attempts} attempts failed since" + (f": {times.last_error}" if times.last_error else "")
         found.append(Moment(times.queued_at_ms, "queued", text))

@@ -44,6 +44,15 @@ class FileState(StrEnum):
 TRACKED = (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD, FileState.COMPLETED, FileState.UNCHANGED)
 
 
+class NoticedBy(StrEnum):
+    """What made us see the last change of a file."""
+
+    EVENT = "event"  # the system told of it
+    SCAN = "scan"
+    START = "start"  # the first scan of its folder since the daemon started, or since the folder is watched
+    SECOND_LOOK = "second_look"  # where it had not been when others looked
+
+
 class Stage(StrEnum):
     """What is to be done next with a file. A file is in at most one stage at a time."""
 

@@ -19,7 +19,8 @@ class Counted:
     def __init__(self, hints: list[Hints], root_id: int, first: bool) -> None:
         self._hints = hints
         self._root_id = root_id
-        self._first = first
+        self.is_first = first
+        """Whether nobody has looked at all of the root before, since the start."""
         self.changes: list[Change] = []
         self.announced = 0
         self._total = 0
@@ -36,7 +37,7 @@ class Counted:
 
     def found(self, changes: list[Change]) -> None:
         """Note what differs. Nobody could have told of what the first scan of a root finds."""
-        if not self._first:
+        if not self.is_first:
             self._total += sum(count for *_, count in changes)
             self.changes += changes[: REMEMBERED - len(self.changes)]
 

@@ -75,9 +75,10 @@ class _Examiner:
                 entry = look_beneath(self._root_fd, directory, name)
             except OSError as error:
                 return Sight(problem=error.strerror or str(error))
+        of_server = SERVER_DATA if marks_server_data([mark] if mark else []) else None
         if entry is None:  # what is not there may be left out all the same
             as_it_was = Snapshot(name, expected, Stat(size_bytes, 0, 0, 0, self._rules.root_device), 0, 0, 0)
-            return Sight(out=self._rules.excluded(as_it_was, judge))
-        out = (SERVER_DATA if marks_server_data([mark] if mark else []) else None) or self._rules.excluded(entry, judge)
+            return Sight(out=of_server or self._rules.excluded(as_it_was, judge))
+        out = of_server or self._rules.excluded(entry, judge)
         unsupported = self._rules.unsupported(directory, entry)
         return Sight(None, None, entry.kind, entry.stat.size_bytes, entry.stat.mtime_ns, out, unsupported)

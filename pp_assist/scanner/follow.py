@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from pp_assist.core.model import Root
+from pp_assist.core.model import NoticedBy, Root
 from pp_assist.core.patterns import IGNORE_NAME
 from pp_assist.scanner.record import Recorder
 from pp_assist.store import observations
@@ -17,7 +17,9 @@ Places = dict[bytes, dict[bytes, bool]]
 """Directory → names in it to look at → whether the writer closed them."""
 
 
-async def follow(recorder: Recorder, root: Root, places: Places, trees: Collection[bytes] = ()) -> int:
+async def follow(
+    recorder: Recorder, root: Root, places: Places, trees: Collection[bytes] = (), by: NoticedBy = NoticedBy.EVENT
+) -> int:
     """Look at *places*, and walk the directories among them that were never listed before, are one of *trees*, or whose
     rules have changed.
 
@@ -31,13 +33,13 @@ async def follow(recorder: Recorder, root: Root, places: Places, trees: Collecti
     known = await _from_known_ground(recorder, root, places)
     for some in batched(known.items(), PLACES_AT_A_TIME):
         to_walk = {directory for directory, names in some if IGNORE_NAME in names}
-        async for seen in recorder.looks(root, some):
+        async for seen in recorder.looks(root, some, by):
             found = await recorder.record(root, seen)
             total += found.changed
             if root.recursive:
                 to_walk.update(found.fresh_directories, set(trees).intersection(found.directories))
         for start in _uppermost(to_walk):
-            async for seen in recorder.batches(root, start):
+            async for seen in recorder.batches(root, start, by=by):
                 total += (await recorder.record(root, seen)).changed
     return total
 

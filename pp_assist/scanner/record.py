@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from pp_assist.clock import Clock
 from pp_assist.core.compare import UNCOUNTED, Changes, Look, compare, missing_subtree
 from pp_assist.core.events import Event, Tell
-from pp_assist.core.model import Kind, Listing, Root
+from pp_assist.core.model import Kind, Listing, NoticedBy, Root
 from pp_assist.core.parts import apart, cut, steps
 from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
 from pp_assist.core.rest import Rest
@@ -73,6 +73,7 @@ class Seen(NamedTuple):
     """The last generation there was before the first look of all."""
     force: bool = False
     """Hash again what looks untouched."""
+    by: NoticedBy = NoticedBy.SCAN
 
 
 class Recorder:
@@ -108,13 +109,15 @@ class Recorder:
         self.noted: Counter[int] = Counter()
         """Root → rows that were written down or dropped since the start, of a moved folder uncounted many."""
 
-    def batches(self, root: Root, start: bytes, force: bool = False) -> AsyncIterator[Seen]:
+    def batches(
+        self, root: Root, start: bytes, force: bool = False, by: NoticedBy = NoticedBy.SCAN
+    ) -> AsyncIterator[Seen]:
         """Walk *start* and all below it: see `walk.walk`. What is exactly as known is left out, unless forced.
 
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        return self._ahead(partial(self._walk, root, start, force), force)
+        return self._ahead(partial(self._walk, root, start, force), by, force)
 
     def _walk(self, root: Root, start: bytes, force: bool, as_of: int) -> Generator[walk.Batch, None, None]:
         rules, before = self.rules(root), partial(self.before_listing, root)
@@ -131,16 +134,18 @@ class Recorder:
                 tree.let_go()
                 yield batch
 
-    def looks(self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]]) -> AsyncIterator[Seen]:
+    def looks(
+        self, root: Root, places: Iterable[tuple[bytes, Mapping[bytes, bool]]], by: NoticedBy = NoticedBy.SECOND_LOOK
+    ) -> AsyncIterator[Seen]:
         """Look at some names in some directories: see `walk.look_at_places`.
 
         Raises:
             RootUnhealthy: the root is not there, or not the one registered.
         """
-        return self._ahead(lambda as_of: walk.look_at_places(root, self.rules(root), places))
+        return self._ahead(lambda as_of: walk.look_at_places(root, self.rules(root), places), by)
 
     async def _ahead(
-        self, begin: Callable[[int], Generator[walk.Batch, None, None]], force: bool = False
+        self, begin: Callable[[int], Generator[walk.Batch, None, None]], by: NoticedBy, force: bool = False
     ) -> AsyncIterator[Seen]:
         """Look in a thread, one batch ahead of whoever takes them."""
         as_of = await observations.last_gen(self.db)
@@ -149,7 +154,7 @@ class Recorder:
         try:
             while (batch := await self._next(ahead)) is not None:
                 ahead = asyncio.ensure_future(self.in_thread(next, looking, None))
-                yield Seen(*batch, as_of, force)
+                yield Seen(*batch, as_of, force, by)
         finally:
             await asyncio.wait([ahead])  # also when cancelled: a generator cannot be closed while it runs
             await self.in_thread(looking.close)
@@ -178,7 +183,7 @@ class Recorder:
         self.noted[root.id] += total.noted
         for listings in await self._steps(root, seen.listings):
             look = Look(self.clock.now_ms(), self._rest, seen.force, seen.as_of, root.last_scanned_at_ms is None)
-            await self._record(root, listings, look, total)
+            await self._record(root, listings, look, seen.by, total)
         return total
 
     async def _steps(self, root: Root, listings: Sequence[Listing]) -> Iterable[list[Listing]]:
@@ -196,7 +201,7 @@ class Recorder:
             parts += [(part, max(len(listing.entries), count)) for part in cut(listing, at)]
         return steps(parts, walk.BATCH_ENTRIES)
 
-    async def _record(self, root: Root, listings: Sequence[Listing], look: Look, total: Found) -> None:
+    async def _record(self, root: Root, listings: Sequence[Listing], look: Look, by: NoticedBy, total: Found) -> None:
         """Compare *listings* with what is known, write down the difference in a transaction, and add it to *total*."""
         rules = self.rules(root)
         async with self.db.transaction() as tx:
@@ -206,7 +211,7 @@ class Recorder:
                 changes = compare(listing, row.files, row.children, rules, look)
                 found.append((row, changes))
                 await excluded.settle(tx, root.id, listing.directory, changes)
-            await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
+            await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest, by)
         self.rule_problems.note(root.id, listings)
         told = self._told(listings, [changes for _, changes in found])
         self._tell_of_files(root, listings, [changes for _, changes in found])
@@ -218,11 +223,11 @@ class Recorder:
             total.directories += [join(listing.directory, name) for name in changes.directories]
             total.changes += [(listing.directory, name, 1) for name in changes.names()]
             for name in changes.vanished_directories:
-                missing = await self._directory_missing(root, join(listing.directory, name), look)
+                missing = await self._directory_missing(root, join(listing.directory, name), look, by)
                 total.changes.append((listing.directory, name, missing.changed))
                 total.add(missing)
 
-    async def _directory_missing(self, root: Root, directory: bytes, look: Look) -> Found:
+    async def _directory_missing(self, root: Root, directory: bytes, look: Look, by: NoticedBy) -> Found:
         """Note that *directory* is missing, with all that is known below it."""
         total = Found()
         after, is_all = (directory, b""), True
@@ -232,7 +237,7 @@ class Recorder:
                 missing = missing_subtree([file for _, file in rows], look)
                 is_all = is_all and all(look.may_miss(file) for _, file in rows)
                 found = [(Known(0, {}, []), missing)]
-                await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest)
+                await observations.record(tx, root.id, found, look.now_ms, self._grace_ms, self._rest, by)
             told = self._told((), [missing])
             self.noted[root.id] += told.noted
             total.add(told)

@@ -11,7 +11,7 @@ from pp_assist.clock import Clock
 from pp_assist.core.errors import RootForgotten, RootUnhealthy
 from pp_assist.core.events import Event
 from pp_assist.core.hints import Hints
-from pp_assist.core.model import Root
+from pp_assist.core.model import NoticedBy, Root
 from pp_assist.core.schedule import Plan
 from pp_assist.scanner.announced import Announced, Counted
 from pp_assist.scanner.follow import follow
@@ -250,7 +250,8 @@ class Scanner:
     async def _look_at_everything(self, root: Root, start: bytes, force: bool) -> Found:
         total, noted_before = Found(), self._recorder.noted[root.id]
         with self._announced.scanning(root.id, start) as counted:
-            async for seen in self._recorder.batches(root, start, force):
+            by = NoticedBy.START if counted.is_first else NoticedBy.SCAN
+            async for seen in self._recorder.batches(root, start, force, by):
                 found = await self._recorder.record(root, seen)
                 total.add(found)
                 counted.found(found.changes)
@@ -292,7 +293,7 @@ class Scanner:
             for root in await self._enabled():
                 if places := await astray.places(self._recorder.db, root.id, self._clock.now_ms()):
                     with contextlib.suppress(RootUnhealthy, RootForgotten):  # a scan says so
-                        await follow(self._recorder, root, places)
+                        await follow(self._recorder, root, places, by=NoticedBy.SECOND_LOOK)
 
     # -- hints
 

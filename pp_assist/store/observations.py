@@ -13,7 +13,7 @@ import aiosqlite
 
 from pp_assist.core.compare import Changes
 from pp_assist.core.errors import RootForgotten
-from pp_assist.core.model import ALL_NAMES, FileState, Kind, KnownFile, Listing, Snapshot, Stage, Stat
+from pp_assist.core.model import ALL_NAMES, FileState, Kind, KnownFile, Listing, NoticedBy, Snapshot, Stage, Stat
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
@@ -74,9 +74,9 @@ _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 
 _ADD_FILE = """
-INSERT INTO files (id, directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line, gen,
-                   discovered_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO files (id, directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line,
+                   noticed_by, gen, discovered_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _LAST_FILE = "SELECT COALESCE(MAX(id), 0) FROM files"
 _ADD_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
@@ -85,7 +85,7 @@ VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 _CHANGE_FILE = """
 UPDATE files SET state = 'discovered', kind = ?, reason = NULL, rule_pattern = NULL, rule_source = NULL,
-    rule_line = NULL, gen = ?,
+    rule_line = NULL, noticed_by = ?, gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
 _CHANGE_WORK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
@@ -112,7 +112,7 @@ UPDATE files SET state = ?, reason = ?, rule_pattern = ?, rule_source = ?, rule_
 WHERE id = ?"""  # the server may have been told that it is gone: should the file return, its receipt is worth nothing
 _NO_WORK = "DELETE FROM work WHERE file_id = ?"
 
-_VANISH_FILE = "UPDATE files SET state = 'vanished', gen = ? WHERE id = ?"
+_VANISH_FILE = "UPDATE files SET state = 'vanished', noticed_by = ?, gen = ? WHERE id = ?"
 _VANISH_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) VALUES (?, 'vanished', ?, ?, ?)
 ON CONFLICT (file_id) DO UPDATE SET
@@ -248,6 +248,7 @@ async def record(
     now_ms: int,
     grace_ms: int,
     rest: Rest,
+    by: NoticedBy = NoticedBy.SCAN,
 ) -> None:
     """Write down what was found: rows of `files` and of `work`, in a constant number of statements."""
     found = list(found)
@@ -261,11 +262,11 @@ async def record(
     if new or fresh_aside:
         ((last,),) = await tx.execute_fetchall(_LAST_FILE)
         added: list[tuple[Any, ...]] = [
-            (file_id, known.directory_id, e.name, e.kind.value, discovered, *_NO_RULE, next(gens), now_ms)
+            (file_id, known.directory_id, e.name, e.kind.value, discovered, *_NO_RULE, by.value, next(gens), now_ms)
             for file_id, (known, e, _) in enumerate(new, last + 1)
         ]
         added += [
-            (file_id, known.directory_id, e.name, e.kind.value, state.value, *_rule(out), 0, now_ms)
+            (file_id, known.directory_id, e.name, e.kind.value, state.value, *_rule(out), by.value, 0, now_ms)
             for file_id, (known, e, state, out) in enumerate(fresh_aside, last + 1 + len(new))
         ]
         await tx.executemany(_ADD_FILE, added)
@@ -278,7 +279,7 @@ async def record(
                 for n, (_, e, at) in enumerate(new)
             ],
         )
-    await _change(tx, [(row, entry, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms)
+    await _change(tx, [(row, entry, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms, by)
     rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
     await _many(tx, _RECHECK, rechecks)
     await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
@@ -286,7 +287,7 @@ async def record(
     await _many(tx, _SET_ASIDE, known_aside)
     await _many(tx, _NO_WORK, [row[-1:] for row in known_aside])
     fresh = [(row.id, next(gens)) for row in vanished]
-    await _many(tx, _VANISH_FILE, [(gen, file_id) for file_id, gen in fresh])
+    await _many(tx, _VANISH_FILE, [(by.value, gen, file_id) for file_id, gen in fresh])
     await _many(tx, _VANISH_WORK, [(file_id, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
     forgotten = [row for _, c in found for row in c.forgotten]
     await _many(tx, _KEEP, [(row.id,) for row in forgotten if row.may_be_on_server])
@@ -294,11 +295,15 @@ async def record(
 
 
 async def _change(
-    tx: aiosqlite.Connection, changes: Sequence[tuple[KnownFile, Snapshot, int, str | None, int]], now_ms: int
+    tx: aiosqlite.Connection,
+    changes: Sequence[tuple[KnownFile, Snapshot, int, str | None, int]],
+    now_ms: int,
+    by: NoticedBy,
 ) -> None:
     """Give rows a new generation and put them in line to be read: (row, entry as seen, eligible at ms, why, gen)."""
     told = Stage.DELETION  # the server may have been told: it must be given it again
-    await _many(tx, _CHANGE_FILE, [(e.kind.value, gen, row.stage is told, row.id) for row, e, *_, gen in changes])
+    rows = [(e.kind.value, by.value, gen, row.stage is told, row.id) for row, e, *_, gen in changes]
+    await _many(tx, _CHANGE_FILE, rows)
     await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *e.stat) for row, e, at, why, gen in changes])
 
 

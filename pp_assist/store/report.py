@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pp_assist.core.life_line import MOST_TOLD, Moment, Times, life_line
-from pp_assist.core.model import FileState, Kind, Stage, WorkState
+from pp_assist.core.model import FileState, Kind, NoticedBy, Stage, WorkState
 from pp_assist.core.patterns import Rule
 from pp_assist.store import activity, receipts, tree_moves
 from pp_assist.store.counting import Counting, Counts
@@ -14,7 +14,6 @@ from pp_assist.store.db import Database
 from pp_assist.store.search import Searches, Wanted
 from pp_server.wire.names import below
 from pp_server.wire.receipts import Receipt, ReceiptKey
-from pp_server.wire.trees import is_beneath
 
 _ALIVE = "SELECT 1"
 _TO_COMPARE = """
@@ -43,7 +42,7 @@ SELECT r.shown, d.path AS directory, f.name, f.kind, f.link_target, f.state, f.r
        f.rule_source, f.rule_line, f.gen, f.sha256,
        COALESCE(w.seen_size, f.size_bytes) AS size_bytes, COALESCE(w.seen_mtime_ns, f.mtime_ns) AS mtime_ns,
        f.id, f.discovered_at_ms, {_CHECKED} AS checked_at_ms, f.hashed_at_ms,
-       f.stored_at_ms, f.stored_sequence, f.stored_snapshot AS snapshot,
+       f.noticed_by, f.stored_at_ms, f.stored_sequence, f.stored_snapshot AS snapshot,
        w.stage, w.queued_at_ms, w.state AS work_state,
        w.reason AS work_reason, w.last_error, w.eligible_at_ms, w.attempts"""  # noqa: S608 - constants
 _FILES = f"""
@@ -91,6 +90,8 @@ class FileRow:
     discovered_at_ms: int
     checked_at_ms: int
     hashed_at_ms: int | None
+    noticed_by: NoticedBy | None
+    """What its last change was noticed by."""
     stored_at_ms: int | None
     stored_sequence: int | None
     """The number of the server's last receipt."""
@@ -191,14 +192,13 @@ class Report:
         """Return what happened to a file."""
         times = Times(
             row.discovered_at_ms, row.checked_at_ms, row.hashed_at_ms, row.stage, row.queued_at_ms, row.attempts or 0,
-            row.last_error, row.stored_at_ms, row.stored_sequence,
+            row.last_error, row.stored_at_ms, row.stored_sequence, row.noticed_by,
         )  # fmt: skip
         return life_line(times, await activity.of_path(self._db, row.filepath, MOST_TOLD))
 
     async def is_moving(self, root_id: int, relative: bytes) -> bool:
         """Say whether a path came where it is with its directory, and the server is still to be told of that."""
-        places = [move.target for move in await tree_moves.pending(self._db)]
-        return any(place.root_id == root_id and is_beneath(relative, place.path) for place in places)
+        return await tree_moves.came_along(self._db, root_id, relative)
 
     async def signed_receipt(self, root_id: int, relative: bytes) -> tuple[Receipt, ReceiptKey | None] | None:
         """Return the last receipt for a path below a root, if it is a signed one: see `receipts.signed_receipt`."""
@@ -239,6 +239,7 @@ def _file(row: sqlite3.Row) -> FileRow:
     fields["filepath"] = b"/".join(part for n, part in enumerate(parts) if part or n == 0)
     fields["snapshot"] = bool(fields["snapshot"])
     fields["state"] = FileState(fields["state"])
+    fields["noticed_by"] = fields["noticed_by"] and NoticedBy(fields["noticed_by"])
     fields["stage"] = fields["stage"] and Stage(fields["stage"])
     fields["work_state"] = fields["work_state"] and WorkState(fields["work_state"])
     pattern, source, line = (fields.pop(f"rule_{part}") for part in Rule._fields)

@@ -69,6 +69,9 @@ SELECT m.id, m.directory_id, m.file_id, m.gen, m.from_root, m.from_path, o.shown
 FROM tree_moves m JOIN directories d ON d.id = m.directory_id JOIN roots r ON r.id = d.root_id
 JOIN roots o ON o.id = m.from_root ORDER BY m.id"""
 _ANY = "SELECT 1 FROM tree_moves LIMIT 1"
+_CAME_ALONG = """
+SELECT 1 FROM json_each(?3) up CROSS JOIN directories d ON d.root_id = ?1 AND d.path = substr(?2, 1, up.value)
+CROSS JOIN tree_moves m ON m.directory_id = d.id LIMIT 1"""  # CROSS: in this order and no other
 _ENTRIES = """
 SELECT f.id, d.path, f.name, f.stored_kind, f.stored_sha256, f.stored_size FROM directories d
 JOIN files f ON f.directory_id = d.id
@@ -109,6 +112,9 @@ _SEND = versions.SEND.format(which="id = ?2 AND ")
 _KEEP_SOURCE = """
 INSERT INTO kept_files (root_id, directory, name, gen) VALUES (?, ?, ?, ?)
 ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = MAX(gen, excluded.gen)"""
+
+
+_SLASH = ord("/")
 
 
 class Place(NamedTuple):
@@ -229,6 +235,12 @@ async def _one(tx: aiosqlite.Connection, sql: str, values: Sequence[object]) -> 
 async def is_pending(db: Database) -> bool:
     """Say whether there is a move that the server is still to be told of."""
     return await db.value(_ANY) is not None
+
+
+async def came_along(db: Database, root_id: int, path: bytes) -> bool:
+    """Say whether *path* came where it is with a directory, or as one, that the server is still to be told of."""
+    ends = [at for at, byte in enumerate(path) if byte == _SLASH] + [len(path)]
+    return await db.value(_CAME_ALONG, (root_id, path, json.dumps(ends))) is not None
 
 
 async def all_told(db: Database) -> bool:

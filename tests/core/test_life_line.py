@@ -2,7 +2,7 @@
 
 from pp_assist.core.events import Event, Happened
 from pp_assist.core.life_line import Times, life_line
-from pp_assist.core.model import Stage
+from pp_assist.core.model import NoticedBy, Stage
 
 ROW = Times(1000, 9000, 2000, None, None, 0, None, 3000, 17)
 
@@ -44,3 +44,15 @@ def test_every_stage_and_event_has_words() -> None:
     for event in Event:
         (said,) = (each for each in life_line(ROW, [Happened(1, 5000, event)]) if each.at_ms == 5000)
         assert said.text
+
+
+def test_it_says_what_the_last_change_was_noticed_by() -> None:
+    assert life_line(ROW._replace(noticed_by=NoticedBy.EVENT), ())[1].text.endswith(
+        "; the system told of its last change"
+    )
+    waiting = ROW._replace(noticed_by=NoticedBy.START, stage=Stage.CHECKSUM, queued_at_ms=4000)
+    found = {each.event: each.text for each in life_line(waiting, ())}
+    assert "change" not in found["hashed"]
+    assert found["queued"] == "it came into line to be read; the first scan since the start found its last change"
+    for by in NoticedBy:
+        assert life_line(ROW._replace(noticed_by=by), ())[1].text

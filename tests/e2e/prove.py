@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import bounds, churn, daemon_kills, no_deletions, storms
+from tests.e2e import bounds, churn, daemon_kills, listeners, no_deletions, storms
 from tests.e2e.faultproxy import FaultProxy
 from tests.e2e.harness import MIB, World, assert_server_equals_tree, regular_files, settled, world
 from tests.e2e.mischief import WEATHER, Tenant, kill, kill_while_working, storm, victims, wait_for_progress
@@ -42,6 +42,7 @@ EVIDENCE = Path(__file__).parent.parent / "evidence"
 RSS_LIMIT = 200 * MIB
 SCALE_RSS_MIB = 300
 LAG_MS = 100.0
+LONGEST_STALL_S = 300.0
 CHUNK_BYTES = 4 * MIB
 CHUNKS_OF_ONE_FILE = 2
 QUICK = {"PP_ASSIST_SCANNER__QUIET_SECONDS": "0.3", "PP_ASSIST_SCANNER__DELETE_GRACE_SECONDS": "0.3"}
@@ -344,6 +345,18 @@ def prove_storms(options: argparse.Namespace, budget: Budget) -> Results:
     return {"seconds": budget.used, **{name: asdict(storm) | {"said": said[name]} for name, storm in found.items()}}
 
 
+# -- listeners
+
+
+def prove_listeners(options: argparse.Namespace, budget: Budget) -> Results:
+    """Sixteen listen, one of them never reads: nothing is missed by the others, whether cut or not, nor told twice."""
+    with tempfile.TemporaryDirectory(prefix="pp-e2e-") as folder:
+        found = listeners.listen(Path(folder), options.events, options.rate, LONGEST_STALL_S, say=say)
+    assert found.stalled_cut_after_s is not None, "who never reads is kept for ever"
+    assert found.rss_peak_mib < found.rss_before_mib + 64, "memory grows with what is not read"
+    return {"seconds": budget.used, **asdict(found)}
+
+
 # -- scale
 
 
@@ -421,6 +434,7 @@ PROOFS: dict[str, Callable[[argparse.Namespace, Budget], Results]] = {
     "scale": prove_scale,
     "no-deletions": prove_no_deletions,
     "storms": prove_storms,
+    "listeners": prove_listeners,
     "sftp": prove_sftp,
     "indexedcp": prove_indexedcp,
 }
@@ -470,6 +484,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50, help="oracle: customers at the same time")
     parser.add_argument("--trials", type=int, default=600, help="no-deletions: how often files get out of sight")
     parser.add_argument("--burst", type=int, default=50_000, help="storms: files that come and go")
+    parser.add_argument("--events", type=int, default=50_000, help="listeners: events that are told")
+    parser.add_argument("--rate", type=float, default=1000, help="listeners: events a second")
     parser.add_argument("--outage", type=float, default=60, help="outage: seconds the server is away")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed

@@ -1,13 +1,35 @@
 """What is completed, by the shell itself."""
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 BASH = shutil.which("bash")
+ZSH = shutil.which("zsh")
+FISH = shutil.which("fish")
+
+ASKED_ZSH = r"""
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PROMPT=; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; autoload -Uz _pp_assist; cd $2"
+zpty -w z "zle-gone () { zle kill-whole-line }; zle -N zle-gone; bindkey '^U' zle-gone"
+zpty -w z "compadd () {
+    if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then builtin compadd \"\$@\"; return; fi
+    local -a offered; builtin compadd -A offered \"\$@\"
+    for each in \$offered; do print -r -- \"<\$each>\"; done; builtin compadd \"\$@\"; }"
+zpty -w z "print RE''ADY"
+zpty -r z said '*READY*'
+zpty -w -n z "$3"$'\t'
+zpty -w z $'\x15'"print DO''NE"
+zpty -r z said '*DONE*'
+print -r -- $said
+"""
+"""A terminal in which zsh runs: what its completion offers is printed as <word>."""
 
 
 def script(shell: str) -> str:
@@ -65,3 +87,41 @@ def test_the_others_name_every_command(shell: str, begin: str, tmp_path: Path) -
 def test_an_unknown_shell_is_refused() -> None:
     command = [sys.executable, "-m", "pp_assist", "completion", "csh"]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2
+
+
+@pytest.mark.skipif(FISH is None, reason="no fish here")
+def test_fish_completes_commands_options_choices_and_files(tmp_path: Path) -> None:
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / "pp.fish").write_text(script("fish"))
+
+    def offered(line: str) -> set[str]:
+        command = [FISH or "", "--no-config", "-c", f"source pp.fish; complete -C '{line}'"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=True)
+        assert not done.stderr, done.stderr
+        return {each.partition("\t")[0] for each in done.stdout.splitlines()}
+
+    as_it_should_be(offered, "Documents/")
+
+
+@pytest.mark.skipif(ZSH is None, reason="no zsh here")
+def test_zsh_completes_commands_options_choices_and_files(tmp_path: Path) -> None:
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "_pp_assist").write_text(script("zsh"))
+
+    def offered(line: str) -> set[str]:
+        command = [ZSH or "", "-f", "-c", ASKED_ZSH, "zsh", str(tmp_path / "functions"), str(tmp_path), line]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return set(re.findall(r"<([^<>$\s]+)>", done.stdout))
+
+    as_it_should_be(offered, "Documents")
+
+
+def as_it_should_be(offered: Callable[[str], set[str]], folder: str) -> None:
+    """Try a line of each kind."""
+    assert offered("pp_assist sta") == {"start", "status"}
+    assert {"--wait", "--json", "--state-dir"} <= offered("pp_assist status --")
+    assert offered("pp_assist server l") == {"list"}
+    assert offered("pp_assist files --status comp") == {"completed"}
+    assert folder in offered("pp_assist add Doc")
+    assert offered("pp_assist completion ") == {"bash", "zsh", "fish"}

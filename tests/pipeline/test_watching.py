@@ -414,3 +414,28 @@ async def test_without_inotify_events_are_used_and_never_proven(
         await heard(pair)
         (pair.tree / "a").rename(pair.tree / "c")
         await heard(pair)
+
+
+async def test_what_a_change_was_noticed_by_is_written_with_it(tmp_path: Path) -> None:
+    write(tmp_path / "tree" / "before", "x")
+    async with running_pair(tmp_path, use_filesystem_events=True) as pair:
+        assert pair.daemon
+        await pair.assert_equal()
+        await noticed(pair, b"before", "start")
+        write(pair.tree / "new", "x")
+        await noticed(pair, b"new", "event")
+        await pair.stop_daemon()
+    async with running_pair(tmp_path) as pair:  # nobody tells
+        await pair.settle()
+        write(pair.tree / "before", "changed")
+        await pair.scan()
+        await noticed(pair, b"before", "scan")
+        await noticed(pair, b"new", "event")
+        (pair.tree / "new").unlink()
+        await pair.scan()
+        await noticed(pair, b"new", "scan")
+
+
+async def noticed(pair: Pair, name: bytes, by: str) -> None:
+    """Wait until that is what made us see the last change of a file."""
+    await pair.until_value(f"SELECT noticed_by FROM files WHERE name = x'{name.hex()}'", by)
