@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pp_assist.sftp.ledger import Arrival, Ledger, State
+from pp_assist.sftp.polling import Seen
 from pp_assist.sftp.spool import Spool, SpoolKeeper, is_version
 
 log = logging.getLogger(__name__)
@@ -71,15 +72,19 @@ class Clearing:
         return removed
 
     def _may_go(self, name: bytes) -> bool:
-        """Say whether the version that lies here is stored, has its receipt, and was dealt with on the SFTP server."""
-        arrival = self._ledger.last(self._source, name)
+        """Say whether the version that lies here is stored, has its receipt, and was dealt with on the SFTP server.
+
+        Of a file that the ledger has long forgotten nothing is left to be done there; if it is there all the same (the
+        ledger was lost), it arrives once more.
+        """
         there = self._spool.look(name)
-        if (
-            arrival is None
-            or there is None
-            or arrival.state is not State.SETTLED
-            or not is_version(there, arrival.seen)
-        ):
+        if there is None:
+            return False
+        arrival = self._ledger.last(self._source, name)
+        if arrival is None:
+            seen = Seen(there.size_bytes, there.mtime_ns // 1_000_000_000)
+            return bool(self._keeper.stored([Arrival("", name, seen, State.SETTLED, None, None)]))
+        if arrival.state is not State.SETTLED or not is_version(there, arrival.seen):
             return False
         return self._keeper.stored([arrival]) == [(arrival.id, arrival.sha256)]
 

@@ -27,15 +27,13 @@ class Kept:
 
     def __init__(self) -> None:
         self.names: list[bytes] = []
-        self.at_a_time: list[int] = []
+        self.together: threading.Barrier | None = None
+        """Where set, so many must be kept at the same time."""
         self.out: set[bytes] = set()
-        self._working = 0
 
     def keep(self, client: Any, remote: bytes, arrival: Arrival) -> str | None:
-        self._working += 1
-        self.at_a_time.append(self._working)
-        time.sleep(0.05)
-        self._working -= 1
+        if self.together is not None:
+            self.together.wait(30)
         self.names.append(arrival.name)
         return None
 
@@ -119,23 +117,18 @@ def test_what_a_rule_leaves_out_is_not_fetched(other: Other, tmp_path: Path) -> 
 def test_several_are_fetched_at_a_time_each_over_a_client_of_its_own(other: Other, tmp_path: Path) -> None:
     write(other, *(f"{number:02}" for number in range(12)))
     looked = Looked(other, tmp_path)
-    lent: list[int] = []
-    out = 0
+    looked.kept.together = threading.Barrier(FETCHERS)
+    lent: list[Any] = []
 
     @contextmanager
     def clients() -> Iterator[Any]:
-        nonlocal out
-        out += 1
-        lent.append(out)
         client, transport = connection(other)
-        try:
+        with closing(transport):
+            lent.append(client)
             yield client
-        finally:
-            transport.close()
-            out -= 1
 
     assert looked.advance(clients) == 12
-    assert max(looked.kept.at_a_time) == FETCHERS == max(lent)
+    assert len(set(lent)) == 12
     assert looked.ledger.counts("s")[State.SETTLED] == 12
 
 
@@ -232,14 +225,14 @@ def test_nothing_is_fetched_that_would_fill_the_disk(spooled: Spooled, monkeypat
 def test_copies_go_once_they_are_stored_and_dealt_with(spooled: Spooled) -> None:
     spooled.put(b"deep/er/done", b"1")
     spooled.arrive(b"deep/er/done", Seen(1, 1000))
-    spooled.put(b"unsettled", b"1")
-    spooled.arrive(b"unsettled", Seen(1, 1000), settled=False)
     spooled.put(b"unconfirmed", b"1", confirmed=False)
-    spooled.ledger.forget_open("s")
     spooled.arrive(b"unconfirmed", Seen(1, 1000))
     spooled.put(b"newer", b"2", 2000)
     spooled.arrive(b"newer", Seen(1, 1000))
-    spooled.put(b"nobody's", b"1")
+    spooled.put(b"long forgotten", b"1")
+    spooled.put(b"nobody's", b"1", confirmed=False)
+    spooled.put(b"unsettled", b"1")
+    spooled.arrive(b"unsettled", Seen(1, 1000), settled=False)
     assert spooled.clear() == sorted(["newer", "nobody's", "unconfirmed", "unsettled"])
 
 
