@@ -12,7 +12,7 @@ export function Banner() {
     const since = answeredAtMs === null ? null : clock(new Date(answeredAtMs).toISOString(), nowMs.value);
     const left = retryAtMs === null ? 0 : Math.max(0, (retryAtMs - nowMs.value) / 1000);
     return (
-      <div class="banner tone-bad">
+      <section class="banner tone-bad" aria-label="Connection">
         <Icon name="unplugged" />
         <div class="banner-text">
           <div role="alert">
@@ -22,23 +22,25 @@ export function Banner() {
           <span class="banner-retry">{left < 1 ? "Trying again…" : `Trying again in ${duration(left)}.`}</span>
         </div>
         <Button onClick={refresh}>Try now</Button>
-      </div>
+      </section>
     );
   }
+  const warnings = status.value?.warnings ?? [];
+  if (warnings.length === 0 && streaming.value !== "refused") return null;
   return (
-    <>
+    <section aria-label="Warnings">
       {streaming.value === "refused" && (
         <div class="banner tone-warn">
           <Icon name="held" />
           <div class="banner-text">Too many pages listen already: numbers are asked for every few seconds, and Activity shows nothing new by itself.</div>
         </div>
       )}
-      {status.value?.warnings.map((warning) => (
+      {warnings.map((warning) => (
         <div key={warning.code} class="banner tone-warn">
           <Icon name="held" />
           <div class="banner-text">{sentence(warning.text)}</div>
         </div>
       ))}
-    </>
+    </section>
   );
 }

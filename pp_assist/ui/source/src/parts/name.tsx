@@ -10,7 +10,9 @@ export function NameText({ name, most }: { name: Name; most?: number }) {
   return (
     <span class="name" dir="ltr">
       {shown.map((piece, at) =>
-        piece.escaped ? (
+        shown.length === 1 && !piece.escaped ? (
+          piece.text
+        ) : piece.escaped ? (
           <span key={at} class="escaped">
             {piece.text}
           </span>

@@ -2,7 +2,7 @@
 
 /** Browsers know no taller element than some 16 million pixels: above that, a pixel stands for more than one. */
 export const TALLEST = 8_000_000;
-const BESIDE = 8;
+const BESIDE = 4;
 
 export interface View {
   rows: number;
