@@ -1,9 +1,13 @@
 """Every screen, of a daemon with something to show: without errors or barriers, and names are only ever text."""
 
+import pytest
+
 from tests.e2e.harness import World
 from tests.ui.browsing import NARROW, SCREENS, WIDE
 from tests.ui.conftest import OpenWindow
 from tests.ui.furnishing import HOSTILE, furnish, lose_many
+
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_every_screen_is_without_errors_and_barriers(running: World, open_window: OpenWindow) -> None:
