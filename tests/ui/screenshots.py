@@ -35,7 +35,7 @@ SHOTS = {
 }  # fmt: skip
 LOOKS = {
     "overview": ("light", "dark", "narrow"), "files": ("light", "narrow"), "file": ("dark",),
-    "held-deletions": ("light", "dark"),
+    "held-deletions": ("light",),
 }  # fmt: skip
 """Of which there is more to see than what is light and wide."""
 
@@ -73,9 +73,12 @@ def anna() -> Iterator[World]:
 
 
 def sending(world: World) -> None:
-    """Have much to be sent, slowly."""
-    world.daemon.ask("POST", "/config", {"uploader": {"bandwidth_kib_per_second": 1536}})
+    """Have something sent at once, and then much, slowly."""
     rng = random.Random(8)
+    for number in range(200, 260):
+        world.write(f"Documents/letters/letter to {number:04}.odt", rng.randbytes(20_000))
+    settle(world)
+    world.daemon.ask("POST", "/config", {"uploader": {"bandwidth_kib_per_second": 1536}})
     for number in range(1, 5):
         world.write(f"Music/live/concert {number}.flac", rng.randbytes(40_000_000))
     for number in range(1000, 1120):
@@ -99,6 +102,8 @@ def take(seen: Window, name: str, folder: Path) -> None:
         page.get_by_role("region", name="Life line").wait_for()
     if name == "held-deletions":
         page.get_by_role("button", name="taxes 2025").click()
+    if name == "rules":
+        page.get_by_label("Pattern, as in a .gitignore").fill("hull*.jpg")
     page.wait_for_timeout(2500)
     for look in LOOKS.get(name, ("light",)):
         seen.dressed("light" if look == "narrow" else look)
