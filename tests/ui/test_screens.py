@@ -58,7 +58,7 @@ def test_it_can_be_used_with_the_keyboard_alone(running: World, open_window: Ope
         page.keyboard.press("Enter")
         page.get_by_role("heading", level=1, name="Files", exact=True).wait_for()
         page.get_by_role("grid", name="Files").focus()
-        page.get_by_role("row").nth(3).wait_for()
+        page.get_by_role("gridcell").filter(has_text=".txt").first.wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.get_by_role("region", name="Life line").wait_for()
