@@ -30,6 +30,7 @@ def test_the_daemon_is_lost_and_back(running: World, open_window: OpenWindow) ->
         seen.may_fail = True
         assert running.daemon.stop() == 0
         page.get_by_role("alert").filter(has_text="Not connected").wait_for()
+        assert seen.barriers() == []
         running.daemon.start()
         page.get_by_role("heading", name="This page needs a new link").wait_for()
         assert seen.barriers() == []

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Playwright
 
 from tests.e2e.harness import Daemon, World
 from tests.ui.browsing import chromium, context_of, window
 from tests.ui.conftest import MakeWorld
 from tests.ui.furnishing import furnish
+
+pytestmark = pytest.mark.timeout(400)
 
 REBOUND = ("rebound.test", "127.0.0.1.rebound.test", "localhost.rebound.test")
 RESOLVED = "--host-resolver-rules=" + ", ".join(f"MAP {name} 127.0.0.1" for name in REBOUND)

@@ -2,8 +2,12 @@
 
 import os
 
+import pytest
+
 from tests.ui.conftest import MakeWorld, OpenWindow
 from tests.ui.furnishing import remember_many
+
+pytestmark = pytest.mark.timeout(400)
 
 FILES = 200_000
 MOST_ROWS = 200

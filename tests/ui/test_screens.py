@@ -1,9 +1,13 @@
 """Every screen, of a daemon with something to show: without errors or barriers, and names are only ever text."""
 
+import pytest
+
 from tests.e2e.harness import World
 from tests.ui.browsing import NARROW, SCREENS, WIDE
 from tests.ui.conftest import OpenWindow
 from tests.ui.furnishing import HOSTILE, furnish, lose_many
+
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_every_screen_is_without_errors_and_barriers(running: World, open_window: OpenWindow) -> None:
@@ -54,7 +58,7 @@ def test_it_can_be_used_with_the_keyboard_alone(running: World, open_window: Ope
         page.keyboard.press("Enter")
         page.get_by_role("heading", level=1, name="Files", exact=True).wait_for()
         page.get_by_role("grid", name="Files").focus()
-        page.get_by_role("row").nth(3).wait_for()
+        page.get_by_role("gridcell").filter(has_text=".txt").first.wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.get_by_role("region", name="Life line").wait_for()
