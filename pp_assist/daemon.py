@@ -21,6 +21,7 @@ from pp_assist.core.model import Claim, Kind, Root
 from pp_assist.core.pause import PAUSED
 from pp_assist.core.rest import Rest
 from pp_assist.memory import Memory, opened_memory
+from pp_assist.priority import step_back
 from pp_assist.restore.fetches import Fetches
 from pp_assist.restore.source import Source
 from pp_assist.scanner.examine import examine_all, left_out_of
@@ -35,6 +36,7 @@ from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.steering.holding import Holding
 from pp_assist.steering.line import Line
 from pp_assist.steering.live import LIVE, changed, merged
+from pp_assist.steering.places import Places
 from pp_assist.steering.surroundings import Surroundings
 from pp_assist.store.activity import first_free_id
 from pp_assist.store.db import Database
@@ -88,6 +90,7 @@ class Daemon:
     reconciler: Reconciler
     drop_folders: DropFolders
     fetches: Fetches
+    chunk_places: Places
     clock: Clock
     pools: "Pools"
 
@@ -98,6 +101,10 @@ class Daemon:
         self.settings = merged(self.settings, wanted, at_once)
         self.bandwidth.set(self.settings.uploader.bandwidth_kib_per_second, self.settings.uploader.bandwidth_timetable)
         self.surroundings.set(self.settings.wait)
+        self.checksums.resize(self.settings.checksum_calculator.parallel_workers)
+        sending = self.settings.uploader
+        self.uploader.resize(sending.parallel_uploads)
+        self.chunk_places.resize(sending.parallel_uploads * sending.parallel_chunks)
         logging.getLogger("pp_assist").setLevel(self.settings.log_level)
         return at_once, different - at_once
 
@@ -122,7 +129,7 @@ async def build(
     async with AsyncExitStack() as stack:
         memory = await stack.enter_async_context(opened_memory(database, distrusted))
         db = memory.db
-        pools = Pools(settings)
+        pools = Pools(settings.checksum_calculator.low_priority)
         stack.callback(pools.close)
         rest = _rest(settings)
         queues = Queues(db, clock)
@@ -139,7 +146,7 @@ async def build(
         sending = settings.uploader
         bandwidth = Bandwidth(clock, sending.bandwidth_kib_per_second, sending.bandwidth_timetable)
         checksums = ChecksumPool(
-            db, queues, settings.checksum_calculator, rest, clock, pools.hashing, holding, bus.tell
+            db, queues, settings.checksum_calculator, rest, clock, pools.hashing, pools.hashing_large, holding, bus.tell
         )
         link = ServerLink(db, servers, host, sending, clock, holding, bandwidth, bus.tell, http)
 
@@ -165,8 +172,20 @@ async def build(
         def held_back(claim: Claim) -> str | None:
             return holding.reason or (PAUSED if queues.is_withdrawn(claim) else None)
 
+        chunk_places = Places(sending.parallel_uploads * sending.parallel_chunks)
         uploader = _uploader(
-            settings, db, queues, link, host, clock, pools.sending, reconciler, held_back, under_way, bus.tell
+            settings,
+            db,
+            queues,
+            link,
+            host,
+            clock,
+            pools.sending,
+            chunk_places,
+            reconciler,
+            held_back,
+            under_way,
+            bus.tell,
         )
         stages = scanner, checksums, uploader
         kept = settings, memory, db, roots, servers, excludes, queues
@@ -194,6 +213,7 @@ async def build(
             reconciler,
             drops,
             Fetches(source, lambda: host.host_id, clock.now_ms, bus.tell),
+            chunk_places,
             clock,
             pools,
         )
@@ -212,6 +232,7 @@ def _uploader(
     host: Host,
     clock: Clock,
     threads: ThreadPoolExecutor,
+    slots: Places,
     reconciler: Reconciler,
     held_back: Callable[[Claim], str | None],
     under_way: UnderWay,
@@ -223,7 +244,6 @@ def _uploader(
     def count_bytes(count: int) -> None:
         stats.sent(count, clock.mono_ms())
 
-    slots = asyncio.Semaphore(sending.parallel_uploads * sending.parallel_chunks)
     transfer = Transfer(
         threads, slots, sending.parallel_chunks, sending.chunk_size_mb * MIB, count_bytes, under_way, held_back
     )
@@ -241,19 +261,19 @@ def _uploader(
 
 
 class Pools:
-    """The threads, one pool per purpose so that none waits for another."""
+    """The threads, one pool per purpose so that none waits for another. They begin as they are needed."""
 
-    def __init__(self, settings: Settings) -> None:
-        uploads = settings.uploader.parallel_uploads * settings.uploader.parallel_chunks
-        hashing = min(settings.checksum_calculator.parallel_workers, os.cpu_count() or 1)
+    def __init__(self, low_priority: bool) -> None:
+        cores, later = os.cpu_count() or 1, step_back if low_priority else None
         # more threads than cores only fight for the interpreter: measured, 4 on 2 cores halve the rate of small files
         self.walking = ThreadPoolExecutor(2, "walk")
-        self.hashing = ThreadPoolExecutor(hashing + 1, "hash")  # one more, because one may be busy for an hour
-        self.sending = ThreadPoolExecutor(min(uploads, 16), "send")
+        self.hashing = ThreadPoolExecutor(cores, "hash")
+        self.hashing_large = ThreadPoolExecutor(cores + 1, "hash-large", later)  # one may be busy for an hour
+        self.sending = ThreadPoolExecutor(16, "send")
 
     def close(self) -> None:
         """Forget what has not begun; what has begun ends by itself."""
-        for pool in (self.walking, self.hashing, self.sending):
+        for pool in (self.walking, self.hashing, self.hashing_large, self.sending):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

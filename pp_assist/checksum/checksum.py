@@ -23,10 +23,12 @@ from pp_assist.core.model import Claim, Hashed, Lane
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.steering.holding import Holding
+from pp_assist.steering.places import Places
 from pp_assist.store import generations, queue, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue, lane_of
 from pp_assist.store.queues import Queues
+from pp_server.wire.batch import MAX_INLINE_BYTES
 from pp_server.wire.names import display
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class ChecksumPool:
         rest: Rest,
         clock: Clock,
         threads: ThreadPoolExecutor,
+        threads_for_large: ThreadPoolExecutor,
         holding: Holding,
         tell: Tell,
     ) -> None:
@@ -75,6 +78,8 @@ class ChecksumPool:
         self._rest = rest
         self._clock = clock
         self._threads = threads
+        self._threads_for_large = threads_for_large
+        self._workers = Places(settings.parallel_workers)
         self._rehash = Rehash(db, queues, clock, settings.rehash_days)
         self.stats = ChecksumStats()
 
@@ -83,18 +88,22 @@ class ChecksumPool:
         normal, huge = self._queues.checksum, self._queues.huge_checksum
         normal.start_over()
         huge.start_over()
+        self._workers = Places(self._workers.count)  # whoever had one is gone
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._rehash.run(), name="hash again")
-            tasks.create_task(self._hash(tasks, normal, self._settings.parallel_workers), name="normal files")
-            tasks.create_task(self._hash(tasks, huge, HUGE_AT_A_TIME), name="huge files")
+            tasks.create_task(self._hash(tasks, normal, self._workers), name="normal files")
+            tasks.create_task(self._hash(tasks, huge, Places(HUGE_AT_A_TIME)), name="huge files")
 
-    async def _hash(self, tasks: asyncio.TaskGroup, waiting: WorkQueue, at_a_time: int) -> None:
-        free = asyncio.Semaphore(at_a_time)
+    def resize(self, parallel_workers: int) -> None:
+        """Hash so many batches at a time from here on."""
+        self._workers.resize(parallel_workers)
+
+    async def _hash(self, tasks: asyncio.TaskGroup, waiting: WorkQueue, free: Places) -> None:
         while True:
             async with free:
                 await self._holding.allowed()
                 claims = await waiting.take(CLAIMED_FILES)
-            shares = list(_shares(claims))[:at_a_time]
+            shares = list(_shares(claims))[: free.count]
             waiting.release(claims[sum(map(len, shares)) :])
             for batch in shares:
                 await free.acquire()
@@ -104,13 +113,13 @@ class ChecksumPool:
                 else:
                     tasks.create_task(self._work(batch, waiting, free), name="hash")
 
-    async def _work(self, batch: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore) -> None:
+    async def _work(self, batch: list[Claim], waiting: WorkQueue, free: Places) -> None:
         self.stats.active_workers += 1
         stop = threading.Event()
         ours = batch
         try:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._threads, read_claims, batch, stop.is_set)
+            results = await loop.run_in_executor(self._threads_for(batch), read_claims, batch, stop.is_set)
             handed = await self._hand_on(batch, results)
             ours = [claim for claim in batch if claim.file_id not in handed]
             if ours:
@@ -122,6 +131,11 @@ class ChecksumPool:
             self.stats.active_workers -= 1
             waiting.release(ours)
             free.release()
+
+    def _threads_for(self, batch: Sequence[Claim]) -> ThreadPoolExecutor:
+        """Return who is to read: whoever hashes large files hardly ever keeps all others from the interpreter."""
+        size_bytes = sum(claim.seen.size_bytes for claim in batch if claim.seen)
+        return self._threads_for_large if size_bytes > len(batch) * MAX_INLINE_BYTES else self._threads
 
     async def _hand_on(self, batch: Sequence[Claim], results: Sequence[Result]) -> frozenset[int]:
         """Hand what is small and must be sent to whoever sends it, if he takes it now; return the ids of the files."""

@@ -9,6 +9,9 @@ class ChecksumSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parallel_workers: int = Field(4, ge=1, le=64, description="Files (or batches of small ones) hashed at a time.")
+    low_priority: bool = Field(
+        True, description="Hash large files only with what others on the machine leave: processor and disk (Linux)."
+    )
     rehash_days: float = Field(
         30.0,
         ge=0.0,

@@ -9,9 +9,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 LIVE = frozenset(
     {
+        "checksum_calculator.parallel_workers",
         "log_level",
         "uploader.bandwidth_kib_per_second",
         "uploader.bandwidth_timetable",
+        "uploader.parallel_uploads",
         "wait.battery_below_percent",
         "wait.metered",
     }

@@ -24,7 +24,7 @@ from pp_assist.store.db import Database
 from pp_assist.store.servers import ServersTable
 from pp_assist.uploader.client import Greeting, UploadClient
 from pp_assist.uploader.plainly import Plainly
-from pp_assist.uploader.settings import UploaderSettings
+from pp_assist.uploader.settings import MOST_UPLOADS, UploaderSettings
 from pp_assist.uploader.trial import Trial, tried
 from pp_assist.uploader.way import Host, Way
 from pp_server.wire.frames import ENCODING
@@ -42,7 +42,7 @@ HttpFactory = Callable[[Server, "UploaderSettings", Bandwidth], Http]
 
 def connect(server: Server, settings: UploaderSettings, bandwidth: Bandwidth) -> Http:
     """Return connections to *server*."""
-    connections = settings.parallel_uploads * (settings.parallel_chunks + 2) + 4  # batches, deletions, a greeting
+    connections = MOST_UPLOADS * (settings.parallel_chunks + 2) + 4  # batches, deletions, a greeting; only as needed
     return Http(server.url, server.api_key, settings.timeout_seconds, connections, trust=server.trust, pace=bandwidth)
 
 

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pp_assist.core.compression import Compression
 from pp_assist.core.timetable import fast_enough, parse
 
+MOST_UPLOADS = 64
+
 
 def _timetable(line: str) -> str:
     parse(line)
@@ -19,7 +21,7 @@ class UploaderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parallel_uploads: int = Field(
-        4, ge=1, le=64, description="Large files sent at a time, besides batches of small ones."
+        4, ge=1, le=MOST_UPLOADS, description="Large files sent at a time, besides batches of small ones."
     )
     parallel_chunks: int = Field(2, ge=1, le=16, description="Chunks of one file sent at a time.")
     chunk_size_mb: int = Field(4, ge=1, le=64, description="Largest chunk we send, in MiB; the server chooses.")

@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ class Transfer:
     """How files are sent, one at a time and by chunks."""
 
     threads: ThreadPoolExecutor
-    chunk_slots: asyncio.Semaphore
+    chunk_slots: AbstractAsyncContextManager[None]
     """Chunks in memory at a time, over all files."""
     parallel_chunks: int
     max_chunk_bytes: int

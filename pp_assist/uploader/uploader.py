@@ -9,6 +9,7 @@ import asyncio
 from pp_assist.clock import Clock
 from pp_assist.core.errors import AssistError
 from pp_assist.core.model import Claim, Kind, Lane
+from pp_assist.steering.places import Places
 from pp_assist.store import stored_blocks, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
@@ -18,6 +19,7 @@ from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.flights import Flights
 from pp_assist.uploader.link import ServerLink
 from pp_assist.uploader.reconcile import Reconciler
+from pp_assist.uploader.settings import MOST_UPLOADS
 from pp_assist.uploader.settle import Settle, UploaderStats
 from pp_assist.uploader.snapshots import Snapshots
 from pp_assist.uploader.transfer import Transfer
@@ -67,6 +69,8 @@ class Uploader:
         self._reconciler = reconciler
         self._snapshots = snapshots
         self._parallel_uploads = parallel_uploads
+        self._places: list[tuple[Places, int]] = []
+        """Those of each lane, and how many they may be at most."""
         self._tree_moves = moves
         self._flights = Flights()
         self.stats = stats
@@ -75,13 +79,13 @@ class Uploader:
         """Work until cancelled."""
         for waiting in self._queues.uploads.values():
             waiting.start_over()
+        self._places.clear()  # whoever had one is gone
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_servers(), name="servers")
                 tasks.create_task(self._small(tasks), name="small files")
-                large, huge = self._parallel_uploads, min(self._parallel_uploads, HUGE_AT_A_TIME)
-                tasks.create_task(self._large(tasks, Lane.LARGE, large), name="large files")
-                tasks.create_task(self._large(tasks, Lane.HUGE, huge), name="huge files")
+                tasks.create_task(self._large(tasks, Lane.LARGE, self._parallel()), name="large files")
+                tasks.create_task(self._large(tasks, Lane.HUGE, self._parallel(HUGE_AT_A_TIME)), name="huge files")
                 tasks.create_task(self._settle.run(), name="receipts")
                 tasks.create_task(self._deletions.run(), name="deletions")
                 tasks.create_task(self._reconciler.run(), name="reconciler")
@@ -92,6 +96,18 @@ class Uploader:
             self._queues.small.start_over()
             await self._link.close()
 
+    def resize(self, parallel_uploads: int) -> None:
+        """Send so many files that go alone at a time, from here on."""
+        self._parallel_uploads = parallel_uploads
+        for places, most in self._places:
+            places.resize(min(parallel_uploads, most))
+
+    def _parallel(self, most: int = MOST_UPLOADS) -> Places:
+        """Return the places of a lane."""
+        places = Places(min(self._parallel_uploads, most))
+        self._places.append((places, most))
+        return places
+
     async def _follow_servers(self) -> None:
         async for _ in self._link.follow():
             self._queues.wake_uploads()  # a new server lacks what the last one had
@@ -99,14 +115,14 @@ class Uploader:
 
     # -- the lanes
 
-    async def _large(self, tasks: asyncio.TaskGroup, lane: Lane, at_a_time: int) -> None:
-        free, waiting = asyncio.Semaphore(at_a_time), self._queues.uploads[lane]
+    async def _large(self, tasks: asyncio.TaskGroup, lane: Lane, free: Places) -> None:
+        waiting = self._queues.uploads[lane]
         while True:
             await self._link.ready()
             await self._one_by_one(await self._take(waiting, FILES_AT_A_TIME, True), waiting, free, tasks)
 
     async def _small(self, tasks: asyncio.TaskGroup) -> None:
-        files, batches = asyncio.Semaphore(self._parallel_uploads), asyncio.Semaphore(BATCHES_AT_A_TIME)
+        files, batches = self._parallel(), Places(BATCHES_AT_A_TIME)
         waiting = self._queues.small
         while True:
             await batches.acquire()
@@ -154,7 +170,7 @@ class Uploader:
         return claims
 
     async def _one_by_one(
-        self, claims: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore, tasks: asyncio.TaskGroup
+        self, claims: list[Claim], waiting: WorkQueue, free: Places, tasks: asyncio.TaskGroup
     ) -> None:
         for number, claim in enumerate(claims):
             await free.acquire()
@@ -167,7 +183,7 @@ class Uploader:
 
     # -- one file, or many
 
-    async def _alone(self, way: Way, claim: Claim, waiting: WorkQueue, free: asyncio.Semaphore) -> None:
+    async def _alone(self, way: Way, claim: Claim, waiting: WorkQueue, free: Places) -> None:
         self.stats.active_workers += 1
         try:
             sent = False
@@ -186,7 +202,7 @@ class Uploader:
             waiting.release([claim])
             free.release()
 
-    async def _many(self, claims: list[Claim], waiting: WorkQueue, free: asyncio.Semaphore) -> None:
+    async def _many(self, claims: list[Claim], waiting: WorkQueue, free: Places) -> None:
         self.stats.active_workers += 1
         try:
             rest = claims

@@ -210,15 +210,15 @@ async def test_config_is_shown_merged_and_kept(api: Api) -> None:
 
 
 async def test_some_settings_hold_at_once_and_the_others_are_named(api: Api) -> None:
-    change = {"uploader": {"bandwidth_kib_per_second": 200, "parallel_uploads": 2}, "log_level": "WARNING"}
+    change = {"uploader": {"bandwidth_kib_per_second": 200, "parallel_chunks": 3}, "log_level": "WARNING"}
     saved = (await api.http.post("/config", json=change)).json()
     assert saved["applied"] == ["log_level", "uploader.bandwidth_kib_per_second"]
-    assert "uploader.parallel_uploads" in saved["at_next_start"]
-    assert saved["message"].endswith("uploader.parallel_uploads")
+    assert "uploader.parallel_chunks" in saved["at_next_start"]
+    assert saved["message"].endswith("uploader.parallel_chunks")
     assert api.daemon.bandwidth.bytes_per_s == 200 * 1024
     in_force = (await api.http.get("/config")).json()["uploader"]
     assert in_force["bandwidth_kib_per_second"] == 200
-    assert in_force["parallel_uploads"] == 4
+    assert in_force["parallel_chunks"] == 2
     lines = {"uploader": {"bandwidth_timetable": ["00:00-24:00 300"]}}
     assert (await api.http.post("/config", json=lines)).json()["applied"] == ["uploader.bandwidth_timetable"]
     assert api.daemon.bandwidth.bytes_per_s == 300 * 1024

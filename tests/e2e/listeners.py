@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import websockets
 
@@ -152,16 +151,22 @@ class Crowd:
 
     async def stalled(self, last_id: int, until_cut_s: float) -> float | None:
         """Ask, and read nothing until *until_cut_s* have passed or it is cut; say after which time it was."""
-        _, writer = await self.stream(last_id, small=True)
+        reader, writer = await self.stream(last_id, small=True)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         self._ready.release()
-        plug = writer.get_extra_info("socket")
+        here = writer.get_extra_info("sockname")[1]
         end = time.monotonic() + until_cut_s
         cut_after_s = None
         while time.monotonic() < end and cut_after_s is None:
             await asyncio.sleep(0.1)
-            if self.began and _is_reset(plug):
+            if self.began and _is_cut(self._daemon.port, here):
                 cut_after_s = time.monotonic() - self.began
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        if cut_after_s is not None:  # and whoever reads at last is told that there is no more
+            async with asyncio.timeout(30):
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(1 << 16):
+                        pass
         writer.transport.abort()
         return cut_after_s
 
@@ -169,10 +174,14 @@ class Crowd:
         return bool(heard.numbers) and heard.numbers[-1] == self._events - 1
 
 
-def _is_reset(plug: Any) -> bool:
-    """Say whether the other side has cut a connection: the system knows it, whether anybody reads or not."""
-    state = plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    return state in (7, 8)  # closed, or closed by the other side
+def _is_cut(port: int, other: int) -> bool:
+    """Say whether the daemon has let go of a connection: what it had sent before may be on its way for ever."""
+    ends = [f":{number:04X}" for number in (port, other)]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, state, *_ = line.split()
+        if [here[-5:], there[-5:]] == ends:
+            return state != "01"
+    return True
 
 
 async def _frame(reader: asyncio.StreamReader) -> dict[str, str]:

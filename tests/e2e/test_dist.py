@@ -97,10 +97,12 @@ def the_one_file(dist: Path, folder: Path) -> None:
 
 
 def by_pipx(dist: Path, folder: Path) -> None:
-    if not shutil.which("pipx"):
-        return
     (wheel,) = dist.glob("*.whl")
+    if (pipx := shutil.which("pipx")) is None:
+        run(sys.executable, "-m", "venv", folder / "venv")
+        run(folder / "venv" / "bin" / "pip", "install", "--quiet", "pipx")
+        pipx = str(folder / "venv" / "bin" / "pipx")
     where = {"PIPX_HOME": str(folder / "pipx"), "PIPX_BIN_DIR": str(folder / "bin")}
-    run("pipx", "install", "--python", sys.executable, wheel, **where)
+    run(pipx, "install", "--python", sys.executable, wheel, **where)
     for program in PROGRAMS:
         assert run(folder / "bin" / program, "--version").stdout.startswith(f"{program} ")
