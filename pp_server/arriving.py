@@ -1,15 +1,11 @@
 """Paths whose new version is under way in this process, though the records know nothing of it yet.
 
-A deletion that comes meanwhile must not find "no such path" and be done: the version would be recorded after it. For
-one event loop.
+A directory that is moved meanwhile must know of them: they are recorded after it. For one event loop.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-
-Place = tuple[str, bytes]
-"""(host, path)."""
 
 
 class Arriving:
@@ -42,7 +38,3 @@ class Arriving:
             for (owner, host, path), count in self._places.items()
             if (owner, host) == (owner_id, host_id) and count > own[path]
         )
-
-    def among(self, owner_id: int, places: Iterable[Place]) -> frozenset[Place]:
-        """Return those of *places* for which a version is under way."""
-        return frozenset((host, path) for host, path in places if (owner_id, host, path) in self._places)

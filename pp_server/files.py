@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from pp_server.arriving import Arriving
 from pp_server.content.base import BlobReader, ContentStore, DigestLocks
 from pp_server.core.errors import ContentDamaged, FileNotFound, Forbidden, HostNotFound
 from pp_server.core.extents import Blob
@@ -48,7 +47,6 @@ class Files:
         executor: Executor,
         now_ms: Callable[[], int],
         receipts: Issuer,
-        arriving: Arriving,
     ) -> None:
         self._metadata = metadata
         self._content = content
@@ -56,7 +54,6 @@ class Files:
         self._executor = executor
         self._now_ms = now_ms
         self._receipts = receipts
-        self._arriving = arriving
         self._presences = Presences()
 
     async def list(self, query: ListingQuery) -> Page:
@@ -86,9 +83,7 @@ class Files:
         return await finish(self._delete(caller, orders))
 
     async def _delete(self, caller: Caller, orders: Sequence[DeletionOrder]) -> "Sequence[DeletionOutcome]":
-        named = ((order.host_id or "", order.path) for order in orders if order.path is not None)
-        arriving = self._arriving.among(caller.owner_id, named)
-        outcomes, new = await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms(), arriving)
+        outcomes, new = await self._metadata.apply_deletions(caller.owner_id, orders, self._now_ms())
         await self._receipts.log(new, {each.sequence for each in outcomes if each.sequence is not None})
         return outcomes
 

@@ -107,7 +107,7 @@ async def _serving(
     )
     uploads = Uploads(context)
     keys = Keys(metadata, clock, Failures(limits.auth_failures, limits.auth_window_seconds))
-    files = Files(metadata, content, locks, executor, clock, receipts, arriving)
+    files = Files(metadata, content, locks, executor, clock, receipts)
     upkeep = Upkeep(
         metadata,
         content,

@@ -5,7 +5,7 @@ One rule decides every case: a version is applied only if its generation is newe
 one with equal content is a repeat, and gets what the first got.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -105,22 +105,19 @@ class Outcome(NamedTuple):
 class Plan:
     """Operations on the paths of one host, and what they come to.
 
-    *heads* are the newest versions of all paths concerned; *contents* the sizes of the contents that may be used;
-    *uploading* the paths for which an upload is under way.
+    *heads* are the newest versions of all paths concerned; *contents* the sizes of the contents that may be used.
     """
 
     def __init__(
         self,
         heads: Mapping[bytes, Version],
         contents: Mapping[Digest, int],
-        uploading: Collection[bytes],
         highest_gen: int,
         next_sequence: int,
         now_ms: int,
     ) -> None:
         self._heads = dict(heads)
         self._contents = contents
-        self._uploading = uploading
         self._next_sequence = next_sequence
         self._now_ms = now_ms
         self._added: dict[int, Version] = {}
@@ -169,7 +166,7 @@ class Plan:
     def _delete(self, order: Delete) -> Outcome:
         known = self._heads.get(order.path)
         if known is None:
-            if order.gen is not None and order.path in self._uploading:
+            if order.gen is not None:
                 self._add_tombstone_of_nothing(order.path, order.gen)
             return Outcome(Verdict.NOT_FOUND)
         is_gone = not known.is_live and not known.is_nothing
@@ -232,7 +229,8 @@ class Plan:
         )
 
     def _add_tombstone_of_nothing(self, path: bytes, gen: int) -> None:
-        """Let an upload of this path that is under way find its version outdated when it completes.
+        """Let an older version of this path find itself outdated, should one arrive: an upload that is under way, or a
+        request that was held up longer than its sender waited.
 
         It names no content, because a digest in a version is what says that the owner has that content.
         """

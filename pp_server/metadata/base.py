@@ -237,12 +237,8 @@ class MetadataStore(Protocol):
         owner_id: int,
         orders: Sequence[DeletionOrder],
         now_ms: int,
-        arriving: Collection[tuple[str, bytes]] = (),
     ) -> tuple[list[DeletionOutcome], list[Recorded]]:
-        """Apply deletions, those of one host in order, all in one transaction; return also what is new for the log.
-
-        *arriving* are (host, path) of which a version is under way that is not recorded yet.
-        """
+        """Apply deletions, those of one host in order, all in one transaction; return also what is new for the log."""
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:
         """Return some version of the owner with this content, kept in a good blob."""

@@ -1,6 +1,6 @@
 """Statements about hosts, deletions and listings."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,9 +73,7 @@ def apply_batch(tx: Transaction, batch: Batch, now_ms: int, server_id: str) -> A
             became, added = sql_trees.apply(tx, batch.owner_id, host, part, now_ms, server_id, batch.arriving)
             outcomes.append(became)
         else:
-            several, added = sql_versions.apply(
-                tx, batch.owner_id, host, part, arrived, now_ms, server_id, batch.arriving
-            )
+            several, added = sql_versions.apply(tx, batch.owner_id, host, part, arrived, now_ms, server_id)
             outcomes += several
         new += added
     return Applied(outcomes, new, who)
@@ -104,11 +102,11 @@ def apply_deletions(
     orders: Sequence[DeletionOrder],
     now_ms: int,
     server_id: str,
-    arriving: Collection[tuple[str, bytes]] = (),
 ) -> tuple[list[DeletionOutcome], list[Recorded]]:
     """Apply deletions; those of one host in order, all of them in this transaction. Return new tombstones, too."""
+    hosts = {order.host_id for order in orders if order.gen is not None and order.path is not None and order.host_id}
     known: dict[str | None, sa.Row[Any] | None] = {
-        host_id: ensure_host(tx, owner_id, host_id, host_id, None, now_ms) for host_id in {host for host, _ in arriving}
+        host_id: ensure_host(tx, owner_id, host_id, host_id, None, now_ms) for host_id in hosts
     }
     targets = [_target(tx.conn, owner_id, order, known) for order in orders]
     outcomes: list[DeletionOutcome] = [DeletionOutcome(DeletionStatus.NOT_FOUND)] * len(orders)
@@ -116,8 +114,7 @@ def apply_deletions(
     for host in {target[0].id: target[0] for target in targets if target is not None}.values():
         numbers = [n for n, target in enumerate(targets) if target is not None and target[0].id == host.id]
         asked = [Delete(targets[n][1], orders[n].gen, orders[n].sha256) for n in numbers]  # type: ignore[index]
-        on_the_way = {path for host_id, path in arriving if host_id == host.host_id}
-        found, added = sql_versions.apply(tx, owner_id, host, asked, {}, now_ms, server_id, on_the_way)
+        found, added = sql_versions.apply(tx, owner_id, host, asked, {}, now_ms, server_id)
         new += added
         for number, outcome in zip(numbers, found, strict=True):
             outcomes[number] = _outcome(outcome, host)

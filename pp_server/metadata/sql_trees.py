@@ -114,7 +114,7 @@ def apply(
     _write(tx, owner_id, host.id, moved)
     late = _late(tx.conn, host.id, moved, arriving)
     _, new = sql_versions.apply(
-        tx, owner_id, host, [Delete(path, order.gen, None) for path in late], {}, now_ms, server_id, late
+        tx, owner_id, host, [Delete(path, order.gen, None) for path in late], {}, now_ms, server_id
     )
     return Outcome(Verdict.STORED, moved=moved), new
 

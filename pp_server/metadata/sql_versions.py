@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from pp_server.core.model import Facts, VersionStatus
 from pp_server.core.recorded import Recorded, Whose, recorded
-from pp_server.core.versions import Delete, Move, Operation, Outcome, Plan, Put, Version
+from pp_server.core.versions import Move, Operation, Outcome, Plan, Put, Version
 from pp_server.metadata import sql_blobs
 from pp_server.metadata.bulk import Added, Listed
 from pp_server.metadata.engine import Transaction
@@ -27,13 +27,6 @@ HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host
 HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
 """For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
 _FIND_HEADS = Listed(HEADS, "paths")
-_UPLOADING = {
-    dialect: sa.text(
-        f"SELECT path FROM upload_sessions {HINTS.get(dialect, '')}"  # noqa: S608 - constants
-        " WHERE status = 'open' AND host_key = :host_key AND path IN :paths"
-    ).bindparams(_PATHS)
-    for dialect in ("sqlite", "postgresql")
-}
 _STEP_DOWN = (
     sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))
 )
@@ -68,24 +61,16 @@ def apply(
     arrived: Mapping[Digest, int],
     now_ms: int,
     server_id: str,
-    arriving: Collection[bytes] = (),
 ) -> tuple[list[Outcome], list[Recorded]]:
     """Apply operations on one host's paths, in order; return their outcomes, and the versions that are new.
 
-    *arrived*: contents (and their sizes) that are good, and whose bytes came with this very request. *arriving*: paths
-    of which a version is under way that is not recorded at all.
+    *arrived*: contents (and their sizes) that are good, and whose bytes came with this very request.
     """
     known = heads(tx.conn, host.id, _paths(operations))
-    deleted = [each.path for each in operations if isinstance(each, Delete) and each.path not in known]
-    asked = {"host_key": host.id, "paths": deleted}
-    uploading: set[bytes] = (
-        set(tx.conn.execute(_UPLOADING[tx.conn.dialect.name], asked).scalars()) if deleted else set()
-    )
     contents = sql_blobs.sizes(tx.conn, _digests(operations, known) - arrived.keys(), owner_id)
     contents.update(arrived)
     last = int(tx.conn.execute(_LAST).scalar_one())
-    uploading.update(arriving)
-    plan = Plan(known, contents, uploading, host.highest_gen, last + 1, now_ms)
+    plan = Plan(known, contents, host.highest_gen, last + 1, now_ms)
     outcomes = [plan.apply(operation) for operation in operations]
     _write(tx, plan, owner_id, host.id, last)
     if not plan.added:

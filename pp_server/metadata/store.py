@@ -288,11 +288,10 @@ class SqliteMetadata:
         owner_id: int,
         orders: Sequence[DeletionOrder],
         now_ms: int,
-        arriving: Collection[tuple[str, bytes]] = (),
     ) -> tuple[list[DeletionOutcome], list[Recorded]]:
         """See `MetadataStore`."""
         return await self._writer.run(
-            lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms, self.server_id, arriving)
+            lambda tx: sql_files.apply_deletions(tx, owner_id, orders, now_ms, self.server_id)
         )
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:

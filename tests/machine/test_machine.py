@@ -45,3 +45,19 @@ def test_a_dozen_deletions_within_an_hour_are_held_and_told_once_a_person_says_s
                 state.work()
         state.teardown()
         assert world.examples == 1
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_version_that_arrives_after_its_deletion_does_not_come_to_life(number: int) -> None:
+    """Found by the walk with seed 77: the server had never heard of the path, and kept nothing of its deletion."""
+    with playground():
+        state = machine.Machine()
+        state.begin(number)
+        state.change(name="a", onto="a", content=(40, 1), how="write")
+        state.work()
+        for name in ("d/f", "d/e"):
+            late = {"word": "late", "times": 1, "seconds": 0.2}
+            state.misunderstand(name=name, content=(40, 0), again=(0, 0), how="remove", **late)
+            state.work()
+            state.work()
+        state.teardown()

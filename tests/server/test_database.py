@@ -113,7 +113,6 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
         assert "ix_upload_sessions_status" in plan(sa.select(s.id).where(s.status == "completed"))
         assert "ix_file_versions_status" in plan(sa.select(v.id).where(v.status == "deleted"))
         assert "uq_file_versions_head" in plan(sql_versions.HEADS, host_key=1, paths=[b"/a", b"/b"])
-        assert "ix_upload_sessions_open" in plan(sql_versions._UPLOADING["sqlite"], host_key=1, paths=[b"/a", b"/b"])
         assert "ix_file_versions_content" in plan(sql_blobs.OWNED, owner_id=1, digests=["x", "y"])
         assert "ix_blob_extents_container" in plan(
             sql_blobs._MOVE,

@@ -314,6 +314,25 @@ async def test_a_deletion_that_overtakes_the_upload_of_its_path_wins(client: Cli
     assert await client.listed() == ["/late"]
 
 
+@pytest.mark.parametrize("way", ["deletions", "batch"])
+async def test_what_arrives_after_the_deletion_of_its_path_stays_deleted(client: Client, way: str) -> None:
+    """A request was held up somewhere: its sender gave up, and told of the deletion before it arrived."""
+    for _ in range(2):
+        if way == "batch":
+            order = {"op": "delete", "filepath": "/late", "gen": 6}
+            (result,) = (await client.batch(order, host_id="h")).json()["results"]
+        else:
+            order = {"files": [{"filepath": "/late", "host_id": "h", "sha256": sha(b"x"), "gen": 6}]}
+            (result,) = (await client.http.post("/api/files/deletions", json=order)).json()["results"]
+        assert result["status"] == "not_found"
+    (late,) = (await client.batch(client_put("/late", b"x", gen=5), host_id="h")).json()["results"]
+    assert (late["status"], late["gen"]) == ("stale", 6)
+    assert await client.listed() == []
+    (again,) = (await client.batch(client_put("/late", b"x", gen=7), host_id="h")).json()["results"]
+    assert again["status"] == "stored"
+    assert await client.listed() == ["/late"]
+
+
 async def test_a_deletion_of_what_was_never_here_gives_nobody_content(server: Server) -> None:
     """Another owner names a digest in a deletion: that must not make its content theirs."""
     alice, mallory = await server.client("alice"), await server.client("mallory")
