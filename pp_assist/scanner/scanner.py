@@ -302,6 +302,9 @@ class Scanner:
             await woken.wait()
             await asyncio.sleep(wait_s)
             hints = take()
+            for root_id, reason in hints.suspect.items():  # at once: at no moment does it look as if all were well
+                if self._watcher is not None:
+                    self._watcher.distrust(root_id, reason)
             with self._announced.following(hints):
                 await self._follow(hints)
 

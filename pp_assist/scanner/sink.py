@@ -89,6 +89,11 @@ class Sink:
         with self._lock:
             return any(hints.announces(root_id, directory, name) for hints in (self._notes.now, self._notes.later))
 
+    def doubt(self, root_id: int) -> str | None:
+        """Say why events of a root were given up, if they were and nobody has taken note of it yet."""
+        with self._lock:
+            return self._notes.now.suspect.get(root_id)
+
     def expect_canary(self) -> None:
         """Forget canaries that passed before."""
         self._passed.clear()

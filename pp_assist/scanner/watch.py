@@ -184,7 +184,8 @@ class Watcher:
             return "polling", self.dead
         if watching.polling:
             return "polling", watching.polling
-        return ("behind", watching.behind) if watching.behind else ("healthy", None)
+        behind = watching.behind or self.sink.doubt(root_id)
+        return ("behind", behind) if behind else ("healthy", None)
 
     @property
     def watched(self) -> set[int]:

@@ -265,6 +265,25 @@ async def test_while_events_were_lost_the_path_is_behind(watching: Pair, monkeyp
     assert await condition(watching, "healthy") is None
 
 
+async def test_it_is_behind_from_the_moment_on_that_hints_are_given_up(watching: Pair) -> None:
+    """Also while those before them are still being followed, and nobody has taken note of it."""
+    assert watching.daemon
+    stage = watching.daemon.scanner
+    watcher = stage._watcher
+    assert watcher
+    with watcher.sink.noting() as notes:
+        notes.now.distrust(1, "too many changes at once")
+    assert stage.condition(1) == ("behind", "too many changes at once"), "nobody had a turn since"
+    assert not watcher.proven(1)
+    looked = watching.daemon.scanner.stats.files_scanned
+    write(watching.tree / "there", "is something to look at")
+    async with asyncio.timeout(DEADLINE_S):
+        while stage.condition(1)[0] == "behind":
+            await asyncio.sleep(0)
+    await watching.settle()
+    assert stage.stats.files_scanned > looked, "a scan has made up for it"
+
+
 async def test_a_reader_that_died_is_replaced(tmp_path: Path) -> None:
     async with watching_pair(tmp_path, canary_seconds=0.1) as pair:
         assert pair.daemon
