@@ -28,6 +28,7 @@ help: ## list the targets
 $(READY): pyproject.toml config/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (set PYTHON=...)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv does not work here; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo 'installing into $(VENV): a minute or two, the first time'
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint config/constraints.txt --editable '.[dev]'
 	@touch $(READY)
 

@@ -184,7 +184,8 @@ def _status(args: argparse.Namespace) -> int:
         stats, status = ask(args, "GET", "/stats"), ask(args, "GET", "/status")
         paths = ask(args, "GET", "/paths")["paths"]
         unhealthy = [path for path in paths if path["status"] == "unhealthy"]
-        busy = status["summary"]["state"] not in ("up_to_date", "nothing_watched")
+        left = any(queue["count"] for queue in stats["queues"].values())  # what is printed must not say otherwise
+        busy = left or status["summary"]["state"] not in ("up_to_date", "nothing_watched")
         if not busy or time.monotonic() >= end:
             break
         time.sleep(0.2)
@@ -202,7 +203,8 @@ def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
         queue = queues[name]
         if queue["count"]:
             more = "".join(f", {queue[k]} {k}" for k in ("backoff", "parked", "held") if queue[k])
-            lines.append(f"{queue['count']} {word}{more}")
+            person = ": pp_assist deletions list" if name == "pending_deletion" and queue["held"] else ""
+            lines.append(f"{queue['count']} {word}{more}{person}")
     if status["paused"]:
         lines.append(f"paused until {status['paused']['until'] or 'you say pp_assist resume'}")
     elif status["upload_obstacle"]:

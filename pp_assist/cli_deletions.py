@@ -32,6 +32,8 @@ def _lines(held: Any) -> list[str]:
         f"{held['id']:>4}  {printable(held['path'])}: {what} are missing since {held['created_at']}",
         *(f"        {printable(path)}" for path in held["sample"]),
         *([f"        ... and {more} more"] if more > 0 else []),
+        f"      they are meant: pp_assist deletions approve {held['id']}",
+        f"      they are not, keep them: pp_assist deletions reject {held['id']}",
     ]
 
 

@@ -47,7 +47,8 @@ def main() -> int:
                 _say(data, inbox, token)
                 while server.alive and daemon.alive:
                     time.sleep(0.5)
-                raise DemoError(f"{(daemon if server.alive else server).name} ended by itself; its log says why")
+                name = (daemon if server.alive else server).name
+                raise DemoError(f"{name} was stopped, or ended by itself: its log says why")
     except KeyboardInterrupt:
         print("\nboth stopped; `make run` goes on where they were")
         return 0
