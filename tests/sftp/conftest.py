@@ -11,9 +11,14 @@ from tests.sftp.sftp_servers import SSHD, OpenSsh, Other, SftpServer, running
 
 
 @pytest.fixture
-def openssh(tmp_path: Path) -> Iterator[OpenSsh]:
+def sshd() -> None:
+    """OpenSSH's server is installed."""
     if not os.path.exists(SSHD):
         pytest.skip("sshd is not installed (Debian: openssh-server)")
+
+
+@pytest.fixture
+def openssh(tmp_path: Path, sshd: None) -> Iterator[OpenSsh]:
     with running(OpenSsh(tmp_path / "openssh")) as server:
         assert isinstance(server, OpenSsh)
         yield server

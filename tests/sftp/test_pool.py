@@ -1,6 +1,5 @@
 """Connections that are kept: shared, replaced when they are silent, and enough of them for servers that give few."""
 
-import os
 import signal
 import threading
 import time
@@ -14,7 +13,7 @@ import pytest
 from pp_assist.sftp import connecting
 from pp_assist.sftp.errors import RemoteRefused, SftpUnreachable
 from pp_assist.sftp.pool import Pool
-from tests.sftp.sftp_servers import SSHD, OpenSsh, Other, SftpServer, running
+from tests.sftp.sftp_servers import OpenSsh, Other, SftpServer, running
 from tests.sftp.test_transfers import connection
 
 
@@ -52,7 +51,7 @@ def test_many_at_a_time_over_one_connection(server: SftpServer, pool: Pool) -> N
     assert (len(done), len(made)) == (20, 1)
 
 
-@pytest.mark.skipif(not os.path.exists(SSHD), reason="sshd is not installed (Debian: openssh-server)")
+@pytest.mark.usefixtures("sshd")
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_server_that_gives_few_channels_over_a_connection(tmp_path: Path, pool: Pool, channels: int) -> None:
     server = OpenSsh(tmp_path / "few")
