@@ -20,6 +20,7 @@ from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.lifecycle import AfterHash, after_hash, changed_silently
 from pp_assist.core.model import Claim, Hashed, Lane
+from pp_assist.core.portions import portions
 from pp_assist.core.rate import Rate
 from pp_assist.core.rest import CHANGING, Rest
 from pp_assist.steering.holding import Holding
@@ -103,7 +104,7 @@ class ChecksumPool:
             async with free:
                 await self._holding.allowed()
                 claims = await waiting.take(CLAIMED_FILES)
-            shares = list(_shares(claims))[: free.count]
+            shares = list(portions(claims, _size, BATCH_BYTES, BATCH_FILES))[: free.count]
             waiting.release(claims[sum(map(len, shares)) :])
             for batch in shares:
                 await free.acquire()
@@ -208,16 +209,5 @@ def _name(claim: Claim) -> str:
     return display(claim.location.filepath)
 
 
-def _shares(claims: list[Claim]) -> Iterator[list[Claim]]:
-    """Yield claims in shares of one worker: many small files, or one large one."""
-    share: list[Claim] = []
-    total = 0
-    for claim in claims:
-        size_bytes = claim.seen.size_bytes if claim.seen else 0
-        if share and (len(share) == BATCH_FILES or total + size_bytes > BATCH_BYTES):
-            yield share
-            share, total = [], 0
-        share.append(claim)
-        total += size_bytes
-    if share:
-        yield share
+def _size(claim: Claim) -> int:
+    return claim.seen.size_bytes if claim.seen else 0

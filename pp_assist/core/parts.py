@@ -1,7 +1,7 @@
 """A look at a directory, cut into parts: a transaction must never be about more names than others can wait for."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -40,20 +40,3 @@ def apart(listing: Listing, most: int) -> list[Listing]:
         )
         for n in range(0, len(names), most)
     ]
-
-
-def steps(listings: Iterable[tuple[Listing, int]], most: int) -> Iterator[list[Listing]]:
-    """Yield listings, each with the number of names it is about, in lists that are about at most so many together.
-
-    One that is about more by itself is alone.
-    """
-    together: list[Listing] = []
-    total = 0
-    for listing, names in listings:
-        if together and total + names > most:
-            yield together
-            together, total = [], 0
-        together.append(listing)
-        total += names
-    if together:
-        yield together

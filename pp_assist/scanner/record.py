@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Iter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from pp_assist.clock import Clock
 from pp_assist.core.compare import UNCOUNTED, Changes, Look, compare, missing_subtree
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Kind, Listing, NoticedBy, Root
-from pp_assist.core.parts import apart, cut, steps
+from pp_assist.core.parts import apart, cut
 from pp_assist.core.patterns import EXCLUDE, ROOT, SETTING, Level, parse_list
+from pp_assist.core.portions import portions
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import Rules
 from pp_assist.scanner import walk
@@ -199,7 +201,8 @@ class Recorder:
                 continue
             at = [] if count <= most else await known_names.edges(self.db, root.id, listing, most)
             parts += [(part, max(len(listing.entries), count)) for part in cut(listing, at)]
-        return steps(parts, walk.BATCH_ENTRIES)
+        together = portions(parts, itemgetter(1), walk.BATCH_ENTRIES)
+        return [[part for part, _ in some] for some in together]
 
     async def _record(self, root: Root, listings: Sequence[Listing], look: Look, by: NoticedBy, total: Found) -> None:
         """Compare *listings* with what is known, write down the difference in a transaction, and add it to *total*."""

@@ -18,6 +18,7 @@ from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.compression import Compression
 from pp_assist.core.errors import AssistError, FileChanged, Refused, Remedy, ServerNonsense, Stale, TooLarge
 from pp_assist.core.model import Claim, Kind
+from pp_assist.core.portions import portions
 from pp_assist.http import Answer
 from pp_assist.uploader.client import read_results
 from pp_assist.uploader.confirmed import Confirmed, believed
@@ -208,16 +209,7 @@ def _shares(claims: Sequence[Claim], capabilities: Capabilities, most_bytes: int
         capabilities.limit("max_hashes", MAX_HASHES),
     )
     most_bytes = capabilities.limit("max_batch_size", most_bytes)
-    share: list[Claim] = []
-    total = 0
-    for claim in claims:
-        if share and (len(share) == most_files or total + _size(claim) > most_bytes):
-            yield Share(share)
-            share, total = [], 0
-        share.append(claim)
-        total += _size(claim)
-    if share:
-        yield Share(share)
+    return map(Share, portions(claims, _size, most_bytes, most_files))
 
 
 def _size(claim: Claim) -> int:

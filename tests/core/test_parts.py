@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pp_assist.core.model import ALL_NAMES, Kind, Listing, Part, Snapshot, Stat
-from pp_assist.core.parts import apart, cut, steps
+from pp_assist.core.parts import apart, cut
 
 NAMES = st.binary(min_size=1, max_size=3)
 
@@ -55,14 +55,3 @@ def test_names_that_were_asked_for_come_apart(there: set[bytes], missing: set[by
     assert all({e.name for e in part.entries} <= (part.asked or set()) for part in parts)
     assert all(len(part.asked or ()) <= most for part in parts)
     assert not any(part.is_whole for part in parts)
-
-
-@given(st.lists(st.integers(0, 30)), st.integers(1, 20))
-def test_steps_are_small_and_miss_none(sizes: list[int], most: int) -> None:
-    looked = [(listing([b"%d" % n]), size) for n, size in enumerate(sizes)]
-    taken = list(steps(looked, most))
-    assert [each for step in taken for each in step] == [each for each, _ in looked]
-    at = iter(sizes)
-    for step in taken:
-        total = sum(next(at) for _ in step)
-        assert step and (total <= most or len(step) == 1)
