@@ -130,5 +130,5 @@ def _entries(folder: bytes, heads: Iterable[Head]) -> list[Entry]:
 
 
 def _is_nothing(head: Head) -> bool:
-    """Say whether it is a tombstone of what was never here: left behind where an upload was under way."""
+    """Say whether it is a tombstone of what was never here: what a deletion with a generation leaves behind."""
     return head.status == VersionStatus.DELETED and head.kind == "file" and head.sha256 is None

@@ -165,26 +165,30 @@ class Plan:
 
     def _delete(self, order: Delete) -> Outcome:
         known = self._heads.get(order.path)
-        if known is None:
-            if order.gen is not None:
-                self._add_tombstone_of_nothing(order.path, order.gen)
-            return Outcome(Verdict.NOT_FOUND)
-        is_gone = not known.is_live and not known.is_nothing
+        if known is None or known.is_nothing:
+            return self._delete_nothing(order, known)
+        is_gone = not known.is_live
         if order.gen is None:
             if is_gone and order.sha256 in (None, known.sha256):
                 return Outcome(Verdict.DELETED, known, gen=known.gen)
-            if not known.is_live or known.sha256 != order.sha256:
+            if is_gone or known.sha256 != order.sha256:
                 return Outcome(Verdict.NOT_FOUND, known)
             gen = self.highest_gen + 1
         elif order.gen > known.gen:
             gen = order.gen
         elif order.gen == known.gen and is_gone:  # whatever digest it names: that did not matter the first time
             return Outcome(Verdict.DELETED, known, gen=known.gen)
-        elif order.gen == known.gen and known.is_nothing:  # the same order again, about what was never here
-            return Outcome(Verdict.NOT_FOUND)
         else:
             return Outcome(Verdict.STALE, known, gen=known.gen)
         return Outcome(Verdict.DELETED, self._add_tombstone(known, gen), gen=gen)
+
+    def _delete_nothing(self, order: Delete, known: Version | None) -> Outcome:
+        """Note the generation of an order about what was never here, if it has one: *known* notes an older order."""
+        if order.gen is not None and known is not None and order.gen < known.gen:
+            return Outcome(Verdict.STALE, known, gen=known.gen)
+        if order.gen is not None and (known is None or order.gen > known.gen):
+            self._add_tombstone_of_nothing(order.path, order.gen)
+        return Outcome(Verdict.NOT_FOUND)
 
     def _move(self, move: Move) -> Outcome:
         source, target = self._heads.get(move.source), self._heads.get(move.path)

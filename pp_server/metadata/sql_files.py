@@ -104,11 +104,8 @@ def apply_deletions(
     server_id: str,
 ) -> tuple[list[DeletionOutcome], list[Recorded]]:
     """Apply deletions; those of one host in order, all of them in this transaction. Return new tombstones, too."""
-    hosts = {order.host_id for order in orders if order.gen is not None and order.path is not None and order.host_id}
-    known: dict[str | None, sa.Row[Any] | None] = {
-        host_id: ensure_host(tx, owner_id, host_id, host_id, None, now_ms) for host_id in hosts
-    }
-    targets = [_target(tx.conn, owner_id, order, known) for order in orders]
+    known: dict[str | None, sa.Row[Any] | None] = {}
+    targets = [_target(tx, owner_id, order, known, now_ms) for order in orders]
     outcomes: list[DeletionOutcome] = [DeletionOutcome(DeletionStatus.NOT_FOUND)] * len(orders)
     new: list[Recorded] = []
     for host in {target[0].id: target[0] for target in targets if target is not None}.values():
@@ -122,14 +119,19 @@ def apply_deletions(
 
 
 def _target(
-    conn: sa.Connection, owner_id: int, order: DeletionOrder, known: dict[str | None, sa.Row[Any] | None]
+    tx: Transaction, owner_id: int, order: DeletionOrder, known: dict[str | None, sa.Row[Any] | None], now_ms: int
 ) -> tuple[sa.Row[Any], bytes] | None:
-    """Return the (host, path) the order means, or None; *known* remembers hosts that were looked up."""
+    """Return the (host, path) the order means, or None; *known* remembers hosts that were looked up.
+
+    A host that was never heard of is one from now on, if the order has a generation: what it sent before may come yet.
+    """
     if order.path is None:
-        return _only_holder(conn, owner_id, order.sha256)
+        return _only_holder(tx.conn, owner_id, order.sha256)
     if order.host_id not in known:
         asked = {"owner_id": owner_id, "host_id": order.host_id}
-        known[order.host_id] = conn.execute(_HOST, asked).one_or_none()
+        known[order.host_id] = tx.conn.execute(_HOST, asked).one_or_none()
+    if known[order.host_id] is None and order.gen is not None and order.host_id is not None:
+        known[order.host_id] = ensure_host(tx, owner_id, order.host_id, order.host_id, None, now_ms)
     host = known[order.host_id]
     return None if host is None else (host, order.path)
 

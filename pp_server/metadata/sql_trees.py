@@ -39,9 +39,11 @@ ANY_LIVE = sa.select(v.id).where(_IS_LIVE).limit(1)
 ANY_HEAD = sa.select(v.id).where(_IS_HEAD).limit(1)
 _IS_GOOD = sa.exists().where(blobs.c.id == v.blob, blobs.c.state == "present")
 LACKS_CONTENT = sa.select(v.id).where(_IS_LIVE, v.blob.is_not(None), ~_IS_GOOD).limit(1)
+_HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
+"""For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
 UPLOADING = {
     dialect: sa.text(
-        f"SELECT DISTINCT path FROM upload_sessions {sql_versions.HINTS.get(dialect, '')}"  # noqa: S608 - constants
+        f"SELECT DISTINCT path FROM upload_sessions {_HINTS.get(dialect, '')}"  # noqa: S608 - constants
         " WHERE status = 'open' AND host_key = :host AND path >= :first AND path < :last AND gen < :at_gen"
     )
     for dialect in ("sqlite", "postgresql")

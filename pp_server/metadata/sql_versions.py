@@ -24,8 +24,6 @@ from pp_server.wire.digest import Digest
 v = file_versions.c
 _PATHS: sa.BindParameter[Any] = sa.bindparam("paths", expanding=True)
 HEADS = sa.select(file_versions).where(IS_HEAD, v.host_key == sa.bindparam("host_key"), v.path.in_(_PATHS))
-HINTS = {"sqlite": "INDEXED BY ix_upload_sessions_open"}
-"""For many paths SQLite would take the index of the status, and look at every open upload of everybody."""
 _FIND_HEADS = Listed(HEADS, "paths")
 _STEP_DOWN = (
     sa.update(file_versions).where(v.id == sa.bindparam("version")).values(is_head=0, status=sa.bindparam("to"))

@@ -110,7 +110,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     ),
     "pp_server.files": (
         "pp_server.core",
-        "pp_server.arriving",
         "pp_server.content.base",
         "pp_server.metadata.base",
         "pp_server.receipts.issuer",

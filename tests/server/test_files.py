@@ -333,6 +333,27 @@ async def test_what_arrives_after_the_deletion_of_its_path_stays_deleted(client:
     assert await client.listed() == ["/late"]
 
 
+async def test_deletions_of_what_was_never_here_say_so_however_often_and_new(client: Client, server: Server) -> None:
+    before = (await server.stats())["deletions"]
+    for gen in (5, 5, 6, 6, 7, 7):
+        order = {"files": [{"filepath": "/none", "host_id": "h", "sha256": sha(b"x"), "gen": gen}]}
+        (result,) = (await client.http.post("/api/files/deletions", json=order)).json()["results"]
+        assert result["status"] == "not_found", gen
+    order["files"][0]["gen"] = 6
+    (result,) = (await client.http.post("/api/files/deletions", json=order)).json()["results"]
+    assert (result["status"], result["gen"]) == ("stale", 7)
+    assert (await server.stats())["deletions"] == before
+
+
+async def test_a_deletion_does_not_rename_its_host(client: Client) -> None:
+    await client.batch(client_put("/a", b"a", gen=1), client_put("/b", b"b", gen=2), host_id="h", hostname="laptop")
+    order = {"files": [{"filepath": "/a", "host_id": "h", "hostname": "laptop", "sha256": sha(b"a"), "gen": 3}]}
+    (result,) = (await client.http.post("/api/files/deletions", json=order)).json()["results"]
+    assert (result["status"], result["hostname"]) == ("deleted", "laptop")
+    (file,) = (await client.http.get("/api/files", params={"hostname": "laptop"})).json()["files"]
+    assert (file["filepath"], file["hostname"], file["host_id"]) == ("/b", "laptop", "h")
+
+
 async def test_a_deletion_of_what_was_never_here_gives_nobody_content(server: Server) -> None:
     """Another owner names a digest in a deletion: that must not make its content theirs."""
     alice, mallory = await server.client("alice"), await server.client("mallory")
