@@ -27,15 +27,19 @@ Done = tuple[Wanted, Outcome, str | None]
 
 
 class Folder:
-    """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had."""
+    """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had.
 
-    def __init__(self, path: bytes, overwrite: bool, owners: bool) -> None:
+    *settles_right*: a file whose content is right already gets its owner, mode and time; else it is left as it is.
+    """
+
+    def __init__(self, path: bytes, overwrite: bool, owners: bool, settles_right: bool = True) -> None:
         with suppress(FileExistsError):
             os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
         self._is_ours = stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
         self.overwrite = overwrite
         self._owners = owners
+        self._settles_right = settles_right
 
     def close(self) -> None:
         """Let go of it."""
@@ -47,6 +51,17 @@ class Folder:
         parts = directory.split(b"/") if directory else []
         with posix.opened(posix.open_beneath(self._fd, parts, posix.OPEN_DIRECTORY)) as fd:
             yield fd
+
+    def file_at(self, relative: bytes) -> os.stat_result | None:
+        """Return what is known of the finished regular file that lies at *relative*; None: there is none."""
+        directory, _, name = relative.rpartition(b"/")
+        try:
+            with self.opened(directory) as fd:
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return None
+        is_finished = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != BEGUN_MODE
+        return found if is_finished else None
 
     def make_directories(self, directories: Iterable[bytes]) -> None:
         """Make those that are not there, ours alone for now; one that cannot be made shows with its files."""
@@ -150,7 +165,8 @@ class Folder:
                 sha.update(block)
             if sha.hexdigest() != wanted.sha256:
                 return False
-            self.settle(fd, wanted)
+            if self._settles_right:
+                self.settle(fd, wanted)
         return True
 
     def _make(self, directory: int, wanted: Wanted, content: bytes) -> Outcome:

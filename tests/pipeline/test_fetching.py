@@ -147,6 +147,59 @@ async def test_an_older_version_and_a_deleted_file(pair: Pair, http: httpx.Async
     assert (await fetched(http, path=str(path), version="0" * 64))["problem"]["code"] == "not_on_server"
 
 
+@pytest.mark.parametrize("size", [3, 2 * MIB])
+async def test_an_older_version_is_as_private_as_the_file_is(pair: Pair, http: httpx.AsyncClient, size: int) -> None:
+    path = pair.tree / "key"
+    for content in (noise(size, 5), b"newest"):
+        write(path, content)
+        path.chmod(0o600)
+        await pair.settle()
+    version = hashlib.sha256(noise(size, 5)).hexdigest()
+    old = pair.folder / "old"
+    assert (await fetched(http, path=str(path), version=version, to=str(old)))["state"] == "done"
+    assert old.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    await pair.settle()
+    assert (await fetched(http, path=str(path), version=version, overwrite=True))["outcome"] == "restored"
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (noise(size, 5), 0o640)
+
+
+@pytest.mark.parametrize("size", [3, 2 * MIB])
+async def test_what_the_server_has_no_mode_of_is_like_what_lies_there_or_private(
+    pair: Pair, http: httpx.AsyncClient, size: int
+) -> None:
+    path = pair.tree / "key"
+    write(path, noise(size, 5))
+    await pair.settle()
+    path.unlink()
+    await pair.assert_equal()
+    version = hashlib.sha256(noise(size, 5)).hexdigest()
+    assert (await fetched(http, path=str(path), version=version))["state"] == "done"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"mine")
+    path.chmod(0o660)
+    job = await fetched(http, path=str(path), version=version)
+    assert job["outcome"] == "beside" and os.stat(job["to"]).st_mode & 0o777 == 0o660
+    job = await fetched(http, path=str(path), version=version, overwrite=True)
+    assert job["outcome"] == "restored" and path.stat().st_mode & 0o777 == 0o660
+
+
+async def test_what_is_right_already_is_not_touched(pair: Pair, http: httpx.AsyncClient) -> None:
+    path = pair.tree / "letter"
+    write(path, "as it was stored")
+    path.chmod(0o644)
+    await pair.settle()
+    path.chmod(0o600)
+    os.utime(path, ns=(10**18, 10**18))
+    before = path.stat()
+    for more in ({}, {"overwrite": True}):
+        assert (await fetched(http, path=str(path), **more))["outcome"] == "right"
+        after = path.stat()
+        assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
+            before.st_mode, before.st_mtime_ns, before.st_ctime_ns,
+        )  # fmt: skip
+
+
 async def test_links_come_back_and_folders_do_not(pair: Pair, http: httpx.AsyncClient) -> None:
     write(pair.tree / "folder" / "a", "x")
     (pair.tree / "link").symlink_to("folder/a")
