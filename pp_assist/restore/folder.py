@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pp_assist import posix
+from pp_assist.core.fetching import partial_name
 from pp_assist.restore.wanted import Outcome, Wanted
 
 BLOCK_BYTES = 1 << 20
@@ -218,7 +219,7 @@ class Folder:
 def temporary_name(wanted: Wanted) -> bytes:
     """Return the name under which a file is made before it gets its own: the same one each time, to go on with it."""
     about = hashlib.sha256(b"\0".join([wanted.name, (wanted.sha256 or "").encode()])).hexdigest()
-    return f".pp-get-{about[:24]}".encode()
+    return partial_name(about)
 
 
 def reason_of(error: BaseException) -> str:

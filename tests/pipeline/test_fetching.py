@@ -14,6 +14,8 @@ import pytest
 from pair import Pair, noise, write
 
 from pp_assist.api.app import create_app
+from pp_assist.restore.folder import temporary_name
+from pp_assist.restore.wanted import Wanted
 from pp_assist.serving import doors_of, services_of
 from pp_assist.state import open_state
 from pp_assist.supervisor import Supervisor
@@ -198,6 +200,17 @@ async def test_what_is_right_already_is_not_touched(pair: Pair, http: httpx.Asyn
         assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
             before.st_mode, before.st_mtime_ns, before.st_ctime_ns,
         )  # fmt: skip
+
+
+async def test_what_there_is_of_a_large_file_is_not_stored(pair: Pair, http: httpx.AsyncClient) -> None:
+    place = Wanted(b"letter.bin", "file", 3 * MIB, "0" * 64, None, None, None, None, None)
+    partial = pair.tree / os.fsdecode(temporary_name(place))
+    write(partial, noise(MIB, 1))
+    write(pair.tree / "letter.bin", "stored")
+    await pair.settle()
+    assert set(await pair.live()) == {os.fsencode(pair.tree / "letter.bin")}
+    why = (await http.get(f"/explain?path={partial}")).json()
+    assert (why["verdict"], why["reason"]["code"]) == ("excluded", "coming_back"), why
 
 
 async def test_links_come_back_and_folders_do_not(pair: Pair, http: httpx.AsyncClient) -> None:
