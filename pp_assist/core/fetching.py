@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pp_assist.core.identity import Identity
 from pp_server.wire.names import MAX_NAME_BYTES
 
 PARTIAL_PREFIX, PARTIAL_DIGITS = b".pp-get-", 24
@@ -61,6 +62,8 @@ class Order:
     """Where in it."""
     shown_folder: bytes
     """The folder as people know it."""
+    identity: Identity
+    """What the folder is known by: where another one stands in its place by then, nothing is written."""
     version: str | None = None
     """The digest of the content that is wanted; None: the newest."""
     overwrite: bool = False

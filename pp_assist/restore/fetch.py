@@ -7,7 +7,7 @@ from contextlib import aclosing, closing
 from dataclasses import replace
 
 from pp_assist import posix
-from pp_assist.core.errors import AssistError
+from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.fetching import Fetch, FetchOutcome, Order, beside
 from pp_assist.restore.folder import Done, Folder
 from pp_assist.restore.restore import restore
@@ -58,9 +58,10 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
         moved_on()
 
     try:
-        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, posix.is_root_user(), False)
+        owners = posix.is_root_user()
+        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, owners, order.identity, False)
     except OSError as error:
-        raise NotWritten(f"the folder cannot be opened: {error.strerror}") from error
+        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
     with closing(folder):
         if found.kind == "file" and found.mode is None:
             found = _like(found, await asyncio.to_thread(folder.file_at, order.relative))

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pp_assist import posix
+from pp_assist.core.errors import RootUnhealthy
 from pp_assist.core.fetching import partial_name
+from pp_assist.core.identity import Identity, Standing, standing
+from pp_assist.disk import identity_of
 from pp_assist.restore.wanted import Outcome, Wanted
 
 BLOCK_BYTES = 1 << 20
@@ -30,14 +33,32 @@ Done = tuple[Wanted, Outcome, str | None]
 class Folder:
     """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had.
 
+    *known*: it is there already, and known by this; without it, it is made where it is not there.
     *settles_right*: a file whose content is right already gets its owner, mode and time; else it is left as it is.
     """
 
-    def __init__(self, path: bytes, overwrite: bool, owners: bool, settles_right: bool = True) -> None:
-        with suppress(FileExistsError):
-            os.makedirs(path, BEGUN_FOLDER_MODE)
+    def __init__(
+        self,
+        path: bytes,
+        overwrite: bool,
+        owners: bool,
+        known: Identity | None = None,
+        settles_right: bool = True,
+    ) -> None:
+        """Open it.
+
+        Raises:
+            OSError: it cannot be opened.
+            RootUnhealthy: it is another folder than the one that is *known*.
+        """
+        if known is None:
+            with suppress(FileExistsError):
+                os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
-        self._is_ours = stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+        if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+            os.close(self._fd)
+            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+        self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
         self.overwrite = overwrite
         self._owners = owners
         self._settles_right = settles_right

@@ -108,7 +108,12 @@ async def test_it_is_brought_to_where_it_is_wanted(pair: Pair, http: httpx.Async
     for to, place in ((elsewhere, elsewhere / "a.txt"), (elsewhere / "b.txt", elsewhere / "b.txt")):
         job = await fetched(http, id=row["id"], to=str(to))
         assert (job["state"], job["to"], place.read_text()) == ("done", str(place), "content")
-    for to in (pair.folder / "nowhere" / "x", "relative", pair.state, pair.state / "new"):
+    (pair.folder / "link").symlink_to(pair.state)
+    (pair.folder / "around").symlink_to(pair.folder)
+    for to in (
+        pair.folder / "nowhere" / "x", "relative", pair.state, pair.state / "new", pair.folder / "link",
+        pair.folder / "link" / "new", pair.folder / "around" / "link", pair.folder / "around" / pair.state.name / "new",
+    ):  # fmt: skip
         assert (await http.post("/fetch", json={"path": str(path), "to": str(to)})).status_code == 400, to
 
 
@@ -259,6 +264,48 @@ async def test_errors_are_clear(pair: Pair, http: httpx.AsyncClient) -> None:
     pair.tree.mkdir()
     answer = await http.post("/fetch", json={"path": str(pair.tree / "a")})
     assert (answer.status_code, answer.json()["code"]) == (409, "root_unhealthy")
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_nothing_is_written_into_another_folder_than_the_one_that_was_there(
+    pair: Pair, http: httpx.AsyncClient, is_elsewhere: bool
+) -> None:
+    write(pair.tree / "a", "x")
+    folder = pair.folder / "elsewhere" if is_elsewhere else pair.tree
+    folder.mkdir(exist_ok=True)
+    await pair.settle()
+    (pair.tree / "a").unlink()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    inner = pair.weather.inner
+    assert inner is not None
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/api/tree":
+                asked.set()
+                await go_on.wait()
+            return await inner.handle_async_request(request)
+
+    for comes_back in (True, False):
+        pair.weather.inner = Slow()
+        asked.clear()
+        go_on.clear()
+        order = {"path": str(pair.tree / "a")} | ({"to": str(folder)} if is_elsewhere else {})
+        fetching = asyncio.create_task(fetched(http, **order))
+        async with asyncio.timeout(10):
+            await asked.wait()
+        folder.rename(pair.folder / "away")
+        if comes_back:
+            folder.mkdir()  # the bare mount point
+        go_on.set()
+        job = await fetching
+        assert (job["state"], job["problem"]["code"]) == ("failed", "root_unhealthy"), job
+        if comes_back:
+            assert os.listdir(folder) == []
+            folder.rmdir()
+        assert not folder.exists()
+        (pair.folder / "away").rename(folder)
+        assert not (folder / "a").exists()
 
 
 async def test_content_that_is_not_what_the_receipt_promised_is_not_written(
