@@ -66,7 +66,8 @@ def identity(path: bytes) -> tuple[int, int]:
     return _signed(result.st_dev), _signed(result.st_ino)
 
 
-def _identity_of(fd: int) -> Identity:
+def identity_of(fd: int) -> Identity:
+    """Return what tells the directory *fd* from all others."""
     result, number = os.fstat(fd), posix.file_system_id(fd)
     return Identity(_signed(result.st_dev), _signed(result.st_ino), None if number is None else _signed(number))
 
@@ -78,7 +79,7 @@ def root_identity(path: bytes) -> Identity:
         OSError: there is no such directory, or it cannot be opened.
     """
     with posix.opened(posix.open_root(path)) as fd:
-        return _identity_of(fd)
+        return identity_of(fd)
 
 
 def resolve(path: bytes) -> tuple[bytes, Identity]:
@@ -107,7 +108,7 @@ def opened_root(path: bytes, registered: Identity) -> Iterator[int]:
     except OSError as error:
         raise RootUnhealthy(f"cannot open the folder: {error.strerror}") from error
     with posix.opened(fd):
-        found = _identity_of(fd)
+        found = identity_of(fd)
         match standing(registered, found):
             case Standing.OTHER:
                 raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")

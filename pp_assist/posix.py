@@ -125,18 +125,28 @@ def lock_file(path: str) -> int | None:
     """Return a descriptor that holds the exclusive lock on *path* until closed, or None if another process has it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | CLOSE_ON_EXEC, 0o600)
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(fd)
     except OSError:
         os.close(fd)
         return None
     return fd
+
+
+def lock(fd: int) -> None:
+    """Hold the exclusive lock on an open file until it is closed.
+
+    Raises:
+        BlockingIOError: somebody else has it.
+        OSError: there are no locks here.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def make_private_directory(path: str) -> None:

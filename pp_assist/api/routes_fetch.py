@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter
 
 from pp_assist.api.bodies import absolute_path
-from pp_assist.api.paths import root_of
+from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import FetchBack, RowId
 from pp_assist.api.services import Services
 from pp_assist.core.fetching import Fetch, Order, Promised
-from pp_assist.core.identity import Standing, standing
+from pp_assist.core.identity import Identity, Standing, standing
 from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import is_sftp
 from pp_server.wire.names import display, json_fields
@@ -37,16 +37,17 @@ def router(services: Services) -> APIRouter:
         else:
             raise Refusal(400, "not_a_file", "this is a watched folder; pp_client get brings folders back")
         if body.to is not None or body.to_b64 is not None:
-            folder, name = await _target(
-                absolute_path(body.to or "", body.to_b64), os.path.basename(filepath), services
-            )
-            order = Order(filepath, folder, name, folder, body.version, body.overwrite, promised)
+            to, name = absolute_path(body.to or "", body.to_b64), os.path.basename(filepath)
+            folder, name, identity = await _target(to, name, services)
+            order = Order(filepath, folder, name, folder, identity, body.version, body.overwrite, promised)
         elif place is None or is_sftp(place[0].shown):
             raise Refusal(422, "invalid_request", "to: is needed, this path is in no watched folder of this machine")
         else:
-            await _check_own_place(place[0], services)
             root, relative = place
-            order = Order(filepath, root.path, relative, root.shown, body.version, body.overwrite, promised)
+            if _is_own(root.path.rstrip(b"/") + b"/" + relative, services):
+                raise Refusal(400, "path_refused", f"{display(asked)}: nothing is written there")
+            identity = await _own_place(root, services)
+            order = Order(filepath, root.path, relative, root.shown, identity, body.version, body.overwrite, promised)
         try:
             return _shown(services.fetches.begin(order))
         except OverflowError as error:
@@ -93,24 +94,30 @@ async def _promised(root: Root, relative: bytes, services: Services) -> Promised
     return Promised(receipt.sha256, receipt.size)
 
 
-async def _target(to: bytes, name: bytes, services: Services) -> tuple[bytes, bytes]:
+async def _target(to: bytes, name: bytes, services: Services) -> tuple[bytes, bytes, Identity]:
     try:
         folder, name = await asyncio.to_thread(services.fetch_target, to, name)
+        resolved, identity = await services.resolve(folder)
     except OSError as error:
         raise Refusal(400, "not_a_folder", f"to: {display(to)}: {error.strerror}") from error
-    if not name or any(folder == own or folder.startswith(own + b"/") for own in services.own_paths):
+    if not name or _is_own(resolved, services):
         raise Refusal(400, "path_refused", f"to: {display(to)}: nothing is written there")
-    return folder, name
+    return folder, name, identity
 
 
-async def _check_own_place(root: Root, services: Services) -> None:
-    """Make sure that the watched folder is there: what is written beneath a missing disk is hidden later."""
+def _is_own(path: bytes, services: Services) -> bool:
+    return any(is_within(path, own) for own in services.own_paths)
+
+
+async def _own_place(root: Root, services: Services) -> Identity:
+    """Return what the watched folder, which is there, is known by: what lies beneath a disk is hidden."""
     try:
         _, found = await services.resolve(root.path)
     except OSError as error:
         raise Refusal(409, "root_unhealthy", f"{display(root.shown)}: {error.strerror}") from error
     if standing(root.identity, found) is Standing.OTHER:
         raise Refusal(409, "root_unhealthy", f"{display(root.shown)} is another folder now; say where to with `to`")
+    return found
 
 
 def _known(job: Fetch | None) -> Fetch:

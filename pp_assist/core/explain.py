@@ -130,6 +130,7 @@ _WAITING = {
 _RULES = {
     "own_directory": "it belongs to the daemon itself",
     "server_data": "it belongs to a server",
+    "coming_back": "it is a part of a file that comes back from the server, and gets its own name when it is whole",
     "system_junk": "the system makes such names for itself",
     "other_file_system": "it lies on another file system than the watched folder",
     "too_large": "it is larger than rules.max_size_mb",

@@ -6,6 +6,7 @@ What is not familiar is compared one by one (`compare`). In doubt a name is not 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from pp_assist.core.fetching import PARTIAL_PREFIX
 from pp_assist.core.model import Kind, Snapshot
 from pp_assist.core.patterns import Judge
 from pp_assist.core.rules import SYSTEM_JUNK, Rules
@@ -57,6 +58,7 @@ def _judged(
     if names and max(map(len, names)) > rules.room(directory):
         return set(names)
     found = set(SYSTEM_JUNK.intersection(names))
+    found |= {name for name in names if name.startswith(PARTIAL_PREFIX)}
     found |= {folder.name for folder in folders if not rules.recursive or rules.excluded(folder, judge)}
     if judge:
         found |= {facts[0] for facts in seen if judge.rule(facts[0], facts[1] == Kind.DIR)}

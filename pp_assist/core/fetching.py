@@ -4,7 +4,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pp_assist.core.identity import Identity
 from pp_server.wire.names import MAX_NAME_BYTES
+
+PARTIAL_PREFIX, PARTIAL_DIGITS = b".pp-get-", 24
+"""What a file is named while it comes, beside its place: this, and so many hexadecimal digits."""
+
+
+def partial_name(digest: str) -> bytes:
+    """Return the name under which a file is made of which *digest* says what and where it is."""
+    return PARTIAL_PREFIX + digest[:PARTIAL_DIGITS].encode()
+
+
+def is_partial_name(name: bytes) -> bool:
+    """Say whether a file of this name is one that is coming."""
+    digits = name[len(PARTIAL_PREFIX) :]
+    return name.startswith(PARTIAL_PREFIX) and len(digits) == PARTIAL_DIGITS and set(digits) <= _DIGITS
+
+
+_DIGITS = frozenset(b"0123456789abcdef")
 
 
 class FetchState(StrEnum):
@@ -44,6 +62,8 @@ class Order:
     """Where in it."""
     shown_folder: bytes
     """The folder as people know it."""
+    identity: Identity
+    """What the folder is known by: where another one stands in its place by then, nothing is written."""
     version: str | None = None
     """The digest of the content that is wanted; None: the newest."""
     overwrite: bool = False

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pp_assist.core.fetching import is_partial_name
 from pp_assist.core.model import STORABLE, Kind, Listing, Snapshot
 from pp_assist.core.patterns import SETTING, Judge, Level, Rule
 from pp_server.wire.chunks import MIB
@@ -25,6 +26,7 @@ OWN_DIRECTORY = LeftOut("own_directory")
 JUNK = LeftOut("system_junk")
 OTHER_FILE_SYSTEM = LeftOut("other_file_system")
 SERVER_DATA = LeftOut("server_data")
+COMING_BACK = LeftOut("coming_back")
 
 
 def marks_server_data(entries: Iterable[Snapshot]) -> bool:
@@ -55,6 +57,8 @@ class Rules:
             return OWN_DIRECTORY
         if entry.name in SYSTEM_JUNK:
             return JUNK
+        if entry.kind is Kind.FILE and is_partial_name(entry.name):
+            return COMING_BACK
         if is_folder and (entry.mounted or entry.stat.device != self.root_device):
             return OTHER_FILE_SYSTEM
         if judge.levels and (rule := judge.rule(entry.name, is_folder)):

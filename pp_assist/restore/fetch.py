@@ -7,7 +7,7 @@ from contextlib import aclosing, closing
 from dataclasses import replace
 
 from pp_assist import posix
-from pp_assist.core.errors import AssistError
+from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.fetching import Fetch, FetchOutcome, Order, beside
 from pp_assist.restore.folder import Done, Folder
 from pp_assist.restore.restore import restore
@@ -18,6 +18,10 @@ from pp_server.wire.restore import TreeEntry
 
 MOST_NAMES = 100
 """So many names are tried beside one that is taken."""
+
+
+PRIVATE_MODE = 0o600
+"""Of a file whose mode nobody knows: it may be a key."""
 
 
 class NotOnServer(AssistError):
@@ -54,10 +58,13 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
         moved_on()
 
     try:
-        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, posix.is_root_user())
+        owners = posix.is_root_user()
+        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, owners, order.identity, False)
     except OSError as error:
-        raise NotWritten(f"the folder cannot be opened: {error.strerror}") from error
+        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
     with closing(folder):
+        if found.kind == "file" and found.mode is None:
+            found = _like(found, await asyncio.to_thread(folder.file_at, order.relative))
         for number in range(MOST_NAMES):
             job.relative = _place(order.relative, number)
             outcome = await _at(source, folder, replace(found, relative=job.relative), came)
@@ -67,6 +74,13 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
                 job.verified = _compared_with(found, order)
                 return
     raise NotWritten(f"{MOST_NAMES} names beside it are taken, too")
+
+
+def _like(found: Wanted, lying: os.stat_result | None) -> Wanted:
+    """Return *found*, of which nobody knows whose it was, with the mode and owner of what is *lying* in its place."""
+    if lying is None:
+        return replace(found, mode=PRIVATE_MODE)
+    return replace(found, mode=lying.st_mode & 0o777, uid=lying.st_uid, gid=lying.st_gid)
 
 
 def _place(relative: bytes, number: int) -> bytes:
@@ -119,7 +133,10 @@ async def _wanted(source: Source, host_id: str, order: Order) -> Wanted:
     if live is not None and live.sha256 == sha256:
         return wanted(live, order.filepath)
     size_bytes = promised.size_bytes if promised and promised.sha256 == sha256 else await _size(source, sha256)
-    return Wanted(order.relative, "file", size_bytes, sha256, None, None, None, None, None)
+    older = Wanted(order.relative, "file", size_bytes, sha256, None, None, None, None, None)
+    if live is None or live.kind != "file":
+        return older
+    return replace(older, mode=live.mode, uid=live.uid, gid=live.gid)
 
 
 async def _live(source: Source, host_id: str, filepath: bytes) -> TreeEntry | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -43,23 +44,28 @@ class Fetches:
         self._tell = tell
         self._fetches: dict[int, Fetch] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._waiting: asyncio.Queue[Fetch] = asyncio.Queue()
+        self._waiting: deque[Fetch] = deque()
+        self._wake = asyncio.Event()
         self._last_id = 0
 
     # -- what callers ask
 
     def begin(self, order: Order) -> Fetch:
-        """Put *order* in line.
+        """Put *order* in line; return it as it stands where the same is in line already, or on its way.
 
         Raises:
             TooMany: there are too many already.
         """
-        if self._waiting.qsize() >= MOST_WAITING:
+        for job in self._fetches.values():
+            if job.order == order and job.state not in _ENDED:
+                return job
+        if len(self._waiting) >= MOST_WAITING:
             raise TooMany(f"{MOST_WAITING} wait already")
         self._last_id += 1
         job = Fetch(self._last_id, order, self._now_ms(), order.relative)
         self._fetches[job.id] = job
-        self._waiting.put_nowait(job)
+        self._waiting.append(job)
+        self._wake.set()
         self._forget()
         return job
 
@@ -75,6 +81,8 @@ class Fetches:
         """Let it be, if it has not ended; return it. What there is of a large file is gone on with next time."""
         job = self._fetches.get(job_id)
         if job is not None and job.state not in _ENDED:
+            if job in self._waiting:
+                self._waiting.remove(job)
             self._end(job, FetchState.CANCELLED)
             if (task := self._tasks.get(job_id)) is not None:
                 task.cancel()
@@ -95,9 +103,10 @@ class Fetches:
 
     async def _work(self) -> None:
         while True:
-            job = await self._waiting.get()
-            if job.state is not FetchState.WAITING:
-                continue
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            job = self._waiting.popleft()
             task = self._tasks[job.id] = asyncio.create_task(self._fetch(job))
             try:
                 await asyncio.wait([task])

@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pp_assist import posix
+from pp_assist.core.errors import RootUnhealthy
+from pp_assist.core.fetching import partial_name
+from pp_assist.core.identity import Identity, Standing, standing
+from pp_assist.disk import identity_of
 from pp_assist.restore.wanted import Outcome, Wanted
 
 BLOCK_BYTES = 1 << 20
@@ -27,15 +31,37 @@ Done = tuple[Wanted, Outcome, str | None]
 
 
 class Folder:
-    """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had."""
+    """A folder, opened. *overwrite*: what differs is replaced. *owners*: files get the owners they had.
 
-    def __init__(self, path: bytes, overwrite: bool, owners: bool) -> None:
-        with suppress(FileExistsError):
-            os.makedirs(path, BEGUN_FOLDER_MODE)
+    *known*: it is there already, and known by this; without it, it is made where it is not there.
+    *settles_right*: a file whose content is right already gets its owner, mode and time; else it is left as it is.
+    """
+
+    def __init__(
+        self,
+        path: bytes,
+        overwrite: bool,
+        owners: bool,
+        known: Identity | None = None,
+        settles_right: bool = True,
+    ) -> None:
+        """Open it.
+
+        Raises:
+            OSError: it cannot be opened.
+            RootUnhealthy: it is another folder than the one that is *known*.
+        """
+        if known is None:
+            with suppress(FileExistsError):
+                os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
-        self._is_ours = stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+        if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+            os.close(self._fd)
+            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+        self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
         self.overwrite = overwrite
         self._owners = owners
+        self._settles_right = settles_right
 
     def close(self) -> None:
         """Let go of it."""
@@ -47,6 +73,17 @@ class Folder:
         parts = directory.split(b"/") if directory else []
         with posix.opened(posix.open_beneath(self._fd, parts, posix.OPEN_DIRECTORY)) as fd:
             yield fd
+
+    def file_at(self, relative: bytes) -> os.stat_result | None:
+        """Return what is known of the finished regular file that lies at *relative*; None: there is none."""
+        directory, _, name = relative.rpartition(b"/")
+        try:
+            with self.opened(directory) as fd:
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return None
+        is_finished = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) != BEGUN_MODE
+        return found if is_finished else None
 
     def make_directories(self, directories: Iterable[bytes]) -> None:
         """Make those that are not there, ours alone for now; one that cannot be made shows with its files."""
@@ -150,7 +187,8 @@ class Folder:
                 sha.update(block)
             if sha.hexdigest() != wanted.sha256:
                 return False
-            self.settle(fd, wanted)
+            if self._settles_right:
+                self.settle(fd, wanted)
         return True
 
     def _make(self, directory: int, wanted: Wanted, content: bytes) -> Outcome:
@@ -202,7 +240,7 @@ class Folder:
 def temporary_name(wanted: Wanted) -> bytes:
     """Return the name under which a file is made before it gets its own: the same one each time, to go on with it."""
     about = hashlib.sha256(b"\0".join([wanted.name, (wanted.sha256 or "").encode()])).hexdigest()
-    return f".pp-get-{about[:24]}".encode()
+    return partial_name(about)
 
 
 def reason_of(error: BaseException) -> str:

@@ -5,13 +5,22 @@ import os
 from contextlib import suppress
 
 from pp_assist import posix
-from pp_assist.core.errors import ServerNonsense
+from pp_assist.core.errors import AssistError, ServerNonsense
 from pp_assist.restore.folder import BLOCK_BYTES, NEW, Folder, temporary_name, write_all
 from pp_assist.restore.wanted import Outcome, Wanted
 
 _GO_ON = os.O_RDWR | posix.NO_FOLLOW | posix.NON_BLOCK | posix.CLOSE_ON_EXEC | posix.BINARY
 _BEGIN = (NEW & ~os.O_WRONLY) | os.O_RDWR
 _PRIVATE_MODE = 0o600
+
+
+class BeingMade(AssistError):
+    """The same file is being made by somebody else at this moment."""
+
+    reason = "being_made"
+
+    def __init__(self) -> None:
+        super().__init__("the same file is being brought back already, or has just been")
 
 
 class LargeFile:
@@ -84,9 +93,38 @@ def _opened(name: bytes, directory: int) -> int:
         fd = -1
     if fd >= 0:
         if posix.is_ours_alone(os.fstat(fd)):
+            _claim(fd, name, directory)
             posix.set_mode(fd, _PRIVATE_MODE)
             return fd
         os.close(fd)
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
-    return os.open(name, _BEGIN, _PRIVATE_MODE, dir_fd=directory)
+    fd = os.open(name, _BEGIN, _PRIVATE_MODE, dir_fd=directory)
+    _claim(fd, name, directory)
+    return fd
+
+
+def _claim(fd: int, name: bytes, directory: int) -> None:
+    """Make sure that nobody else makes this file at this moment, and that it has its temporary name yet.
+
+    Who finishes it first gives it another name: the next one would write into the finished file.
+
+    Raises:
+        BeingMade: somebody does, or has just finished it. It is closed.
+    """
+    try:
+        try:
+            posix.lock(fd)
+        except BlockingIOError as error:
+            raise BeingMade from error
+        except OSError:
+            pass  # there are no locks on this file system
+        try:
+            named = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise BeingMade from error
+        if not os.path.samestat(named, os.fstat(fd)):
+            raise BeingMade
+    except BaseException:
+        os.close(fd)
+        raise

@@ -36,6 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {  # longest matching prefix decides; a pa
     ),
     "pp_assist.restore": (
         "pp_assist.core",
+        "pp_assist.disk",
         "pp_assist.posix",
         "pp_assist.http",
         "pp_assist.uploader.client",

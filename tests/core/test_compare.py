@@ -172,6 +172,7 @@ def test_what_this_server_does_not_take_is_left_alone_until_it_changes() -> None
     [
         (entry(b".DS_Store"), "system_junk"),
         (entry(b"lost+found", Kind.DIR), "system_junk"),
+        (entry(b".pp-get-" + b"0a" * 12), "coming_back"),
         (entry(b"state", Kind.DIR, STAT._replace(inode=99)), "own_directory"),
         (entry(b"mnt", Kind.DIR, STAT._replace(device=8)), "other_file_system"),
     ],
@@ -180,6 +181,19 @@ def test_exclusions_have_a_name(seen: Snapshot, rule: str) -> None:
     changes = look(listing(seen))
     assert changes.set_aside == [(None, seen, FileState.EXCLUDED, LeftOut(rule))]
     assert not changes.directories
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        entry(b".pp-get-" + b"0a" * 12, Kind.DIR),
+        entry(b".pp-get-" + b"0a" * 11),
+        entry(b".pp-get-" + b"0A" * 12),
+        entry(b".pp-get-" + b"0a" * 12 + b".txt"),
+    ],
+)
+def test_only_the_very_name_of_what_is_coming_back_is_left_out(seen: Snapshot) -> None:
+    assert not look(listing(seen)).set_aside
 
 
 def test_a_path_too_long_is_unsupported() -> None:

@@ -78,6 +78,8 @@ def test_a_directory_that_a_rule_leaves_out_is_unfamiliar(seen: Snapshot) -> Non
 
 
 def test_a_name_that_a_rule_may_leave_out_is_unfamiliar() -> None:
+    coming_back = b".pp-get-" + b"0a" * 12
+    assert glance([facts(coming_back)], [facts(coming_back)]) == {coming_back}
     both = [facts(name) for name in (b".DS_Store", b"a.o", b"keep.o")] + [facts(D, "dir")]
     assert glance(both, both, folder()) == {b".DS_Store"}
     assert glance(both, both, folder(), patterns=("*.o", "!keep.o", "d/")) == {b".DS_Store", b"a.o", D}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from pp_assist import posix
 from pp_assist.core.errors import Refused, ServerNonsense
 from pp_assist.restore import command
 from pp_assist.restore.folder import BEGUN_MODE, Done, Folder, temporary_name
-from pp_assist.restore.large import LargeFile
+from pp_assist.restore.large import BeingMade, LargeFile
 from pp_assist.restore.restore import restore
 from pp_assist.restore.wanted import Outcome, Wanted
 from pp_server.wire.restore import TreeEntry
@@ -129,6 +130,43 @@ def test_a_large_file_goes_on_only_with_what_is_certainly_ours(folder: Folder, t
     found = (tmp_path / "large").lstat()
     assert (found.st_nlink, stat.S_IMODE(found.st_mode)) == (1, 0o640)
     assert (tmp_path / "large").read_bytes() == content
+
+
+def test_a_large_file_is_made_by_one_at_a_time(folder: Folder, tmp_path: Path) -> None:
+    content = b"c" * 1000
+    wanted = file("large", content)
+    first = LargeFile(folder, wanted)
+    first.write(content[:500])
+    with pytest.raises(BeingMade):
+        LargeFile(folder, wanted)
+    first.write(content[500:])
+    assert first.finish() is Outcome.RESTORED
+    first.close()
+    second = LargeFile(folder, wanted)
+    assert second.offset == 0
+    second.close()
+    assert (tmp_path / "large").read_bytes() == content
+
+
+def test_who_comes_when_a_large_file_gets_its_name_does_not_write_into_it(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"c" * 1000
+    wanted = file("large", content)
+    first = LargeFile(folder, wanted)
+    first.write(content)
+    lock = posix.lock
+
+    def late(fd: int) -> None:
+        monkeypatch.setattr(posix, "lock", lock)
+        first.finish()
+        first.close()
+        lock(fd)
+
+    monkeypatch.setattr(posix, "lock", late)
+    with pytest.raises(BeingMade):
+        LargeFile(folder, wanted)
+    assert os.listdir(tmp_path) == ["large"]
 
 
 def test_what_a_server_says_does_not_steer_a_terminal() -> None:

@@ -14,6 +14,8 @@ import pytest
 from pair import Pair, noise, write
 
 from pp_assist.api.app import create_app
+from pp_assist.restore.folder import temporary_name
+from pp_assist.restore.wanted import Wanted
 from pp_assist.serving import doors_of, services_of
 from pp_assist.state import open_state
 from pp_assist.supervisor import Supervisor
@@ -106,7 +108,12 @@ async def test_it_is_brought_to_where_it_is_wanted(pair: Pair, http: httpx.Async
     for to, place in ((elsewhere, elsewhere / "a.txt"), (elsewhere / "b.txt", elsewhere / "b.txt")):
         job = await fetched(http, id=row["id"], to=str(to))
         assert (job["state"], job["to"], place.read_text()) == ("done", str(place), "content")
-    for to in (pair.folder / "nowhere" / "x", "relative", pair.state, pair.state / "new"):
+    (pair.folder / "link").symlink_to(pair.state)
+    (pair.folder / "around").symlink_to(pair.folder)
+    for to in (
+        pair.folder / "nowhere" / "x", "relative", pair.state, pair.state / "new", pair.folder / "link",
+        pair.folder / "link" / "new", pair.folder / "around" / "link", pair.folder / "around" / pair.state.name / "new",
+    ):  # fmt: skip
         assert (await http.post("/fetch", json={"path": str(path), "to": str(to)})).status_code == 400, to
 
 
@@ -145,6 +152,70 @@ async def test_an_older_version_and_a_deleted_file(pair: Pair, http: httpx.Async
     job = await fetched(http, path=str(path), version=digest)
     assert (job["state"], path.read_text()) == ("done", "newest")
     assert (await fetched(http, path=str(path), version="0" * 64))["problem"]["code"] == "not_on_server"
+
+
+@pytest.mark.parametrize("size", [3, 2 * MIB])
+async def test_an_older_version_is_as_private_as_the_file_is(pair: Pair, http: httpx.AsyncClient, size: int) -> None:
+    path = pair.tree / "key"
+    for content in (noise(size, 5), b"newest"):
+        write(path, content)
+        path.chmod(0o600)
+        await pair.settle()
+    version = hashlib.sha256(noise(size, 5)).hexdigest()
+    old = pair.folder / "old"
+    assert (await fetched(http, path=str(path), version=version, to=str(old)))["state"] == "done"
+    assert old.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    await pair.settle()
+    assert (await fetched(http, path=str(path), version=version, overwrite=True))["outcome"] == "restored"
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (noise(size, 5), 0o640)
+
+
+@pytest.mark.parametrize("size", [3, 2 * MIB])
+async def test_what_the_server_has_no_mode_of_is_like_what_lies_there_or_private(
+    pair: Pair, http: httpx.AsyncClient, size: int
+) -> None:
+    path = pair.tree / "key"
+    write(path, noise(size, 5))
+    await pair.settle()
+    path.unlink()
+    await pair.assert_equal()
+    version = hashlib.sha256(noise(size, 5)).hexdigest()
+    assert (await fetched(http, path=str(path), version=version))["state"] == "done"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"mine")
+    path.chmod(0o660)
+    job = await fetched(http, path=str(path), version=version)
+    assert job["outcome"] == "beside" and os.stat(job["to"]).st_mode & 0o777 == 0o660
+    job = await fetched(http, path=str(path), version=version, overwrite=True)
+    assert job["outcome"] == "restored" and path.stat().st_mode & 0o777 == 0o660
+
+
+async def test_what_is_right_already_is_not_touched(pair: Pair, http: httpx.AsyncClient) -> None:
+    path = pair.tree / "letter"
+    write(path, "as it was stored")
+    path.chmod(0o644)
+    await pair.settle()
+    path.chmod(0o600)
+    os.utime(path, ns=(10**18, 10**18))
+    before = path.stat()
+    for more in ({}, {"overwrite": True}):
+        assert (await fetched(http, path=str(path), **more))["outcome"] == "right"
+        after = path.stat()
+        assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
+            before.st_mode, before.st_mtime_ns, before.st_ctime_ns,
+        )  # fmt: skip
+
+
+async def test_what_there_is_of_a_large_file_is_not_stored(pair: Pair, http: httpx.AsyncClient) -> None:
+    place = Wanted(b"letter.bin", "file", 3 * MIB, "0" * 64, None, None, None, None, None)
+    partial = pair.tree / os.fsdecode(temporary_name(place))
+    write(partial, noise(MIB, 1))
+    write(pair.tree / "letter.bin", "stored")
+    await pair.settle()
+    assert set(await pair.live()) == {os.fsencode(pair.tree / "letter.bin")}
+    why = (await http.get(f"/explain?path={partial}")).json()
+    assert (why["verdict"], why["reason"]["code"]) == ("excluded", "coming_back"), why
 
 
 async def test_links_come_back_and_folders_do_not(pair: Pair, http: httpx.AsyncClient) -> None:
@@ -193,6 +264,48 @@ async def test_errors_are_clear(pair: Pair, http: httpx.AsyncClient) -> None:
     pair.tree.mkdir()
     answer = await http.post("/fetch", json={"path": str(pair.tree / "a")})
     assert (answer.status_code, answer.json()["code"]) == (409, "root_unhealthy")
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_nothing_is_written_into_another_folder_than_the_one_that_was_there(
+    pair: Pair, http: httpx.AsyncClient, is_elsewhere: bool
+) -> None:
+    write(pair.tree / "a", "x")
+    folder = pair.folder / "elsewhere" if is_elsewhere else pair.tree
+    folder.mkdir(exist_ok=True)
+    await pair.settle()
+    (pair.tree / "a").unlink()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    inner = pair.weather.inner
+    assert inner is not None
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/api/tree":
+                asked.set()
+                await go_on.wait()
+            return await inner.handle_async_request(request)
+
+    for comes_back in (True, False):
+        pair.weather.inner = Slow()
+        asked.clear()
+        go_on.clear()
+        order = {"path": str(pair.tree / "a")} | ({"to": str(folder)} if is_elsewhere else {})
+        fetching = asyncio.create_task(fetched(http, **order))
+        async with asyncio.timeout(10):
+            await asked.wait()
+        folder.rename(pair.folder / "away")
+        if comes_back:
+            folder.mkdir()  # the bare mount point
+        go_on.set()
+        job = await fetching
+        assert (job["state"], job["problem"]["code"]) == ("failed", "root_unhealthy"), job
+        if comes_back:
+            assert os.listdir(folder) == []
+            folder.rmdir()
+        assert not folder.exists()
+        (pair.folder / "away").rename(folder)
+        assert not (folder / "a").exists()
 
 
 async def test_content_that_is_not_what_the_receipt_promised_is_not_written(
