@@ -186,10 +186,10 @@ class DropFolder:
         self._left |= {arrival.name: arrival.seen for arrival in arrivals}
 
     def _take_away(self, client: Any, arrival: Arrival) -> bool:
-        if self.plan.after == "leave" and self._taking.is_as_it_was(client, arrival):  # a person says so by now
-            self._leave([arrival])
-        else:
+        if self.plan.after != "leave":
             self._taking.take_away(client, arrival)
+        elif not self._taking.finish(client, arrival):  # a person says by now that it stays
+            self._leave([arrival])
         return True
 
     def _fetch_some(self, clients: Clients) -> int:
