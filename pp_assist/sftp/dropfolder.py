@@ -140,6 +140,12 @@ class DropFolder:
             self._ledger.still_left(self.plan.source, self._left.keys() & listing.keys())
             self._still_left_ms = now + STILL_LEFT_EVERY_MS
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a file is left alone for a while: the one that was refused last."""
+        last = next(reversed(dict(self.refused).items()), None)
+        return None if last is None else f"{_text(last[0])}: {last[1][1]}"
+
     def is_known(self, name: bytes) -> bool:
         """Say whether the version of a file that was last seen stays where it is, and is dealt with or left out."""
         known = self.observed.get(name)

@@ -61,15 +61,9 @@ class TakingAway:
         try:
             move(client, self._plan.place_of(arrival.name), target)
         except RemoteRefused:
-            if not self.is_as_it_was(client, arrival):
-                raise
-            self._ledger.moving(arrival.id, None)  # it went nowhere: what lies at the target is not ours
-            if self._plan.after != "remove":
-                raise
-            with told_apart():
-                client.remove(self._plan.place_of(arrival.name))  # who may not rename may be allowed that
-            self._ledger.settle([arrival.id])
-            return
+            if self.is_as_it_was(client, arrival):
+                self._ledger.moving(arrival.id, None)  # it went nowhere: what lies at the target is not ours
+            raise
         if self._is_it(client, target, arrival):
             self._settle(client, arrival, target)
         else:

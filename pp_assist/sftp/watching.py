@@ -168,6 +168,7 @@ class Watching:
             "unread_folders": len(self._folder.unread),
             **{state.value: counts[state] for state in State},
             "refused": len(self._folder.refused),
+            "refusal": self._folder.refusal,
             "announcements": announcements,
             "announcement_problem": not_taken,
         }

@@ -199,15 +199,21 @@ def test_it_goes_on_after_a_kill_that_came_after_the_move(taken: Taken, monkeypa
     assert taken.file.read_bytes() == b"the next of that name"
 
 
-def test_who_may_not_rename_may_yet_remove(other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_removed_under_the_name_that_others_write_to(
+    other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lets nobody rename: another version may have the name by the time of a removal."""
     taken = Taken(other, tmp_path, "remove")
 
     def refused(*_: object) -> None:
         raise RemoteRefused("no renaming here")
 
     monkeypatch.setattr(taking, "move", refused)
-    assert taken.take_away().state is State.SETTLED
-    assert files_below(taken.inbox) == []
+    for _ in range(2):
+        with pytest.raises(RemoteRefused, match="no renaming"):
+            taken.take_away()
+        assert taken.arrival.state is State.MOVING
+    assert contents(taken) == {"in/a.txt": DATA}
     taken.transport.close()
 
 
