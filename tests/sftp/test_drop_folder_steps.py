@@ -1,9 +1,10 @@
 """One drop folder without a daemon: what is looked at, what is fetched, and over how many clients."""
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pp_assist.sftp.errors import SftpUnreachable
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
-from pp_assist.sftp.spool import Spool, SpoolKeeper
+from pp_assist.sftp.spool import Room, Spool, SpoolKeeper
 from tests.sftp.sftp_servers import Other, running
 from tests.sftp.test_transfers import connection
 
@@ -175,7 +176,8 @@ class Spooled:
             def reading(self) -> AbstractContextManager[None]:
                 return nullcontext()
 
-        self.keeper = SpoolKeeper(self.spool, NoDatabase(), 1, lambda: None, lambda files: [False] * len(files))  # type: ignore[arg-type]
+        left_out = lambda files: [False] * len(files)  # noqa: E731
+        self.keeper = SpoolKeeper(self.spool, NoDatabase(), 1, lambda: None, left_out, Room())  # type: ignore[arg-type]
 
     def put(self, name: bytes, data: bytes, mtime_s: int = 1000, confirmed: bool = True) -> None:
         draft = os.path.join(self.spool.drafts, "draft")
@@ -220,6 +222,79 @@ def test_nothing_is_fetched_that_would_fill_the_disk(spooled: Spooled, monkeypat
     arrival = Arrival("1", b"a", Seen(3, 1000), State.FOUND, None, None)
     with pytest.raises(OSError, match="no room"):
         spooled.keeper.keep(None, b"/in/a", arrival)
+
+
+class Disk:
+    """One with so many bytes; what lies in the drafts is taken."""
+
+    def __init__(self, spooled: Spooled, monkeypatch: pytest.MonkeyPatch, size_bytes: int) -> None:
+        self.drafts = Path(spooled.spool.drafts)
+        self.size_bytes = size_bytes
+        monkeypatch.setattr(spool_module, "KEEP_FREE_BYTES", 100)
+        monkeypatch.setattr(spool_module.shutil, "disk_usage", lambda _: self)
+        monkeypatch.setattr(spool_module, "fetch", self.fetch)
+        self.fetching: Callable[[], object] = lambda: None
+
+    @property
+    def free(self) -> int:
+        return self.size_bytes - sum(draft.stat().st_size for draft in self.drafts.iterdir())
+
+    def fetch(self, client: Any, remote: bytes, size_bytes: int, mtime_s: int, draft: str, check: Any) -> int:
+        """Half of it comes; then something happens."""
+        Path(draft).write_bytes(b"x" * (size_bytes // 2))
+        self.fetching()
+        Path(draft).write_bytes(b"x" * size_bytes)
+        return size_bytes
+
+
+def version(number: int, size_bytes: int = 700) -> Arrival:
+    return Arrival(str(number), b"%d" % number, Seen(size_bytes, 1000), State.FOUND, None, None)
+
+
+def test_what_is_promised_to_one_file_is_no_room_for_another(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+
+    def another() -> None:
+        disk.fetching = lambda: None
+        with pytest.raises(OSError, match="no room"):
+            spooled.keeper.keep(None, b"/in/2", version(2))
+        spooled.keeper.keep(None, b"/in/3", version(3, 200))  # for this one there is
+
+    disk.fetching = another
+    assert spooled.keeper.keep(None, b"/in/1", version(1)) is None
+    assert sorted(path.name for path in spooled.files.iterdir()) == ["1", "3"]
+
+
+def test_drafts_for_which_there_is_no_room_make_room_for_others(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+    for number in (1, 2):
+        (disk.drafts / str(number)).write_bytes(b"x" * 400)
+    with pytest.raises(OSError, match="no room"):
+        spooled.keeper.keep(None, b"/in/1", version(1))
+    assert spooled.keeper.keep(None, b"/in/2", version(2)) is None
+    assert list(disk.drafts.iterdir()) == []
+
+
+def test_a_draft_goes_where_the_disk_is_full_and_stays_where_the_connection_broke(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+
+    def raising(error: Exception) -> Callable[[], object]:
+        def fail() -> None:
+            raise error
+
+        return fail
+
+    for error, left in ((SftpUnreachable("broken"), ["1"]), (OSError(errno.ENOSPC, "full"), [])):
+        disk.fetching = raising(error)
+        with pytest.raises(type(error)):
+            spooled.keeper.keep(None, b"/in/1", version(1))
+        assert [draft.name for draft in disk.drafts.iterdir()] == left
+    disk.fetching = lambda: None
+    assert spooled.keeper.keep(None, b"/in/1", version(1)) is None  # nothing is promised to those any more
 
 
 def test_copies_go_once_they_are_stored_and_dealt_with(spooled: Spooled) -> None:
