@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from pp_assist.sftp import connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
-from pp_assist.sftp.errors import SftpUnreachable
+from pp_assist.sftp.errors import SftpUnreachable, TooManyNames
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
@@ -95,6 +96,19 @@ def test_a_folder_that_is_listed_for_nobody_holds_up_no_other(locked: Other, tmp
     assert looked.advance() == 2
     assert sorted(looked.kept.names) == [b"a", b"open/c"]
     assert list(looked.folder.unread) == [b"locked"]
+
+
+def test_so_many_names_are_listed_in_all_its_folders_together(
+    other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(other, *(f"{folder}/{number}" for folder in "abc" for number in range(3)))
+    monkeypatch.setattr(connecting, "MOST_NAMES", 20)  # the server names a folder itself, and the one above it
+    looked = Looked(other, tmp_path)
+    assert len(looked.folder.observed) == 9
+    monkeypatch.setattr(connecting, "MOST_NAMES", 11)
+    with pytest.raises(TooManyNames, match="more than 11"):
+        looked.folder.look(looked.client)
+    looked.transport.close()
 
 
 def test_what_is_below_is_left_alone_where_nobody_asks_for_it(other: Other, tmp_path: Path) -> None:
