@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pp_assist.sftp import connecting
+from pp_assist.sftp import clearing, connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
@@ -334,3 +334,16 @@ def test_copies_are_kept_for_a_while_and_not_more_than_so_much(spooled: Spooled)
     assert spooled.clear(keep_ms=1 << 60) == ["0", "1", "2", "3"]
     assert spooled.clear(keep_ms=1 << 60, keep_bytes=250) == ["2", "3"]
     assert spooled.clear(keep_ms=0) == []
+
+
+def test_copies_that_may_not_go_stand_before_no_others(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "AT_A_TIME", 2)
+    for name in (b"1 stuck", b"2 stuck", b"3", b"4 stuck", b"5"):
+        spooled.put(name, b"x", confirmed=b"stuck" not in name)
+        spooled.arrive(name, Seen(1, 1000))
+        time.sleep(0.005)
+    rounds = Clearing(spooled.spool, spooled.keeper, spooled.ledger, "s", Keeping(0, 1 << 40))
+    assert [rounds.clear(2_000_000_000_000) for _ in range(4)] == [0, 1, 1, 0]
+    spooled.receipts[b"1 stuck"] = spooled.spool.look(b"1 stuck"), "0" * 64
+    assert sum(rounds.clear(2_000_000_000_000) for _ in range(2)) == 1
+    assert sorted(path.name for path in spooled.files.iterdir()) == ["2 stuck", "4 stuck"]
