@@ -45,22 +45,31 @@ class Clearing:
         self._ledger = ledger
         self._source = source
         self._keeping = keeping
+        self._beyond: Copy | None = None
+        """So far the last round came: what it left there may not go, and must not stand before what may."""
 
     def clear(self, now_ms: int, check: Callable[[], None] = lambda: None) -> int:
-        """Remove what may go, the oldest first; return how many. *now_ms*: by the clock on the wall."""
-        total = 0
+        """Remove what may go, the oldest first; return how many. *now_ms*: by the clock on the wall.
+
+        The next round goes on with the next oldest, and after the last ones with the oldest again.
+        """
+        total, beyond = 0, self._beyond
 
         def counted() -> Iterator[Copy]:
             nonlocal total
             for copy in self._copies():
                 check()
                 total += copy.size_bytes
-                yield copy
+                if beyond is None or copy > beyond:
+                    yield copy
 
         removed = 0
-        for copy in heapq.nsmallest(AT_A_TIME, counted()):
+        oldest = heapq.nsmallest(AT_A_TIME, counted())
+        self._beyond = oldest[-1] if len(oldest) == AT_A_TIME else None
+        for copy in oldest:
             check()
             if copy.since_ms > now_ms - self._keeping.ms and total <= self._keeping.size_bytes:
+                self._beyond = None
                 break
             if self._may_go(copy.name):
                 os.unlink(os.path.join(self._spool.files, copy.name))

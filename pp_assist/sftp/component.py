@@ -19,7 +19,7 @@ from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger
 from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.pool import Pool
-from pp_assist.sftp.spool import LeftOut, Spool
+from pp_assist.sftp.spool import LeftOut, Room, Spool
 from pp_assist.sftp.threads import in_thread, start
 from pp_assist.store import drop_folders
 from pp_assist.store.db import Database
@@ -73,6 +73,7 @@ class DropFolders:
         self._opening = asyncio.Lock()
         self._ledger: Ledger | None = None
         self._pool = Pool()
+        self._room = Room()
         self._watched: dict[int, _Watched] = {}
         self._unwatched: dict[int, str] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
@@ -173,7 +174,7 @@ class DropFolders:
         spool = Spool(self._state_dir, target.url)
         await in_thread(spool.make)
         kind, tools = await in_thread(_imported)
-        shared = tools(ledger, self._db, self._pool, self._keeping, self._clock.mono_ms)
+        shared = tools(ledger, self._db, self._pool, self._keeping, self._room, self._clock.mono_ms)
         watched = _Watched(kind(root, target, options, spool, shared, self._left_out(root)))
         watched.task = asyncio.create_task(self._watch(watched))
         self._watched[root.id] = watched

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pp_assist.sftp.errors import ExtraMissing, LoginRefused, RemoteRefused, SftpError, SftpUnreachable
+from pp_assist.sftp.errors import ExtraMissing, LoginRefused, RemoteRefused, SftpError, SftpUnreachable, TooManyNames
 from pp_assist.sftp.hostkeys import HostKeyRules, check, known_types
 
 try:
@@ -25,7 +25,7 @@ KEEPALIVE_S = 15
 BROKEN = (paramiko.SSHException, paramiko.SFTPError, EOFError, TimeoutError, ConnectionError)
 """What a connection that is no good any more raises; so does an OSError that is no answer of the server."""
 MOST_NAMES = 1_000_000
-"""In one folder: more is more than fits into memory, and what a server that means no good would say."""
+"""In one folder and those in it: more is more than fits into memory, and what a server that means no good would say."""
 
 _REFUSALS = (errno.ENOENT, errno.EACCES)
 
@@ -104,13 +104,13 @@ def open_client(transport: Any, timeout_s: float = TIMEOUT_S) -> Any:
     return client
 
 
-def list_folder(client: Any, path: str | bytes) -> list[Entry]:
+def list_folder(client: Any, path: str | bytes, before: int = 0) -> list[Entry]:
     """Return what is in a folder, in no order. Names are bytes: paramiko's own listing fails at one that is no UTF-8.
 
-    A name that could lead out of the folder is left out, whoever sent it.
+    A name that could lead out of the folder is left out, whoever sent it. *before*: so many names were listed already.
 
     Raises:
-        RemoteRefused: there are too many.
+        TooManyNames: with those.
     """
     _, message = client._request(protocol.CMD_OPENDIR, path)
     handle = message.get_binary()
@@ -121,8 +121,8 @@ def list_folder(client: Any, path: str | bytes) -> list[Entry]:
                 _, message = client._request(protocol.CMD_READDIR, handle)
                 if not (count := message.get_int()):
                     break
-                if len(entries) + count > MOST_NAMES:
-                    raise RemoteRefused(f"more than {MOST_NAMES:,} names are in one folder")
+                if (before := before + count) > MOST_NAMES:
+                    raise TooManyNames(f"it has more than {MOST_NAMES:,} names, all its folders together")
                 for _ in range(count):
                     name, _ = message.get_string(), message.get_string()
                     found = paramiko.SFTPAttributes._from_msg(message)

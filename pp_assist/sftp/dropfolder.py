@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -58,6 +59,14 @@ class Keeper(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Listed:
+    """How far a look has come."""
+
+    names: int = 0
+    unread: dict[bytes, str] = field(default_factory=dict)
+
+
 class DropFolder:
     """It, as far as it is known here."""
 
@@ -97,10 +106,10 @@ class DropFolder:
 
     def look(self, client: Any, is_whole: Callable[[bytes, Seen], str | None] = lambda name, seen: None) -> int:
         """List the folder and write down what is complete; return how many files that is."""
-        unread: dict[bytes, str] = {}
+        listed = _Listed()
         with told_apart():
-            listing = dict(self._list(client, self.plan.folder, b"", 0, unread))
-        self._note_unread(unread)
+            listing = dict(self._list(client, self.plan.folder, b"", 0, listed))
+        self._note_unread(listed.unread)
         now = self._mono_ms()
         self.observed = observe(self.observed, listing, now)
         self.not_whole = {n: known for n, known in self.not_whole.items() if listing.get(n) == known[0]}
@@ -140,16 +149,24 @@ class DropFolder:
             self._ledger.still_left(self.plan.source, self._left.keys() & listing.keys())
             self._still_left_ms = now + STILL_LEFT_EVERY_MS
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a file is left alone for a while: the one that was refused last."""
+        last = next(reversed(dict(self.refused).items()), None)
+        return None if last is None else f"{_text(last[0])}: {last[1][1]}"
+
     def is_known(self, name: bytes) -> bool:
         """Say whether the version of a file that was last seen stays where it is, and is dealt with or left out."""
         known = self.observed.get(name)
         return known is not None and (self._left.get(name) == known.seen or name in self.left_out)
 
     def _list(
-        self, client: Any, folder: bytes, below: bytes, depth: int, unread: dict[bytes, str]
+        self, client: Any, folder: bytes, below: bytes, depth: int, listed: _Listed
     ) -> Iterable[tuple[bytes, Seen]]:
         self._check()
-        for entry in list_folder(client, folder):
+        entries = list_folder(client, folder, listed.names)
+        listed.names += len(entries)
+        for entry in entries:
             name = posixpath.join(below, entry.name)
             if entry.is_file and is_wanted(entry.name, self.plan.patterns):
                 yield name, Seen(entry.size_bytes, entry.mtime_s)
@@ -159,9 +176,9 @@ class DropFolder:
                     continue
                 try:
                     with told_apart():
-                        yield from list(self._list(client, deeper, name, depth + 1, unread))
+                        yield from list(self._list(client, deeper, name, depth + 1, listed))
                 except RemoteRefused as error:  # what cannot be listed holds up nothing else
-                    unread[name] = str(error)
+                    listed.unread[name] = str(error)
 
     # -- fetching and settling
 
@@ -186,10 +203,10 @@ class DropFolder:
         self._left |= {arrival.name: arrival.seen for arrival in arrivals}
 
     def _take_away(self, client: Any, arrival: Arrival) -> bool:
-        if self.plan.after == "leave" and self._taking.is_as_it_was(client, arrival):  # a person says so by now
-            self._leave([arrival])
-        else:
+        if self.plan.after != "leave":
             self._taking.take_away(client, arrival)
+        elif not self._taking.finish(client, arrival):  # a person says by now that it stays
+            self._leave([arrival])
         return True
 
     def _fetch_some(self, clients: Clients) -> int:

@@ -57,5 +57,11 @@ class RemoteRefused(SftpError):
     reason = "sftp_refused"
 
 
+class TooManyNames(SftpError):
+    """A folder has more in it than fits into memory."""
+
+    reason = "sftp_too_many_names"
+
+
 class Stopped(Exception):
     """Nobody wants any more what is being done."""

@@ -205,8 +205,8 @@ class Ledger:
                 [(digest, now_ms(), each) for each, digest in digests],
             )
 
-    def moving(self, arrival: str, target: bytes) -> None:
-        """Note where a file is about to be moved."""
+    def moving(self, arrival: str, target: bytes | None) -> None:
+        """Note where a file is about to be moved; None: it did not go there."""
         with self.transaction() as tx:
             tx.execute(
                 "UPDATE arrivals SET state = 'moving', target = ?, changed_at_ms = ? WHERE id = ?",

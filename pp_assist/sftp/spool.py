@@ -4,8 +4,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pp_assist import disk, posix
@@ -68,11 +69,57 @@ class Spool:
             return None
 
 
+class Room:
+    """The free bytes of the disk that all spools are on. Fetches that begin together would each count the same ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._coming: dict[str, int] = {}
+
+    @contextmanager
+    def for_draft(self, draft: str, size_bytes: int) -> Iterator[None]:
+        """Promise the block what a draft still needs. One for which there is none is removed: it takes that of others.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        with self._lock:
+            to_come = sum(_to_come(*each) for each in (self._coming | {draft: size_bytes}).items())
+            if shutil.disk_usage(os.path.dirname(draft)).free < to_come + KEEP_FREE_BYTES:
+                if not self._coming:  # else there may be, once those are here
+                    _discard(draft)
+                raise OSError(errno.ENOSPC, "there is no room for it here", draft)
+            self._coming[draft] = size_bytes
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                _discard(draft)
+            raise
+        finally:
+            with self._lock:
+                del self._coming[draft]
+
+
+def _to_come(draft: str, size_bytes: int) -> int:
+    with suppress(FileNotFoundError):
+        return max(0, size_bytes - os.path.getsize(draft))
+    return size_bytes
+
+
+def _discard(draft: str) -> None:
+    with suppress(OSError):
+        os.unlink(draft)
+
+
 class SpoolKeeper:
     """Fetches into a spool; knows what of it the server has."""
 
-    def __init__(self, spool: Spool, db: Database, root_id: int, check: Callable[[], None], left_out: LeftOut) -> None:
+    def __init__(
+        self, spool: Spool, db: Database, root_id: int, check: Callable[[], None], left_out: LeftOut, room: Room
+    ) -> None:
         self._spool = spool
+        self._room = room
         self._db = db
         self._root_id = root_id
         self._check = check
@@ -81,10 +128,8 @@ class SpoolKeeper:
     def keep(self, client: Any, remote: bytes, arrival: Arrival) -> str | None:
         """Fetch a file, and put it where it is hashed and sent from; return what is missing if it is not whole."""
         draft = os.path.join(self._spool.drafts, arrival.id)
-        to_come = arrival.seen.size_bytes - (os.path.getsize(draft) if os.path.exists(draft) else 0)
-        if shutil.disk_usage(self._spool.drafts).free < to_come + KEEP_FREE_BYTES:
-            raise OSError(errno.ENOSPC, "there is no room for it here", draft)
-        fetch(client, remote, *arrival.seen, draft, self._check)
+        with self._room.for_draft(draft, arrival.seen.size_bytes):
+            fetch(client, remote, *arrival.seen, draft, self._check)
         if missing := _why_not_whole(arrival.name, draft):
             os.unlink(draft)
             return missing

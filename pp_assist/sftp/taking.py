@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pp_assist.sftp.connecting import look, told_apart
-from pp_assist.sftp.errors import RemoteRefused
+from pp_assist.sftp.errors import RemoteChanged, RemoteRefused
 from pp_assist.sftp.ledger import Arrival, Ledger
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.storing import digest_of, make_folders, move
@@ -19,7 +19,8 @@ class TakingAway:
     """It. Where a file goes is written down before it goes there: after a kill, that tells a move from a loss.
 
     Whatever has a file's name at the last moment may be another version, which nobody has fetched. So it is looked at
-    once more where nobody writes to it any more, and put back if it is not the one that arrived.
+    once more where nobody writes to it any more, and put back if it is not the one that arrived; nothing is settled
+    before that.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, today: Callable[[], datetime]) -> None:
@@ -27,39 +28,61 @@ class TakingAway:
         self._ledger = ledger
         self._today = today
 
+    def finish(self, client: Any, arrival: Arrival) -> bool:
+        """Go on with what was begun before; say whether nothing is left to be done.
+
+        Raises:
+            RemoteRefused, SftpUnreachable: it is tried again.
+        """
+        is_in_place = self.is_as_it_was(client, arrival)
+        target = arrival.target
+        if target is not None and _is_anything_at(client, target):
+            if not self._is_it(client, target, arrival):
+                self._put_back(client, target, arrival)
+            elif not is_in_place or target == self._doomed(arrival):
+                self._settle(client, arrival, target)
+                return True
+        if not is_in_place:
+            self._ledger.settle([arrival.id])
+        return not is_in_place
+
     def take_away(self, client: Any, arrival: Arrival) -> None:
         """Take a file away, or go on with that.
 
         Raises:
             RemoteRefused, SftpUnreachable: it is tried again.
         """
-        source = self._plan.place_of(arrival.name)
-        if not self.is_as_it_was(client, arrival):
-            self._settle(client, arrival, arrival.target)
-            return
+        if not self.finish(client, arrival):
+            self._begin(client, arrival)
+
+    def _begin(self, client: Any, arrival: Arrival) -> None:
         target = self._doomed(arrival) if self._plan.after == "remove" else self._free_target(client, arrival)
         self._ledger.moving(arrival.id, target)
         try:
-            move(client, source, target)
+            move(client, self._plan.place_of(arrival.name), target)
         except RemoteRefused:
-            if self._plan.after != "remove" or not self.is_as_it_was(client, arrival):
-                raise
-            with told_apart():
-                client.remove(source)  # who may not rename may be allowed that
+            if self.is_as_it_was(client, arrival):
+                self._ledger.moving(arrival.id, None)  # it went nowhere: what lies at the target is not ours
+            raise
+        if self._is_it(client, target, arrival):
+            self._settle(client, arrival, target)
         else:
-            if not self._is_it(client, target, arrival):
-                log.warning("%s: %s was replaced at the last moment", self._plan.source, arrival.name)
-                move(client, target, source)
-        self._settle(client, arrival, target)
+            self._put_back(client, target, arrival)
+            self._ledger.settle([arrival.id])
 
-    def _settle(self, client: Any, arrival: Arrival, target: bytes | None) -> None:
-        """Note what became of a file that does not have its name any more."""
-        is_there = target is not None and self._is_it(client, target, arrival)
+    def _settle(self, client: Any, arrival: Arrival, target: bytes) -> None:
+        """Have the version that arrived, and lies at *target*, where it is to end."""
         is_doomed = target == self._doomed(arrival)
-        if is_there and is_doomed:
+        if is_doomed:
             with told_apart():
                 client.remove(target)
-        self._ledger.settle([arrival.id], moved=is_there and not is_doomed)
+        self._ledger.settle([arrival.id], moved=not is_doomed)
+
+    def _put_back(self, client: Any, target: bytes, arrival: Arrival) -> None:
+        """Give what nobody has fetched a name that is looked at: its own, or one beside it where that is taken."""
+        place = self._free(client, self._plan.place_of(arrival.name), arrival)
+        log.warning("%s: %s was replaced at the last moment: it is %s", self._plan.source, arrival.name, place)
+        move(client, target, place)
 
     def is_as_it_was(self, client: Any, arrival: Arrival) -> bool:
         """Say whether the version that arrived still has its name; another one is left to the next look."""
@@ -77,7 +100,10 @@ class TakingAway:
             return False
         if there.mtime_s == arrival.seen.mtime_s or arrival.sha256 is None:
             return True
-        return digest_of(client, target, there.size_bytes) == arrival.sha256
+        try:
+            return digest_of(client, target, there.size_bytes) == arrival.sha256
+        except RemoteChanged:
+            return False
 
     def _doomed(self, arrival: Arrival) -> bytes:
         """Return the name under which a file is looked at once more before it is removed: others leave it alone."""
@@ -91,7 +117,21 @@ class TakingAway:
         target = posixpath.join(day, arrival.name)
         with told_apart():
             make_folders(client, posixpath.dirname(target))
-            if look(client, target) is None:
-                return target
-        stem, ending = posixpath.splitext(target)
-        return stem + b"." + arrival.id[:8].encode() + ending
+        return self._free(client, target, arrival)
+
+    def _free(self, client: Any, path: bytes, arrival: Arrival) -> bytes:
+        """Return *path*, or where something has that name one beside it, with a few characters more."""
+        if not _is_anything_at(client, path):
+            return path
+        folder, name = posixpath.split(path)
+        stem, ending = posixpath.splitext(name)
+        short, long = (
+            posixpath.join(folder, b"%s.%s%s" % (stem[:200], mark.encode(), ending[:20]))
+            for mark in (arrival.id[:8], arrival.id)
+        )
+        return long if _is_anything_at(client, short) else short
+
+
+def _is_anything_at(client: Any, path: bytes) -> bool:
+    with told_apart():
+        return look(client, path) is not None

@@ -20,7 +20,7 @@ from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.plan import plan_of
 from pp_assist.sftp.pool import Pool
 from pp_assist.sftp.project import rules_of
-from pp_assist.sftp.spool import LeftOut, Spool, SpoolKeeper
+from pp_assist.sftp.spool import LeftOut, Room, Spool, SpoolKeeper
 from pp_assist.sftp.threads import start
 from pp_assist.store.db import Database
 
@@ -43,6 +43,7 @@ class Tools(NamedTuple):
     db: Database
     pool: Pool
     keeping: Keeping
+    room: Room
     mono_ms: Callable[[], int]
 
 
@@ -61,7 +62,7 @@ class Watching:
         self._mono_ms = tools.mono_ms
         self._stop = threading.Event()
         self._turning = threading.Lock()
-        self._keeper = SpoolKeeper(spool, tools.db, root.id, self._check, left_out)
+        self._keeper = SpoolKeeper(spool, tools.db, root.id, self._check, left_out, tools.room)
         plan = plan_of(target, options, root.recursive)
         self._folder = DropFolder(plan, tools.ledger, self._keeper, tools.mono_ms, self._check)
         self._clearing = Clearing(spool, self._keeper, tools.ledger, target.url, tools.keeping)
@@ -168,6 +169,7 @@ class Watching:
             "unread_folders": len(self._folder.unread),
             **{state.value: counts[state] for state in State},
             "refused": len(self._folder.refused),
+            "refusal": self._folder.refusal,
             "announcements": announcements,
             "announcement_problem": not_taken,
         }

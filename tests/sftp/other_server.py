@@ -1,6 +1,6 @@
 """asyncssh's SFTP server: ROOT PORT HOST_KEY USER PASSWORD [OPTION ...]. Prints each password somebody tries.
 
---no-posix-rename; --locked: folders called "locked" are listed for nobody.
+--no-posix-rename; --no-rename; --locked: folders called "locked" are listed for nobody.
 """
 
 import asyncio
@@ -42,6 +42,11 @@ class Sftp(asyncssh.SFTPServer):
 
         async def posix_rename(self, *_: bytes) -> None:
             raise asyncssh.SFTPOpUnsupported("no posix-rename here")
+
+    if "--no-rename" in options:
+
+        async def rename(self, *_: bytes) -> None:
+            raise asyncssh.SFTPPermissionDenied("no renaming here")
 
 
 async def main() -> None:

@@ -1,23 +1,25 @@
 """One drop folder without a daemon: what is looked at, what is fetched, and over how many clients."""
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pp_assist.sftp import clearing, connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
-from pp_assist.sftp.errors import SftpUnreachable
+from pp_assist.sftp.errors import SftpUnreachable, TooManyNames
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
-from pp_assist.sftp.spool import Spool, SpoolKeeper
+from pp_assist.sftp.spool import Room, Spool, SpoolKeeper
 from tests.sftp.sftp_servers import Other, running
 from tests.sftp.test_transfers import connection
 
@@ -94,6 +96,19 @@ def test_a_folder_that_is_listed_for_nobody_holds_up_no_other(locked: Other, tmp
     assert looked.advance() == 2
     assert sorted(looked.kept.names) == [b"a", b"open/c"]
     assert list(looked.folder.unread) == [b"locked"]
+
+
+def test_so_many_names_are_listed_in_all_its_folders_together(
+    other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(other, *(f"{folder}/{number}" for folder in "abc" for number in range(3)))
+    monkeypatch.setattr(connecting, "MOST_NAMES", 20)  # the server names a folder itself, and the one above it
+    looked = Looked(other, tmp_path)
+    assert len(looked.folder.observed) == 9
+    monkeypatch.setattr(connecting, "MOST_NAMES", 11)
+    with pytest.raises(TooManyNames, match="more than 11"):
+        looked.folder.look(looked.client)
+    looked.transport.close()
 
 
 def test_what_is_below_is_left_alone_where_nobody_asks_for_it(other: Other, tmp_path: Path) -> None:
@@ -175,7 +190,8 @@ class Spooled:
             def reading(self) -> AbstractContextManager[None]:
                 return nullcontext()
 
-        self.keeper = SpoolKeeper(self.spool, NoDatabase(), 1, lambda: None, lambda files: [False] * len(files))  # type: ignore[arg-type]
+        left_out = lambda files: [False] * len(files)  # noqa: E731
+        self.keeper = SpoolKeeper(self.spool, NoDatabase(), 1, lambda: None, left_out, Room())  # type: ignore[arg-type]
 
     def put(self, name: bytes, data: bytes, mtime_s: int = 1000, confirmed: bool = True) -> None:
         draft = os.path.join(self.spool.drafts, "draft")
@@ -222,6 +238,79 @@ def test_nothing_is_fetched_that_would_fill_the_disk(spooled: Spooled, monkeypat
         spooled.keeper.keep(None, b"/in/a", arrival)
 
 
+class Disk:
+    """One with so many bytes; what lies in the drafts is taken."""
+
+    def __init__(self, spooled: Spooled, monkeypatch: pytest.MonkeyPatch, size_bytes: int) -> None:
+        self.drafts = Path(spooled.spool.drafts)
+        self.size_bytes = size_bytes
+        monkeypatch.setattr(spool_module, "KEEP_FREE_BYTES", 100)
+        monkeypatch.setattr(spool_module.shutil, "disk_usage", lambda _: self)
+        monkeypatch.setattr(spool_module, "fetch", self.fetch)
+        self.fetching: Callable[[], object] = lambda: None
+
+    @property
+    def free(self) -> int:
+        return self.size_bytes - sum(draft.stat().st_size for draft in self.drafts.iterdir())
+
+    def fetch(self, client: Any, remote: bytes, size_bytes: int, mtime_s: int, draft: str, check: Any) -> int:
+        """Half of it comes; then something happens."""
+        Path(draft).write_bytes(b"x" * (size_bytes // 2))
+        self.fetching()
+        Path(draft).write_bytes(b"x" * size_bytes)
+        return size_bytes
+
+
+def version(number: int, size_bytes: int = 700) -> Arrival:
+    return Arrival(str(number), b"%d" % number, Seen(size_bytes, 1000), State.FOUND, None, None)
+
+
+def test_what_is_promised_to_one_file_is_no_room_for_another(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+
+    def another() -> None:
+        disk.fetching = lambda: None
+        with pytest.raises(OSError, match="no room"):
+            spooled.keeper.keep(None, b"/in/2", version(2))
+        spooled.keeper.keep(None, b"/in/3", version(3, 200))  # for this one there is
+
+    disk.fetching = another
+    assert spooled.keeper.keep(None, b"/in/1", version(1)) is None
+    assert sorted(path.name for path in spooled.files.iterdir()) == ["1", "3"]
+
+
+def test_drafts_for_which_there_is_no_room_make_room_for_others(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+    for number in (1, 2):
+        (disk.drafts / str(number)).write_bytes(b"x" * 400)
+    with pytest.raises(OSError, match="no room"):
+        spooled.keeper.keep(None, b"/in/1", version(1))
+    assert spooled.keeper.keep(None, b"/in/2", version(2)) is None
+    assert list(disk.drafts.iterdir()) == []
+
+
+def test_a_draft_goes_where_the_disk_is_full_and_stays_where_the_connection_broke(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(spooled, monkeypatch, 1024)
+
+    def raising(error: Exception) -> Callable[[], object]:
+        def fail() -> None:
+            raise error
+
+        return fail
+
+    for error, left in ((SftpUnreachable("broken"), ["1"]), (OSError(errno.ENOSPC, "full"), [])):
+        disk.fetching = raising(error)
+        with pytest.raises(type(error)):
+            spooled.keeper.keep(None, b"/in/1", version(1))
+        assert [draft.name for draft in disk.drafts.iterdir()] == left
+    disk.fetching = lambda: None
+    assert spooled.keeper.keep(None, b"/in/1", version(1)) is None  # nothing is promised to those any more
+
+
 def test_copies_go_once_they_are_stored_and_dealt_with(spooled: Spooled) -> None:
     spooled.put(b"deep/er/done", b"1")
     spooled.arrive(b"deep/er/done", Seen(1, 1000))
@@ -245,3 +334,16 @@ def test_copies_are_kept_for_a_while_and_not_more_than_so_much(spooled: Spooled)
     assert spooled.clear(keep_ms=1 << 60) == ["0", "1", "2", "3"]
     assert spooled.clear(keep_ms=1 << 60, keep_bytes=250) == ["2", "3"]
     assert spooled.clear(keep_ms=0) == []
+
+
+def test_copies_that_may_not_go_stand_before_no_others(spooled: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "AT_A_TIME", 2)
+    for name in (b"1 stuck", b"2 stuck", b"3", b"4 stuck", b"5"):
+        spooled.put(name, b"x", confirmed=b"stuck" not in name)
+        spooled.arrive(name, Seen(1, 1000))
+        time.sleep(0.005)
+    rounds = Clearing(spooled.spool, spooled.keeper, spooled.ledger, "s", Keeping(0, 1 << 40))
+    assert [rounds.clear(2_000_000_000_000) for _ in range(4)] == [0, 1, 1, 0]
+    spooled.receipts[b"1 stuck"] = spooled.spool.look(b"1 stuck"), "0" * 64
+    assert sum(rounds.clear(2_000_000_000_000) for _ in range(2)) == 1
+    assert sorted(path.name for path in spooled.files.iterdir()) == ["2 stuck", "4 stuck"]

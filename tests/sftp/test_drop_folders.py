@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.e2e.harness import eventually, request
 from tests.sftp.announced_api import SECRET, Api
 from tests.sftp.documents import pdf
 from tests.sftp.dropped import Dropped, dropped, files_below
-from tests.sftp.sftp_servers import Other, SftpServer
+from tests.sftp.sftp_servers import Other, SftpServer, running
 
 
 @pytest.fixture
@@ -86,6 +87,18 @@ def test_after_its_receipt_a_file_is_removed_and_not_before(folder: Dropped) -> 
     folder.world.server.start()
     eventually(lambda: os.listdir(folder.inbox) == [], 60)
     assert folder.stored() == {"a.txt": digest}
+
+
+def test_where_nothing_may_be_renamed_nothing_is_removed_and_it_is_said_why(tmp_path: Path) -> None:
+    server = Other(tmp_path / "server")
+    server.options = ("--no-rename",)
+    with running(server), dropped(server) as folder:
+        folder.begin(after="remove")
+        folder.until_stored({"a.txt": folder.drop("a.txt", b"stays")})
+        shown = folder.until(lambda facts: facts["refused"])
+        assert (shown["moving"], shown["settled"]) == (1, 0)
+        assert "a.txt" in shown["refusal"] and "no renaming here" in shown["refusal"]
+        assert (folder.inbox / "a.txt").read_bytes() == b"stays"
 
 
 def test_what_arrived_is_announced_once_it_is_moved(folder: Dropped, api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 
 from pp_assist.core.drop_folders import After
 from pp_assist.sftp import storing, taking
-from pp_assist.sftp.errors import RemoteRefused
+from pp_assist.sftp.errors import RemoteChanged, RemoteRefused, SftpUnreachable
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
-from pp_assist.sftp.polling import Seen
+from pp_assist.sftp.polling import Seen, is_wanted
 from pp_assist.sftp.taking import TakingAway
 from tests.sftp.dropped import files_below
 from tests.sftp.sftp_servers import Other
@@ -42,6 +43,11 @@ class Taken:
         found = self.ledger.last("s", b"a.txt")
         assert found is not None
         return found
+
+    def replace(self, data: bytes) -> None:
+        (self.inbox / ".new").write_bytes(data)
+        os.utime(self.inbox / ".new", (1000, 1000))
+        os.replace(self.inbox / ".new", self.file)
 
     def take_away(self) -> Arrival:
         self.taking.take_away(self.client, self.arrival)
@@ -84,6 +90,84 @@ def test_what_replaces_it_at_the_last_moment_is_put_back(taken: Taken, monkeypat
     assert taken.file.read_bytes() == b"nobody has this"
 
 
+def replaced_while_moved(
+    taken: Taken, monkeypatch: pytest.MonkeyPatch, *then: Callable[[], object], data: bytes = b"nobody has this"
+) -> None:
+    """Another version gets the name right before the file is moved; each of *then* is done before a further move."""
+    real, steps = storing.move, iter([lambda: taken.replace(data), *then])
+
+    def move(client: Any, source: bytes, target: bytes) -> None:
+        next(steps, lambda: None)()
+        real(client, source, target)
+
+    monkeypatch.setattr(taking, "move", move)
+
+
+def cut() -> None:
+    raise SftpUnreachable("the connection broke")
+
+
+def contents(taken: Taken) -> dict[str, bytes]:
+    return {name: (taken.inbox.parent / name).read_bytes() for name in files_below(taken.inbox.parent)}
+
+
+def test_what_could_not_be_put_back_is_put_back_later(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced_while_moved(taken, monkeypatch, cut, cut)
+    for _ in range(2):
+        with pytest.raises(SftpUnreachable):
+            taken.take_away()
+        assert taken.arrival.state is State.MOVING
+    settled = taken.take_away()
+    assert (settled.state, settled.target) == (State.SETTLED, None)
+    assert contents(taken) == {"in/a.txt": b"nobody has this"}
+
+
+def test_what_cannot_have_its_name_again_gets_one_that_is_looked_at(
+    taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third version has it by then."""
+    replaced_while_moved(taken, monkeypatch, lambda: taken.replace(b"the third"))
+    with pytest.raises(RemoteRefused):
+        taken.take_away()
+    settled = taken.take_away()
+    assert (settled.state, settled.target) == (State.SETTLED, None)
+    name = f"a.{settled.id[:8]}.txt"
+    assert contents(taken) == {"in/a.txt": b"the third", f"in/{name}": b"nobody has this"}
+    assert is_wanted(name.encode(), ["*.txt"])
+
+
+def test_what_changes_while_it_is_read_is_another_version(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(*_: object) -> str:
+        raise RemoteChanged("it became shorter while it was read")
+
+    monkeypatch.setattr(taking, "digest_of", changed)
+    replaced_while_moved(taken, monkeypatch, data=b"x" * len(DATA))
+    settled = taken.take_away()
+    assert (settled.state, settled.target) == (State.SETTLED, None)
+    assert files_below(taken.inbox.parent) == ["in/a.txt"]
+
+
+def test_what_somebody_else_put_where_it_was_to_go_is_theirs(
+    other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Taken(other, tmp_path, "move")
+    theirs = other.root / "done/11272026/a.txt"
+    real = storing.move
+
+    def move(client: Any, source: bytes, target: bytes) -> None:
+        if not theirs.exists():
+            theirs.write_bytes(b"theirs")
+        real(client, source, target)
+
+    monkeypatch.setattr(taking, "move", move)
+    with pytest.raises(RemoteRefused, match="already"):
+        taken.take_away()
+    settled = taken.take_away()
+    assert settled.state is State.SETTLED
+    assert contents(taken) == {"done/11272026/a.txt": b"theirs", f"done/11272026/a.{settled.id[:8]}.txt": DATA}
+    taken.transport.close()
+
+
 def test_a_server_that_copies_where_others_rename(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file has another time then: what is in it decides."""
     real = storing.move
@@ -115,15 +199,21 @@ def test_it_goes_on_after_a_kill_that_came_after_the_move(taken: Taken, monkeypa
     assert taken.file.read_bytes() == b"the next of that name"
 
 
-def test_who_may_not_rename_may_yet_remove(other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_removed_under_the_name_that_others_write_to(
+    other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lets nobody rename: another version may have the name by the time of a removal."""
     taken = Taken(other, tmp_path, "remove")
 
     def refused(*_: object) -> None:
         raise RemoteRefused("no renaming here")
 
     monkeypatch.setattr(taking, "move", refused)
-    assert taken.take_away().state is State.SETTLED
-    assert files_below(taken.inbox) == []
+    for _ in range(2):
+        with pytest.raises(RemoteRefused, match="no renaming"):
+            taken.take_away()
+        assert taken.arrival.state is State.MOVING
+    assert contents(taken) == {"in/a.txt": DATA}
     taken.transport.close()
 
 
