@@ -3,7 +3,7 @@ import { refusal } from "../src/api/client";
 import type { ConfigField } from "../src/api/shapes";
 import { Speeds } from "../src/live/speeds";
 import { edited, labelOf, meant, nested, OTHERS, sections, unitOf } from "../src/text/settings";
-import { inWords, ledgerReason } from "../src/text/words";
+import { fetched, inWords, ledgerReason } from "../src/text/words";
 import { treeOf } from "../src/text/tree";
 
 describe("speeds", () => {
@@ -89,4 +89,15 @@ test("paths as a tree, folders with one way on joined", () => {
     { name: "a/b/c", below: [{ name: "1", below: [] }, { name: "2", below: [] }] },
     { name: "x", below: [] },
   ]);
+});
+
+describe("what was fetched", () => {
+  test("is this file, as far as that is known", () => {
+    expect(fetched({ outcome: "restored", sha256: "aa" }, "aa")).toEqual({ words: "Fetched to", isEarlier: false });
+    expect(fetched({ outcome: "beside", sha256: "aa" }, null).isEarlier).toBe(false);
+  });
+  test("or an earlier version of it, wherever it was put", () => {
+    expect(fetched({ outcome: "restored", sha256: "aa" }, "bb")).toEqual({ words: "An earlier version was fetched to", isEarlier: true });
+    for (const outcome of ["restored", "right", "beside"]) expect(fetched({ outcome, sha256: "aa" }, "bb").words).toMatch(/earlier version/);
+  });
 });

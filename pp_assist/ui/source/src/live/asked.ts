@@ -2,8 +2,8 @@
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { isAbort, type Asking } from "../api/client";
+import { useAnew } from "./anew";
 import { connection, reconnected } from "./connection";
-import { listen } from "./stream";
 
 export interface Asked<T> {
   data: T | undefined;
@@ -14,7 +14,7 @@ export interface Asked<T> {
 }
 
 export interface When {
-  /** Every so often, while the page is seen. */
+  /** Every so often, while the page is seen; an answer that takes longer is waited for. */
   everyMs?: number;
   /** Soon after one of these has happened. */
   on?: readonly string[];
@@ -33,44 +33,31 @@ export function useAsked<T>(ask: (asking: Asking) => Promise<T>, inputs: unknown
   latest.current = ask;
   const again = useCallback(() => setTurn((before) => before + 1), []);
 
+  const pending = useRef(false);
   useEffect(() => {
     if (when.off) return undefined;
     const giveUp = new AbortController();
+    pending.current = true;
     latest
       .current({ signal: giveUp.signal })
       .then((data) => setAnswer({ data, of: key }))
       .catch((error: unknown) => {
         if (!isAbort(error) && !giveUp.signal.aborted)
           setAnswer((before) => ({ ...(before.data !== undefined && { data: before.data }), error: error as Error, of: key }));
+      })
+      .finally(() => {
+        if (!giveUp.signal.aborted) pending.current = false;
       });
-    return () => giveUp.abort();
+    return () => {
+      giveUp.abort();
+      pending.current = false;
+    };
   }, [key, turn, when.off]);
 
-  useEffect(() => {
-    if (when.everyMs === undefined || when.off) return undefined;
-    const timer = setInterval(() => {
-      if (!document.hidden && connection.peek().state === "live") again();
-    }, when.everyMs);
-    return () => clearInterval(timer);
-  }, [when.everyMs, when.off]);
-
-  const events = when.on?.join(" ") ?? "";
-  useEffect(() => {
-    if (events === "") return undefined;
-    const wanted = new Set(events.split(" "));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = listen((happened) => {
-      if (timer !== undefined || !happened.some((each) => wanted.has(each.event_type))) return;
-      timer = setTimeout(() => {
-        timer = undefined;
-        if (!document.hidden) again();
-      }, SOON_MS);
-    });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, [events]);
+  const askIfThere = () => {
+    if (connection.peek().state === "live") again(); // else it is asked anew once the daemon is there
+  };
+  useAnew(askIfThere, { on: when.on ?? [], soonMs: SOON_MS, everyMs: when.everyMs, off: when.off, isPending: () => pending.current });
 
   return { data: answer.data, error: answer.of === key ? answer.error : undefined, loading: answer.of !== key, again };
 }

@@ -6,6 +6,7 @@ import type { FetchJob } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
 import { count, size } from "../text/format";
 import { nameIn, sameName, type Name } from "../text/names";
+import { fetched } from "../text/words";
 import { Button, Meter, Notice, Problem, sentence } from "./basics";
 import { Dialog } from "./dialog";
 import { NameText } from "./name";
@@ -14,7 +15,8 @@ import { FolderPicker } from "./picker";
 const OFTEN_MS = 700;
 const ON = ["fetch_started", "fetch_complete", "fetch_failed"];
 
-export function FetchBack({ path }: { path: Name }) {
+/** *sha256*: of what the file is known to be now. */
+export function FetchBack({ path, sha256 }: { path: Name; sha256: string | null }) {
   const [asking, setAsking] = useState(false);
   const [runs, setRuns] = useState(false);
   const jobs = useAsked(
@@ -32,7 +34,8 @@ export function FetchBack({ path }: { path: Name }) {
       <Button icon="fetch" onClick={() => setAsking(true)}>
         Fetch it back from the server
       </Button>
-      {jobs.data?.map((job) => <Job key={job.id} job={job} again={jobs.again} />)}
+      {jobs.error && <Problem error={jobs.error} again={jobs.again} />}
+      {jobs.data?.map((job) => <Job key={job.id} job={job} sha256={sha256} again={jobs.again} />)}
       {asking && (
         <Where
           path={path}
@@ -69,23 +72,19 @@ function Where({ path, onClose }: { path: Name; onClose: () => void }) {
   );
 }
 
-const OUTCOME: Record<string, string> = {
-  restored: "Fetched to",
-  right: "It was there already, byte for byte:",
-  beside: "Something else had its name; fetched beside it, to",
-};
-
-function Job({ job, again }: { job: FetchJob; again: () => void }) {
+function Job({ job, sha256, again }: { job: FetchJob; sha256: string | null; again: () => void }) {
   const doing = useDoing();
   const to = <code class="wrap"><NameText name={nameIn(job, "to")} most={300} /></code>;
-  if (job.state === "done")
+  if (job.state === "done") {
+    const { words, isEarlier } = fetched(job, sha256);
     return (
-      <Notice tone="good" icon="check">
-        {OUTCOME[job.outcome ?? "restored"]} {to}.{" "}
+      <Notice tone={isEarlier ? "calm" : "good"} icon={isEarlier ? "fetch" : "check"}>
+        {words} {to}.{" "}
         {job.inconsistent && <span>It was read while it changed, and may hold parts of several moments. </span>}
         {job.verified && <span class="hint">{job.verified === "receipt" ? "Checked against the signed receipt." : "Checked against its digest."}</span>}
       </Notice>
     );
+  }
   if (job.state === "failed" || job.state === "cancelled")
     return (
       <Notice tone={job.state === "failed" ? "bad" : "calm"} icon="held">
@@ -107,6 +106,7 @@ function Job({ job, again }: { job: FetchJob; again: () => void }) {
           Stop
         </Button>
       </div>
+      {doing.error && <Problem error={doing.error} />}
     </div>
   );
 }

@@ -13,10 +13,14 @@ import { FetchBack } from "./fetch-back";
 import { NameText } from "./name";
 import { say } from "./said";
 
-const ON = ["file_changed", "sha256_complete", "sha256_failed", "upload_started", "upload_progress", "upload_complete", "upload_failed", "file_deleted", "steered", "scan_complete"];
+const ON = [
+  "file_discovered", "file_changed", "file_missing", "file_moved", "file_deleted", "deletions_held", "sha256_complete", "sha256_failed", "upload_started",
+  "upload_progress", "upload_complete", "upload_failed", "fetch_complete", "server", "steered", "scan_complete",
+];
+const EVERY_MS = 5_000; // not all that it may be for is an event: a pause, a time that has come
 
 export function FilePanel({ path, onClose }: { path: Name; onClose: () => void }) {
-  const asked = useAsked((asking) => explain(path, asking), [path], { on: ON });
+  const asked = useAsked((asking) => explain(path, asking), [path], { on: ON, everyMs: EVERY_MS });
   const panel = useRef<HTMLElement>(null);
   const doing = useDoing();
   const { folder, last } = parted(path);
@@ -57,6 +61,8 @@ export function FilePanel({ path, onClose }: { path: Name; onClose: () => void }
 
 function Life({ path, found, doing, again }: { path: Name; found: Explained; doing: Doing; again: () => void }) {
   const verdict = VERDICT[found.verdict] ?? { word: found.verdict, tone: "off" as const };
+  const comesBack = useRef(false); // once it could be fetched, how that went stays to be seen
+  comesBack.current ||= found.receipt !== null || found.verdict === "stored" || found.reason.code === "not_there";
   const isHard = found.verdict === "pending" && (found.reason.class === "person" || found.next_try_at !== null);
   return (
     <div class="stack">
@@ -91,7 +97,7 @@ function Life({ path, found, doing, again }: { path: Name; found: Explained; doi
       </div>
       <Ways path={path} found={found} doing={doing} again={again} />
       {doing.error && <Problem error={doing.error} />}
-      {(found.receipt !== null || found.verdict === "stored" || found.reason.code === "not_there") && <FetchBack path={path} />}
+      {comesBack.current && <FetchBack path={path} sha256={found.sha256} />}
       <Story found={found} />
       <Proof found={found} />
     </div>

@@ -2,8 +2,8 @@
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { isAbort, type Asking } from "../api/client";
+import { useAnew } from "../live/anew";
 import { connection, reconnected } from "../live/connection";
-import { listen } from "../live/stream";
 import { pagesOf } from "./window";
 
 export const PAGE = 200;
@@ -96,22 +96,10 @@ export function usePages<T>(load: Load<T>, key: string, events: readonly string[
     };
   }, [key, reconnected.value]);
 
-  const wantedEvents = events.join(" ");
-  useEffect(() => {
-    const wanted = new Set(wantedEvents.split(" "));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = listen((happened) => {
-      if (timer !== undefined || !happened.some((each) => wanted.has(each.event_type))) return;
-      timer = setTimeout(() => {
-        timer = undefined;
-        if (!document.hidden && connection.peek().state === "live") again();
-      }, ANEW_MS);
-    });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, [wantedEvents]);
+  const askIfThere = () => {
+    if (connection.peek().state === "live") again();
+  };
+  useAnew(askIfThere, { on: events, soonMs: ANEW_MS, isPending: () => asked.current.size > 0 });
 
   const { pages, total, error } = kept.current;
   return { total, error, row: (at) => pages.get(Math.floor(at / PAGE))?.[at % PAGE], see, again };

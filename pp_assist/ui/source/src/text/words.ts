@@ -148,3 +148,16 @@ export function screenFor(code: string): string | null {
       return code.startsWith("server_") || code in OBSTACLES ? "#/servers" : null;
   }
 }
+
+const FETCHED: Record<string, [now: string, earlier: string]> = {
+  restored: ["Fetched to", "An earlier version was fetched to"],
+  right: ["It was there already, byte for byte:", "An earlier version was there already, byte for byte:"],
+  beside: ["Something else had its name; fetched beside it, to", "Something else had its name; an earlier version was fetched beside it, to"],
+};
+
+/** Say how fetching a file ended, which is known to have the content *sha256* now: another one than that is not this file as it is. */
+export function fetched(job: { outcome: string | null; sha256: string | null }, sha256: string | null): { words: string; isEarlier: boolean } {
+  const isEarlier = job.sha256 !== null && sha256 !== null && job.sha256 !== sha256;
+  const [now, earlier] = FETCHED[job.outcome ?? "restored"] ?? ["Fetched to", "An earlier version was fetched to"];
+  return { words: isEarlier ? earlier : now, isEarlier };
+}
