@@ -1,16 +1,17 @@
-"""Giving back: everything that is live below a path, and many small contents in one answer."""
+"""Giving back: what is below a path, now or earlier, and many small contents in one answer."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from pp_server.content.base import ContentStore
-from pp_server.core.model import Caller, ListingQuery, LivePath, Position
+from pp_server.core.model import Caller, ListedPath, ListingQuery, Position, Shown
 from pp_server.files import Files
 from pp_server.metadata.base import MetadataStore
 from pp_server.wire.digest import Digest
 from pp_server.wire.names import json_fields
 from pp_server.wire.restore import MAX_CONTENT_BYTES
+from pp_server.wire.times import iso, iso_or_none
 
 PAGE = 2000
 PIECE_BYTES = 256 * 1024
@@ -26,16 +27,17 @@ class Restore:
         self._files = files
 
     async def tree(self, query: ListingQuery) -> AsyncIterator[bytes]:
-        """Yield a `TreeEntry` as a line for each live path, and a `TreeEnd`."""
+        """Yield a `TreeEntry` as a line for each path, and a `TreeEnd`."""
+        entry = _entry if query.shown is Shown.LIVE and query.at_ms is None else _past_entry
         query, entries = replace(query, limit=PAGE), 0
         while True:
             found = await self._metadata.page_of_tree(query)
             entries += len(found)
             if found:
-                yield b"".join(map(_entry, found))
+                yield b"".join(map(_line, map(entry, found)))
             if len(found) < PAGE:
                 break
-            query = replace(query, after=Position(found[-1].host_key, found[-1].path, 0))
+            query = replace(query, after=Position(found[-1].host_key, found[-1].path, 0, found[-1].gen))
         yield _line({"entries": entries})
 
     async def contents(self, caller: Caller, digests: Sequence[Digest]) -> AsyncIterator[bytes]:
@@ -55,27 +57,30 @@ class Restore:
         yield b"".join([*pieces, _line({"contents": len(wanted)})])
 
 
-def _entry(found: LivePath) -> bytes:
+def _entry(found: ListedPath) -> dict[str, object]:
     target = {} if found.link_target is None else json_fields(found.link_target, "link_target")
-    return _line(
-        {
-            **json_fields(found.path),
-            "hostname": found.hostname,
-            "host_id": found.host_id,
-            "kind": found.kind,
-            "gen": found.gen,
-            "sha256": found.sha256,
-            "file_size": found.size_bytes,
-            **target,
-            "mtime_ns": found.mtime_ns,
-            "mode": found.mode,
-            "uid": found.uid,
-            "gid": found.gid,
-            "user": found.user_name,
-            "group": found.group_name,
-            **({"inconsistent": True} if found.inconsistent else {}),
-        }
-    )
+    return {
+        **json_fields(found.path),
+        "hostname": found.hostname,
+        "host_id": found.host_id,
+        "kind": found.kind,
+        "gen": found.gen,
+        "sha256": found.sha256,
+        "file_size": found.size_bytes,
+        **target,
+        "mtime_ns": found.mtime_ns,
+        "mode": found.mode,
+        "uid": found.uid,
+        "gid": found.gid,
+        "user": found.user_name,
+        "group": found.group_name,
+        **({"inconsistent": True} if found.inconsistent else {}),
+    }
+
+
+def _past_entry(found: ListedPath) -> dict[str, object]:
+    moments = {"stored_at": iso(found.stored_ms), "deleted_at": iso_or_none(found.deleted_ms)}
+    return {**_entry(found), "status": found.status, **moments}
 
 
 def _head(digest: Digest, size: int | None) -> bytes:

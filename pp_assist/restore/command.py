@@ -29,6 +29,7 @@ from pp_assist.restore.folder import Done, Folder
 from pp_assist.restore.restore import restore
 from pp_assist.restore.source import Source
 from pp_assist.restore.wanted import Outcome, Outside, Wanted, wanted
+from pp_assist.restore.when import When, moment
 from pp_server.wire.names import display, from_json, json_fields
 from pp_server.wire.restore import TreeEntry
 
@@ -45,6 +46,8 @@ def ls(arguments: Sequence[str]) -> NoReturn:
     parser = Parser(prog="pp_client ls", description="List what a pp_server has for you.")
     parser.add_argument("prefix", nargs="?", metavar="PREFIX", help="a folder or file, as it was called on its machine")
     parser.add_argument("--host", metavar="HOST", help="of this machine only: its name, or its id")
+    shown = _when_options(parser)
+    shown.add_argument("--versions", action="store_true", help="every version of each path, with its deletions")
     parser.add_argument("--json", action="store_true", help="print one JSON object per path")
     add_options(parser)
     args = parser.parse_args(arguments)
@@ -57,6 +60,7 @@ def get(arguments: Sequence[str]) -> NoReturn:
     parser.add_argument("prefix", metavar="PREFIX", help="the folder or file, as it was called on its machine")
     parser.add_argument("--to", required=True, metavar="DIR", help="where to: what was in PREFIX is in DIR afterwards")
     parser.add_argument("--host", metavar="HOST", help="of this machine: its name, or its id")
+    _when_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there and differ")
     parser.add_argument("--no-owners", action="store_true", help="do not give files their owners back (root only does)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per path")
@@ -66,12 +70,24 @@ def get(arguments: Sequence[str]) -> NoReturn:
     _run(args, lambda source: _get(source, args))
 
 
+def _when_options(parser: argparse.ArgumentParser) -> Any:
+    """Add the options that say of when, of which no two go together."""
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--at", metavar="TIME", type=moment, help="as it was then: 2026-11-20, or 2026-11-20T14:30")
+    shown.add_argument("--deleted", action="store_true", help="what is deleted now, in its last version")
+    return shown
+
+
+def _when_of(args: argparse.Namespace) -> When:
+    return When(args.at, args.deleted, getattr(args, "versions", False))
+
+
 def _run(args: argparse.Namespace, command: Callable[[Source], Coroutine[Any, Any, int]]) -> NoReturn:
     async def with_source() -> int:
         http = server.open(CONNECTIONS)
         try:
             source = Source(http)
-            await source.greet()
+            await source.greet(_when_of(args))
             return await command(source)
         finally:
             await http.close()
@@ -104,8 +120,9 @@ def _complain(what: object, code: int) -> int:
 
 
 async def _list(source: Source, args: argparse.Namespace) -> int:
-    async for entry in source.tree(_prefix(args.prefix), await source.host(args.host)):
-        print(entry.model_dump_json() if args.json else _line(entry))
+    line = _version_line if args.versions or args.deleted else _line
+    async for entry in source.tree(_prefix(args.prefix), await source.host(args.host), _when_of(args)):
+        print(entry.model_dump_json() if args.json else line(entry))
     return OK
 
 
@@ -113,6 +130,15 @@ def _line(entry: TreeEntry) -> str:
     mode = "----" if entry.mode is None else f"{entry.mode:04o}"
     facts = f"{_LETTERS[entry.kind]}{mode} {entry.file_size:>12} {_when(entry):>16} {_harmless(entry.hostname)}"
     return f"{facts} {_shown(from_json(entry.filepath, entry.filepath_b64))}"
+
+
+def _version_line(entry: TreeEntry) -> str:
+    """Return a line with the moment from which on the path was so: good for `--at`."""
+    since, status = _harmless(entry.deleted_at or entry.stored_at or ""), _STATUS.get(entry.status or "", "")
+    return f"{since:24} {status:7} {_line(entry)}"
+
+
+_STATUS = {"active": "now", "superseded": "earlier", "deleted": "deleted"}
 
 
 def _when(entry: TreeEntry) -> str:
@@ -125,7 +151,7 @@ def _when(entry: TreeEntry) -> str:
 async def _get(source: Source, args: argparse.Namespace) -> int:
     prefix = _prefix(args.prefix) or b"/"
     outcomes: Counter[Outcome] = Counter()
-    places, refused = await _wanted(source, prefix, await source.host(args.host))
+    places, refused = await _wanted(source, prefix, await source.host(args.host), _when_of(args))
     if not places and not refused:
         return _complain(f"the server has nothing of yours at {_shown(prefix)}", FAILED)
     folder = Folder(os.fsencode(args.to), args.overwrite, posix.is_root_user() and not args.no_owners)
@@ -156,7 +182,7 @@ async def _get(source: Source, args: argparse.Namespace) -> int:
     return LEFT if outcomes[Outcome.DIFFERS] else OK
 
 
-async def _wanted(source: Source, prefix: bytes, host: dict[str, str]) -> tuple[list[Wanted], list[str]]:
+async def _wanted(source: Source, prefix: bytes, host: dict[str, str], when: When) -> tuple[list[Wanted], list[str]]:
     """Return what is to be restored, and what cannot be because its path leads elsewhere.
 
     Raises:
@@ -165,7 +191,7 @@ async def _wanted(source: Source, prefix: bytes, host: dict[str, str]) -> tuple[
     places: list[Wanted] = []
     refused: list[str] = []
     hosts: dict[str, str] = {}
-    async for entry in source.tree(prefix, host):
+    async for entry in source.tree(prefix, host, when):
         hosts[entry.host_id] = entry.hostname
         if len(hosts) > 1:
             names = ", ".join(f"{name} ({host_id})" for host_id, name in hosts.items())

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from pp_assist.core.errors import NotOffered, ServerNonsense
 from pp_assist.http import Http
 from pp_assist.restore.streams import Pieces, contents, entries
+from pp_assist.restore.when import NOW, When
 from pp_assist.uploader.client import UploadClient, accepted
 from pp_server.wire.names import to_query
 from pp_server.wire.restore import TreeEntry
@@ -19,15 +20,17 @@ class Source:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    async def greet(self) -> None:
-        """Make sure that the server can give back much at once.
+    async def greet(self, when: When = NOW) -> None:
+        """Make sure that the server can give back much at once, as it was *when*.
 
         Raises:
             NotOffered: it cannot.
         """
-        greeting = await UploadClient(self._http).greet()
-        if not greeting.capabilities.can("restore"):
+        can = (await UploadClient(self._http).greet()).capabilities.can
+        if not can("restore"):
             raise NotOffered("the server is too old for this: it does not give back whole folders")
+        if when != NOW and not can("history"):  # it would give what is there now
+            raise NotOffered("the server is too old for this: it lists nothing but what is there now")
 
     async def host(self, name: str | None) -> dict[str, str]:
         """Return what to ask for so that only the machine *name*, an id or a name, is meant; None: all of them."""
@@ -37,9 +40,11 @@ class Source:
         known = await self._http.request("GET", f"/api/hosts/{quoted}")
         return {"host_id" if known.status == OK else "hostname": quoted}
 
-    async def tree(self, prefix: bytes | None, host: Mapping[str, str]) -> AsyncGenerator[TreeEntry, None]:
-        """Yield what is live at and below *prefix*; *host* as `host` says it."""
-        asked = [f"{field}={value}" for field, value in host.items()]
+    async def tree(
+        self, prefix: bytes | None, host: Mapping[str, str], when: When = NOW
+    ) -> AsyncGenerator[TreeEntry, None]:
+        """Yield what is live at and below *prefix*, or was; *host* as `host` says it."""
+        asked = [f"{field}={value}" for field, value in {**host, **when.asked()}.items()]
         asked += [f"path_prefix={to_query(prefix)}"] if prefix else []
         async with self._http.stream("GET", "/api/tree?" + "&".join(asked)) as streamed:
             accepted(streamed.answer)

@@ -167,8 +167,8 @@ class FileVersion:
     stored_ms: int
 
 
-class LivePath(NamedTuple):
-    """A live path with all that is needed to make it again."""
+class ListedPath(NamedTuple):
+    """A version of a path with all that is needed to make it again."""
 
     host_key: int
     host_id: str
@@ -186,6 +186,17 @@ class LivePath(NamedTuple):
     user_name: str | None
     group_name: str | None
     inconsistent: bool
+    status: VersionStatus
+    stored_ms: int
+    deleted_ms: int | None
+
+
+class Shown(StrEnum):
+    """Which versions of a path are listed."""
+
+    LIVE = "live"
+    DELETED = "deleted"  # the last one of each path that is deleted
+    ALL = "all"  # every one, deletions included
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +206,13 @@ class Position:
     host_key: int
     path: bytes
     total: int
+    gen: int = 0
+    """Where several versions of a path are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingQuery:
-    """Which live files to list. None means any."""
+    """Which files to list. None means any."""
 
     owner_id: int
     hostname: str | None = None
@@ -209,6 +222,9 @@ class ListingQuery:
     limit: int = 100
     offset: int = 0
     after: Position | None = None
+    shown: Shown = Shown.LIVE
+    at_ms: int | None = None
+    """What was live at that moment; None: now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pp_server.core.model import (
     FileVersion,
     Host,
     KeyRecord,
+    ListedPath,
     ListingQuery,
-    LivePath,
     NewKey,
     Page,
     RecordedChunk,
@@ -229,8 +229,8 @@ class MetadataStore(Protocol):
     async def list_files(self, query: ListingQuery) -> Page:
         """Return live files in order of (host, path bytes)."""
 
-    async def page_of_tree(self, query: ListingQuery) -> list[LivePath]:
-        """Return up to `query.limit` live paths in order of (host, path bytes), those beyond `query.after`."""
+    async def page_of_tree(self, query: ListingQuery) -> list[ListedPath]:
+        """Return up to `query.limit` paths in order of (host, path bytes, gen), those beyond `query.after`."""
 
     async def apply_deletions(
         self,

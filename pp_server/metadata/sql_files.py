@@ -11,10 +11,11 @@ from pp_server.core.model import (
     DeletionStatus,
     FileVersion,
     Host,
+    ListedPath,
     ListingQuery,
-    LivePath,
     Page,
     Position,
+    Shown,
     VersionStatus,
 )
 from pp_server.core.recorded import Recorded
@@ -23,7 +24,7 @@ from pp_server.core.versions import Delete, Operation, Outcome
 from pp_server.metadata import sql_blobs, sql_trees, sql_versions
 from pp_server.metadata.base import Applied, Batch
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.tables import IS_LIVE, blobs, file_versions, hosts
+from pp_server.metadata.tables import IS_HEAD, IS_LIVE, blobs, file_versions, hosts
 from pp_server.wire.digest import Digest
 from pp_server.wire.names import below
 
@@ -179,23 +180,24 @@ def list_files(conn: sa.Connection, query: ListingQuery) -> Page:
     return Page(shown, total, following)
 
 
-_LIVE_PATH = sa.select(
+_LISTED_PATH = sa.select(
     v.host_key, h.host_id, h.hostname, v.path, v.kind, v.gen, v.sha256, v.size_bytes, v.link_target, v.mtime_ns, v.mode,
-    v.uid, v.gid, v.user_name, v.group_name, v.inconsistent,
+    v.uid, v.gid, v.user_name, v.group_name, v.inconsistent, v.status, v.stored_ms, v.deleted_ms,
 ).join_from(file_versions, hosts, h.id == v.host_key)  # fmt: skip
 
 
-def page_of_tree(conn: sa.Connection, query: ListingQuery) -> list[LivePath]:
-    """Return up to `query.limit` live paths, those beyond `query.after`."""
-    statement = _LIVE_PATH.where(*_wanted(query)).order_by(v.host_key, v.path).limit(query.limit)
+def page_of_tree(conn: sa.Connection, query: ListingQuery) -> list[ListedPath]:
+    """Return up to `query.limit` paths, those beyond `query.after`."""
+    order = (v.host_key, v.path, v.gen) if query.shown is Shown.ALL else (v.host_key, v.path)
+    statement = _LISTED_PATH.where(*_wanted(query)).order_by(*order).limit(query.limit)
     if query.after is not None:
-        place = sa.tuple_(sa.literal(query.after.host_key), sa.literal(query.after.path))
-        statement = statement.where(sa.tuple_(v.host_key, v.path) > place)
-    return [LivePath._make(row) for row in conn.execute(statement)]
+        place = (query.after.host_key, query.after.path, query.after.gen)[: len(order)]
+        statement = statement.where(sa.tuple_(*order) > sa.tuple_(*map(sa.literal, place)))
+    return [ListedPath._make(row) for row in conn.execute(statement)]
 
 
 def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:
-    wanted: list[Any] = [IS_LIVE, v.owner_id == query.owner_id]
+    wanted: list[Any] = [*_shown(query), v.owner_id == query.owner_id]
     if query.kind is not None:
         wanted.append(v.kind == query.kind)
     if query.hostname is not None or query.host_id is not None:
@@ -210,6 +212,28 @@ def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:
         itself = first.rstrip(b"/") or b"/"
         wanted += [v.path >= itself, v.path < last, sa.or_(v.path == itself, v.path >= first)]
     return wanted
+
+
+_newer = file_versions.alias("newer")
+_WAS_THERE = sa.or_(v.kind != "file", v.sha256.is_not(None))
+"""Not so the tombstone of what never came."""
+
+
+def _shown(query: ListingQuery) -> list[Any]:
+    if query.shown is Shown.ALL:
+        return [_WAS_THERE]
+    if query.shown is Shown.DELETED:
+        return [IS_HEAD, v.status == VersionStatus.DELETED, _WAS_THERE]
+    if query.at_ms is None:
+        return [IS_LIVE]
+    n = _newer.c
+    newer = sa.exists().where(n.host_key == v.host_key, n.path == v.path, n.gen > v.gen, _since(n) <= query.at_ms)
+    return [v.status != VersionStatus.DELETED, _since(v) <= query.at_ms, ~newer]
+
+
+def _since(version: Any) -> sa.ColumnElement[int]:
+    """Return the moment from which on the path was what this version says."""
+    return sa.func.coalesce(version.deleted_ms, version.stored_ms)
 
 
 def _total(conn: sa.Connection, query: ListingQuery, wanted: list[sa.ColumnElement[bool]]) -> int:

@@ -19,8 +19,8 @@ from pp_server.core.model import (
     FileVersion,
     Host,
     KeyRecord,
+    ListedPath,
     ListingQuery,
-    LivePath,
     NewKey,
     Page,
     RecordedChunk,
@@ -275,7 +275,7 @@ class SqliteMetadata:
         """Work out which versions are heads; return how many live files lack their content."""
         return await self._writer.run(sql_restore.finish)
 
-    async def page_of_tree(self, query: ListingQuery) -> list[LivePath]:
+    async def page_of_tree(self, query: ListingQuery) -> list[ListedPath]:
         """See `MetadataStore`."""
         return await self._readers.run(lambda conn: sql_files.page_of_tree(conn, query))
 

@@ -26,7 +26,7 @@ LONGEST_LINE_BYTES = 64 * 1024
 
 
 class TreeEntry(Message):
-    """A live path with all that is needed to make it again."""
+    """A path with all that is needed to make it again."""
 
     filepath: str
     filepath_b64: str | None = None
@@ -45,6 +45,10 @@ class TreeEntry(Message):
     user: str | None = None
     group: str | None = None
     inconsistent: bool = False
+    status: str | None = None
+    """With `show` and `at` only, as the two times: active, superseded, or deleted."""
+    stored_at: str | None = None
+    deleted_at: str | None = None
 
 
 class TreeEnd(Message):

@@ -23,6 +23,7 @@ FEATURES: tuple[str, ...] = (
     "inconsistent",
     "base",
     "zstd",
+    "history",
 )
 
 

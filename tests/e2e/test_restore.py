@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.harness import T, World, clean_environment, entries_on_disk, on_disk
+from tests.e2e.harness import T, World, clean_environment, entries_on_disk, on_disk, request
 
 LARGE = os.urandom(700_000) * 3
 
@@ -183,3 +183,28 @@ def test_what_a_daemon_stored_comes_back_with_folders_links_and_times(make_world
 
 def relocated(entries: dict[bytes, T], before: bytes, after: bytes) -> dict[bytes, T]:
     return {after + path.removeprefix(before): entry for path, entry in entries.items()}
+
+
+def test_what_was_deleted_and_what_was_there_earlier_comes_back(world: World, tmp_path: Path) -> None:
+    tree, copy = os.fsdecode(world.tree), os.fsdecode(world.path("sub/copy"))
+    before = contents_of(world.tree)
+    world.write("sub/copy", b"later")
+    assert client(world, tree, "--hostname", "laptop")[0] == 0
+    (gone,) = (each for each in client(world, "ls", tree)[1] if each["filepath"] == os.fsdecode(world.path("a")))
+    facts = {name: gone[name] for name in ("filepath", "host_id", "sha256")}
+    order = {"files": [{**facts, "hostname": "laptop", "gen": 10**12}]}
+    assert request(world.server.port, "POST", "/api/files/deletions", world.server.key, order).status == 200
+
+    versions = client(world, "ls", copy, "--versions")[1]
+    assert [each["status"] for each in versions] == ["superseded", "active"]
+    code, lines, said = client(world, "get", tree, "--deleted", "--to", str(tmp_path / "gone"))
+    assert (code, statuses(lines)) == (0, {"a": "restored"}), said
+    assert contents_of(os.fsencode(tmp_path / "gone")) == {b"a": before[b"a"]}
+    first: dict[str, str] = {}
+    for each in client(world, "ls", tree, "--versions")[1]:  # the oldest version of each path comes first
+        first.setdefault(each["filepath"], each["stored_at"])
+    at = max(first.values())
+    code, _, said = client(world, "get", tree, "--at", at, "--to", str(tmp_path / "then"))
+    assert (code, contents_of(os.fsencode(tmp_path / "then"))) == (0, before), said
+    for wrong in (["--at", "yesterday"], ["--at", at, "--deleted"]):
+        assert client(world, "get", tree, *wrong, "--to", str(tmp_path / "x"))[0] == 2

@@ -73,10 +73,53 @@ async def test_large_trees_come_page_by_page_and_whole(client: Client, monkeypat
         assert end == {"entries": count}
 
 
+async def test_what_was_there_earlier_is_listed_too(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All versions, those of a moment, and what is deleted: each with all that is needed to make it again."""
+    monkeypatch.setattr(restore, "PAGE", 2)
+    moments: list[str] = []
+
+    async def then(*operations: dict[str, Any]) -> None:
+        await client.batch(*operations, host_id="h1")
+        entries, _ = await tree(client, show="all")
+        moments.append(max(each["deleted_at"] or each["stored_at"] for each in entries))
+        server.clock.pass_seconds(0.005)
+
+    await then(client_put("/d/a", b"one", 1, mode=0o640), client_put("/d/b", b"b", 2))
+    await then(client_put("/d/a", b"two!", 3))
+    await then({"op": "delete", "filepath": "/d/a", "gen": 4}, {"op": "delete", "filepath": "/d/never", "gen": 5})
+    await then(client_put("/d/a", b"three", 6), {"op": "delete", "filepath": "/d/b", "gen": 7})
+
+    entries, end = await tree(client, show="all", path_prefix="/d/a")
+    assert [(each["gen"], each["status"], each["file_size"]) for each in entries] == [
+        (1, "superseded", 3),
+        (3, "superseded", 4),
+        (4, "deleted", 4),
+        (6, "active", 5),
+    ]
+    assert end == {"entries": 4}
+    assert entries[0]["mode"] == 0o640
+    assert entries[2]["deleted_at"] == moments[2]
+    assert entries[2]["sha256"] == sha(b"two!")
+
+    found = [{each["filepath"]: each["file_size"] for each in (await tree(client, at=at))[0]} for at in moments]
+    assert found == [{"/d/a": 3, "/d/b": 1}, {"/d/a": 4, "/d/b": 1}, {"/d/b": 1}, {"/d/a": 5}]
+    assert await tree(client, at="2001-01-01T00:00:00Z") == ([], {"entries": 0})
+    gone, end = await tree(client, show="deleted")
+    assert [(each["filepath"], each["status"], each["sha256"]) for each in gone] == [("/d/b", "deleted", sha(b"b"))]
+    assert await contents(client, gone[0]["sha256"]) == {sha(b"b"): b"b"}
+    assert await tree(client, show="all", host_id="h2") == ([], {"entries": 0})
+    for asked in ({"at": "yesterday"}, {"at": "2026-11-20"}, {"show": "x"}, {"at": moments[0], "show": "deleted"}):
+        assert (await client.http.get("/api/tree", params=asked)).status_code == 422, asked
+
+
 async def test_nobody_sees_the_tree_or_the_contents_of_others(client: Client, server: Server) -> None:
     await client.upload("/mine", b"mine")
     other = await server.client("eve")
     assert await tree(other) == ([], {"entries": 0})
+    assert await tree(other, show="all") == ([], {"entries": 0})
+    assert await tree(other, at="2100-01-01T00:00:00Z") == ([], {"entries": 0})
     assert await contents(other, sha(b"mine")) == {sha(b"mine"): None}
 
 
