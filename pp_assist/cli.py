@@ -89,7 +89,8 @@ def command_line() -> argparse.ArgumentParser:
     run.add_argument("--log-file", metavar="FILE", help="log there, and not to standard error: 10 MiB, five times")
     run.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     status = command("status", _status, "what the daemon is doing; exit 5 while something is pending")
-    status.add_argument("--wait", type=float, metavar="SECONDS", help="scan, then wait until nothing is pending")
+    wait = "scan, then wait until nothing is pending, or nothing goes on without you"
+    status.add_argument("--wait", type=float, metavar="SECONDS", help=wait)
     command("paths", _paths, "list the watched folders")
     rm = command("rm", _rm, "stop watching a folder; the server keeps everything")
     rm.add_argument("path", help="the folder, or its id")
@@ -128,7 +129,8 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-_STATES = ["discovered", "ready_for_upload", "completed", "unchanged", "vanished", "excluded", "unsupported"]
+_STORED = ("completed", "unchanged")
+_STATES = ["stored", "pending", "discovered", "ready_for_upload", *_STORED, "vanished", "excluded", "unsupported"]
 
 
 # -- run
@@ -186,11 +188,16 @@ def _status(args: argparse.Namespace) -> int:
         unhealthy = [path for path in paths if path["status"] == "unhealthy"]
         left = any(queue["count"] for queue in stats["queues"].values())  # what is printed must not say otherwise
         busy = left or status["summary"]["state"] not in ("up_to_date", "nothing_watched")
-        if not busy or time.monotonic() >= end:
+        only_you = {reason["code"] for reason in status["summary"]["reasons"]} <= _FOR_A_PERSON
+        if not busy or only_you or time.monotonic() >= end:
             break
         time.sleep(0.2)
     show(args, {**status, "stats": stats, "paths": paths}, lambda: _status_lines(stats, status, unhealthy))
     return PENDING if busy else OK
+
+
+_FOR_A_PERSON = {"deletions_held", "held", "parked", "unread"}
+"""What no waiting helps against, where nothing else is left."""
 
 
 def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:
@@ -275,9 +282,10 @@ def _files(args: argparse.Namespace) -> int:
 
 def _file_line(file: Any) -> str:
     size = "-" if file["file_size"] is None else str(file["file_size"])
+    status = "stored" if file["status"] in _STORED else file["status"]
     reason = f"  ({file['reason']})" if file["reason"] else ""
     target = f" -> {printable(file['link_target'])}" if "link_target" in file else ""
-    return f"{file['status']:<17} {size:>12}  {printable(file['filepath'])}{target}{reason}"
+    return f"{status:<17} {size:>12}  {printable(file['filepath'])}{target}{reason}"
 
 
 def _rest(answer: Any) -> list[str]:

@@ -19,6 +19,7 @@ def add_commands(commands: Any, command: Any) -> None:
     server_add.add_argument("--default", action="store_true", help="upload to this one from now on")
     server_add.add_argument("--fingerprint", metavar="SHA256", help="trust this certificate and no other")
     server_add.add_argument("--ca-file", metavar="FILE", help="PEM file with the authorities that vouch for the server")
+    server_add.add_argument("--no-test", action="store_true", help="do not ask it whether uploads to it would work")
     command("list", _server_list, "list the servers", server)
     server_test = command("test", _server_test, "ask a server whether uploads to it would work", server)
     server_test.add_argument("name", nargs="?", help="its name, or its id; else the one that uploads go to")
@@ -43,8 +44,17 @@ def _server_add(args: argparse.Namespace) -> int:
     if args.ca_file:
         body["ca_file"] = os.path.abspath(os.path.expanduser(args.ca_file))
     answer = ask(args, "POST", "/servers", body)
-    show(args, answer, lambda: [f"added {answer['name']} ({answer['url']})"])
+    if not args.no_test:
+        answer["test"] = ask(args, "POST", f"/servers/{answer['id']}/test", timeout_s=120)
+    show(args, answer, lambda: [f"added {answer['name']} ({answer['url']})", *_tested(answer.get("test"))])
     return OK
+
+
+def _tested(found: Any) -> list[str]:
+    """Return what is to be said of a test; it is added all the same, and tried again and again."""
+    if found is None:
+        return []
+    return [found["text"] if found["ok"] else f"but nothing can be sent there now: {found['text']} ({found['code']})"]
 
 
 def _server_list(args: argparse.Namespace) -> int:

@@ -60,14 +60,15 @@ def _print(args: argparse.Namespace, seen: Any) -> int:
 
 
 def _looked(args: argparse.Namespace) -> dict[str, Any]:
-    return {"status": ask(args, "GET", "/status"), "stats": ask(args, "GET", "/stats"), **ask(args, "GET", "/paths")}
+    parts = {"status": "/status", "stats": "/stats", "under_way": "/queue?active=true&limit=100"}
+    return {**{name: ask(args, "GET", path) for name, path in parts.items()}, **ask(args, "GET", "/paths")}
 
 
 def _drawn(now: Any, seen: Any) -> Any:
     from pp_assist.top.frame import frame
 
     speed = seen.note_sent(now["stats"]["components"]["uploader"]["bytes_sent"])
-    return frame(now["stats"], now["status"], now["paths"], seen, speed)
+    return frame(now["stats"], now["status"], now["paths"], now["under_way"]["items"], seen.events, speed)
 
 
 def _listen(args: argparse.Namespace, seen: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -33,7 +34,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [
-            {"field": ".".join(str(part) for part in problem["loc"][1:]) or "body", "message": problem["msg"]}
+            {"field": ".".join(str(part) for part in problem["loc"][1:]) or "body", "message": _message(problem)}
             for problem in error.errors()
         ]
         detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
@@ -47,6 +48,12 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("request %s failed", request.state.request_id, exc_info=error)
         return _problem(request, 500, "internal", "something went wrong; the daemon's log says more")
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    """Return what a validator of ours says, without the name of what it raised."""
+    raised = problem.get("ctx", {}).get("error")
+    return str(raised) if problem["type"] == "value_error" and raised is not None else problem["msg"]
 
 
 def _problem(

@@ -186,7 +186,8 @@ def explain(
         return _say(Verdict.UNSUPPORTED, "watched_folder", Blame.RULE, text)
     if sight.kind is None:
         if known is None:
-            return _say(Verdict.UNKNOWN, "not_there", Blame.FILE, "nothing is there, and nothing is known of it")
+            text = "nothing is there, and nothing is known of it here; what was once stored, the server keeps"
+            return _say(Verdict.UNKNOWN, "not_there", Blame.FILE, text, advice=_EARLIER)
         return _say(Verdict.PENDING, "missing", Blame.WAITING, "it is missing: the next look at its folder notes that")
     if known is not None and (known.state, known.reason) == (FileState.UNSUPPORTED, NOT_TAKEN):
         text = "this server takes files only, no folders or links"
@@ -215,6 +216,7 @@ IN_LINE = "in_line"
 """Nothing keeps it but those before it."""
 
 _SCAN = "pp_assist scan looks at once"
+_EARLIER = "pp_client ls --versions, with this path, lists what the server has; get --deleted brings it back"
 
 
 def _at_work(

@@ -1,5 +1,6 @@
 """One picture of what the daemon does. It draws what it is given, and asks nobody."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,20 +11,21 @@ from rich.text import Text
 
 from pp_assist.cli_asking import printable
 from pp_assist.progress import amount
-from pp_assist.top.seen import Seen
 
-ROOTS, UPLOADS, EVENTS, REASONS = 8, 6, 10, 4
+ROOTS, UNDER_WAY, EVENTS, REASONS = 8, 6, 10, 4
 QUIET = {"server", "steered", "scan_started"}
 
 
-def frame(stats: Any, status: Any, paths: Any, seen: Seen, bytes_per_s: float) -> RenderableType:
+def frame(
+    stats: Any, status: Any, paths: Any, under_way: Sequence[Any], events: Iterable[Any], bytes_per_s: float
+) -> RenderableType:
     """Return the picture."""
     parts = [
         Panel(_head(stats, status, bytes_per_s), title=f"pp_assist {status['version']} on {status['hostname']}"),
         Panel(_queues(stats), title="waiting"),
         Panel(_roots(paths), title="folders"),
-        Panel(_uploads(seen), title="under way"),
-        Panel(_events(seen), title="last"),
+        Panel(_under_way(under_way), title="under way"),
+        Panel(_events(events), title="last"),
     ]
     return Group(*parts)
 
@@ -31,14 +33,15 @@ def frame(stats: Any, status: Any, paths: Any, seen: Seen, bytes_per_s: float) -
 def _head(stats: Any, status: Any, bytes_per_s: float) -> RenderableType:
     files, uploader = stats["files"], stats["components"]["uploader"]
     stored, total = files["completed"] + files["unchanged"], files["total"]
-    line = Text(f"{stored:,} of {total:,} files stored   ", style="bold")
-    line.append(
-        f"{amount(bytes_per_s)}/s   {uploader['upload_rate']:.1f} files/s   {amount(uploader['bytes_sent'])} sent"
-    )
-    parts: list[RenderableType] = [line, ProgressBar(total=max(total, 1), completed=stored, width=60)]
     summary = status["summary"]
-    parts.append(Text(printable(summary["text"]), style="green" if summary["state"] == "up_to_date" else "yellow"))
-    parts += [Text(f"  {printable(reason['text'])}") for reason in summary["reasons"][:REASONS]]
+    style = "bold green" if summary["state"] == "up_to_date" else "bold yellow"
+    parts: list[RenderableType] = [Text(printable(summary["text"]), style=style)]
+    parts.append(ProgressBar(total=max(total, 1), completed=stored, width=60))
+    sent = amount(uploader["bytes_sent"])
+    parts.append(Text(f"{amount(bytes_per_s)}/s   {uploader['upload_rate']:.1f} files/s   {sent} sent"))
+    parts += [
+        Text(f"  {printable(reason['text'])}") for reason in summary["reasons"][1:REASONS]
+    ]  # the text has the first
     parts += [Text(f"warning: {printable(warning['text'])}", style="red") for warning in status["warnings"]]
     lines = Table.grid()  # a bar alone ends no line
     for part in parts:
@@ -71,20 +74,25 @@ def _roots(paths: Any) -> RenderableType:
     return table if paths else Text("none is watched: pp_assist add FOLDER")
 
 
-def _uploads(seen: Seen) -> RenderableType:
+def _under_way(items: Sequence[Any]) -> RenderableType:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for path, event in list(seen.under_way.items())[-UPLOADS:]:
-        details = event["details"] or {}
-        percent = details.get("progress_percent", 0)
-        total = details.get("total_bytes", details.get("file_size", 0))
-        name = Text(printable(path or ""), overflow="ellipsis", no_wrap=True)
-        table.add_row(ProgressBar(total=100, completed=percent, width=20), f"{percent:>3} %", amount(total), name)
-    return table if seen.under_way else Text("no large file")
+    for item in sorted(items, key=lambda item: item["bytes_total"] or 0, reverse=True)[:UNDER_WAY]:
+        total, sent = item["bytes_total"] or 0, item["bytes_sent"]
+        name = Text(printable(item["filepath"]), overflow="ellipsis", no_wrap=True)
+        percent = f"{100 * sent // max(total, 1):>3} %" if item["stage"] == "upload" else ""
+        bar = ProgressBar(total=max(total, 1), completed=sent, width=20)
+        table.add_row(_DOING.get(item["stage"], item["stage"]), bar, percent, amount(total), name)
+    if len(items) > UNDER_WAY:
+        table.add_row("", "", "", "", f"... and {len(items) - UNDER_WAY} more")
+    return table if items else Text("nothing")
 
 
-def _events(seen: Seen) -> RenderableType:
+_DOING = {"checksum": "hashing", "upload": "uploading", "vanished": "looking again", "deletion": "telling"}
+
+
+def _events(events: Iterable[Any]) -> RenderableType:
     table = Table(box=None, pad_edge=False, show_header=False)
-    told = [event for event in list(seen.events) if event["event_type"] not in QUIET]
+    told = [event for event in list(events) if event["event_type"] not in QUIET]
     for event in told[-EVENTS:]:
         what = event["event_type"].replace("_", " ") + (f" ×{event['count']}" if event["count"] > 1 else "")
         style = "red" if event["event_type"] in ("upload_failed", "sha256_failed", "error", "deletions_held") else ""

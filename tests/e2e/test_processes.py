@@ -106,7 +106,13 @@ def test_the_command_line_does_what_it_says(make_world: MakeWorld) -> None:
     waiting = cli(daemon, "status")
     assert (waiting.code, "no_server" in waiting.out) == (5, True), waiting
 
-    assert cli(daemon, *add_server, "-", stdin=made.server.key).code == 0
+    said = cli(daemon, *add_server, str(key_file), "--fingerprint", "xx").err
+    assert "fingerprint: must be a SHA-256 fingerprint" in said, said
+    added = cli(daemon, *add_server, "-", stdin=made.server.key)
+    assert (added.code, len(added.out.splitlines()), "nothing can be sent" in added.out) == (0, 2, False), added
+    away = cli(daemon, "server", "add", "away", "http://127.0.0.1:1", "--api-key-file", str(key_file))
+    assert (away.code, "server_unreachable" in away.out) == (0, True), away
+    assert cli(daemon, "server", "rm", "away").code == 0
     assert cli(daemon, *add_server, str(key_file)).code == 4
     ready = daemon.cli("status", "--wait", "20")
     assert (ready.returncode, "2 of 2 files stored" in ready.stdout) == (0, True), ready
@@ -119,7 +125,7 @@ def test_the_command_line_does_what_it_says(make_world: MakeWorld) -> None:
     assert cli(daemon, "files", "--json", os.fsdecode(made.path("a file"))).json()["total"] == 1
     assert cli(daemon, "files", "--json", os.fsdecode(made.path(b"bad \xff name"))).json()["total"] == 1
     assert cli(daemon, "files", "--json", "--status", "unsupported").json()["total"] == 0
-    assert "a file" in cli(daemon, "files").out
+    assert cli(daemon, "files", "--status", "stored", os.fsdecode(made.path("a file"))).out.startswith("stored  ")
     assert [path["path"] for path in cli(daemon, "paths", "--json").json()["paths"]] == [tree]
     assert "2 files" in cli(daemon, "paths").out
     servers = cli(daemon, "server", "list", "--json")
@@ -137,6 +143,20 @@ def test_the_command_line_does_what_it_says(make_world: MakeWorld) -> None:
     assert cli(daemon, "server", "rm", "one").code == 0
     assert daemon.stop() == 0
     assert cli(daemon, "status").code == 3
+
+
+def test_waiting_ends_where_only_a_person_can_go_on(running: World) -> None:
+    for number in range(30):
+        running.write(f"letters/{number}", b"x")
+    running.finish()
+    for number in range(30):
+        os.unlink(running.path(f"letters/{number}"))
+    running.daemon.scan()
+    eventually(lambda: running.daemon.ask("GET", "/deletions")["held"] != [])
+    begin = time.monotonic()
+    waited = running.daemon.cli("status", "--wait", "100")
+    assert (waited.returncode, "pp_assist deletions list" in waited.stdout) == (5, True), waited
+    assert time.monotonic() - begin < 60
 
 
 def test_settings_that_do_not_exist_stop_the_program(make_world: MakeWorld) -> None:

@@ -1,12 +1,16 @@
 """`pp_assist top`: one picture, many, and as lines of JSON."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import time
 
-from pp_assist.top.seen import MOST_UNDER_WAY, Seen, read_events
+from rich.console import Console
+
+from pp_assist.top.frame import UNDER_WAY, _under_way
+from pp_assist.top.seen import Seen, read_events
 from tests.e2e.harness import World, clean_environment
 from tests.e2e.terminal import on_a_terminal
 
@@ -18,18 +22,18 @@ def test_one_picture_has_everything(running: World) -> None:
     done = running.daemon.cli("top", "--once")
     assert done.returncode == 0, done.stderr
     for said in (
-        "3 of 3 files stored",
-        "files are stored",
+        "All 3 files are stored.",
         "to hash",
         "healthy",
         "upload complete",
         os.fsdecode(running.tree)[:20],
     ):
         assert said in done.stdout, done.stdout
+    assert done.stdout.count("files are stored") == 1
     assert "\x1b" not in done.stdout
     (line,) = running.daemon.cli("top", "--once", "--json").stdout.splitlines()
     told = json.loads(line)
-    assert (told["stats"]["files"]["total"], bool(told["events"])) == (3, True)
+    assert (told["stats"]["files"]["total"], bool(told["events"]), told["under_way"]["items"]) == (3, True, [])
     assert running.daemon.cli("top", "--interval", "0").returncode == 2
     running.daemon.stop()
     assert running.daemon.cli("top", "--once").returncode == 3
@@ -37,8 +41,8 @@ def test_one_picture_has_everything(running: World) -> None:
 
 def test_it_lives_until_ctrl_c(running: World) -> None:
     command = running.daemon.command("top", "--interval", "0.2", "--state-dir", str(running.daemon.state))
-    code, drawn = on_a_terminal(command, until="files stored")
-    assert (code, "files stored" in drawn) == (0, True), drawn
+    code, drawn = on_a_terminal(command, until="to hash")
+    assert (code, "files are stored" in drawn) == (0, True), drawn
 
 
 def test_lines_of_json_follow_the_daemon(running: World) -> None:
@@ -52,17 +56,21 @@ def test_lines_of_json_follow_the_daemon(running: World) -> None:
     assert all(look["status"]["running"] for look in looks)
 
 
-def test_what_is_under_way_is_forgotten_when_it_ends() -> None:
-    seen = Seen()
+def test_what_is_under_way_is_drawn_the_largest_first() -> None:
+    def item(stage: str, name: str, total: int, sent: int = 0) -> dict[str, object]:
+        return {"stage": stage, "filepath": name, "bytes_total": total, "bytes_sent": sent}
 
-    def event(kind: str, percent: int = 0) -> dict[str, object]:
-        return {"event_type": kind, "filepath": "/x", "details": {"progress_percent": percent}}
-
-    seen.hear(event("upload_started"))
-    seen.hear(event("upload_progress", 40))
-    assert seen.under_way["/x"]["details"]["progress_percent"] == 40 and not seen.events
-    seen.hear(event("upload_complete"))
-    assert not seen.under_way and len(seen.events) == 1
+    items = [item("checksum", f"/small{n}", 10 + n) for n in range(8)] + [
+        item("upload", "/film\x1b[2J", 1 << 30, 1 << 29)
+    ]
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(_under_way(items))
+    drawn = console.export_text().splitlines()
+    assert [word in drawn[0] for word in ("uploading", "50 %", "1.0 GiB", "/film")] == [True] * 4, drawn
+    assert len(drawn) == UNDER_WAY + 1
+    assert "hashing" in drawn[1] and "/small7" in drawn[1]
+    assert "and 3 more" in drawn[-1]
+    assert "\x1b" not in drawn[0]
 
 
 def test_the_speed_is_that_of_the_last_seconds() -> None:
@@ -86,17 +94,6 @@ def test_a_stream_is_cut_into_events() -> None:
         b"\n",
     ]
     assert list(read_events(lines)) == [("7", "{1}")]
-
-
-def test_uploads_whose_end_goes_unheard_are_forgotten() -> None:
-    seen = Seen()
-    for number in range(MOST_UNDER_WAY + 5):
-        seen.hear({"event_type": "upload_started", "filepath": f"/{number}"})
-    assert len(seen.under_way) == MOST_UNDER_WAY
-    assert next(iter(seen.under_way)) == "/5"
-    seen.note_sent(100, 1.0)
-    seen.note_sent(0, 2.0)  # the daemon was started anew
-    assert seen.under_way == {}
 
 
 def test_without_a_terminal_what_happens_is_heard_too(running: World) -> None:
