@@ -15,7 +15,7 @@ from pp_assist.sftp import clearing, connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
-from pp_assist.sftp.errors import SftpUnreachable, TooManyNames
+from pp_assist.sftp.errors import RemoteRefused, SftpUnreachable, TooManyNames
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
@@ -96,6 +96,24 @@ def test_a_folder_that_is_listed_for_nobody_holds_up_no_other(locked: Other, tmp
     assert looked.advance() == 2
     assert sorted(looked.kept.names) == [b"a", b"open/c"]
     assert list(looked.folder.unread) == [b"locked"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "aside"), [(b".", b"in_progress"), (b"in", b"/in/done"), (b"/link", b"/in/done"), (b"/in", b"/in/done")]
+)
+def test_what_was_moved_aside_is_not_found_again(other: Other, tmp_path: Path, folder: bytes, aside: bytes) -> None:
+    """However the folder and the one for what was taken from it are spelled: it would be moved again, for ever."""
+    write(other, "a")
+    (other.root / "link").symlink_to("in")
+    write(other, f"../{aside.decode().removeprefix('/')}/11272026/moved")
+    looked = Looked(other, tmp_path, folder=folder, after="move", in_progress=aside)
+    assert [os.path.basename(name) for name in looked.folder.observed] == [b"a"]
+
+
+def test_nothing_is_moved_aside_into_the_folder_itself(other: Other, tmp_path: Path) -> None:
+    write(other, "a")
+    with pytest.raises(RemoteRefused, match="into the folder itself"):
+        Looked(other, tmp_path, after="move", in_progress=b"/in")
 
 
 def test_so_many_names_are_listed_in_all_its_folders_together(
