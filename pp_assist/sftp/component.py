@@ -237,6 +237,8 @@ class DropFolders:
             if all(each.watching.way != watching.way for each in self._watched.values()):
                 await in_thread(self._pool.forget, watching.way)
         if url not in self._being_added and url.encode() not in {root.shown for root in await self._roots.all()}:
+            for watching in ended:
+                await in_thread(watching.announce_rest)
             await self._clear_all(url)
 
     async def _opened(self) -> Ledger:

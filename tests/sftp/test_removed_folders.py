@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from pp_assist.clock import Clock
+from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.model import Root
 from pp_assist.sftp.clearing import Keeping
 from pp_assist.sftp.component import LEDGER, DropFolders
 from pp_assist.sftp.ledger import Ledger, State
+from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.polling import Seen
 from pp_assist.sftp.spool import Spool
+from pp_assist.store import drop_folders
 from pp_assist.store.db import open_database
 from pp_assist.store.roots import RootsTable
 from tests.e2e.harness import eventually
@@ -138,6 +141,25 @@ async def test_a_clearing_that_fails_is_told_and_done_at_the_next_start(
     assert life.copies(REMOVED) == sorted(COPIES)
     async with life.running():
         await life.until_clear()
+
+
+async def test_what_waits_for_a_full_batch_is_announced_when_its_folder_is_removed(life: Life) -> None:
+    url = "sftp://partner@127.0.0.1:1/in"
+    options = DropOptions(password="x", announce={"url": "http://127.0.0.1:1/", "secret": "s"})
+    root = await life.roots.add(
+        url.encode(), url.encode(), True, (1, 1), 0, also=lambda tx, root_id: drop_folders.add(tx, root_id, options)
+    )  # fmt: skip
+    life.ledger.add(url, [(b"a", Seen(1, 1))], State.SETTLED)
+    life.ledger.add(url, [(b"b", Seen(1, 1))], State.FOUND)
+    async with life.running():
+        async with asyncio.timeout(20):
+            while await life.drops.facts(root.id) is None:
+                await asyncio.sleep(0.02)
+        assert Outbox(life.ledger).waiting(url)[0] == 0
+        await life.roots.remove(root.id)
+        await life.drops.removed(root)
+        assert Outbox(life.ledger).waiting(url)[0] == 1
+    assert life.ledger.unannounced(url) == []
 
 
 def test_what_is_not_stored_when_its_folder_is_removed_is_not_lost(other: Other) -> None:
