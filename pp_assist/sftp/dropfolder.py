@@ -247,6 +247,7 @@ class DropFolder:
         try:
             done = step(arrival)
         except RemoteChanged:
+            self.arriving.add(arrival.name)
             self._ledger.forget([arrival.id])  # as it is now, it is found again
             return False
         except (RemoteRefused, OSError) as error:

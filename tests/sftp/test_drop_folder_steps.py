@@ -15,7 +15,7 @@ from pp_assist.sftp import clearing, connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
-from pp_assist.sftp.errors import RemoteRefused, SftpUnreachable, TooManyNames
+from pp_assist.sftp.errors import RemoteChanged, RemoteRefused, SftpUnreachable, TooManyNames
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
@@ -187,6 +187,22 @@ def test_a_connection_that_breaks_ends_the_turn_and_loses_nothing(other: Other, 
     counts = looked.ledger.counts("s")
     assert counts[State.FOUND] + counts[State.FETCHED] == 12
     assert counts[State.FETCHED] == 5
+
+
+def test_what_changes_while_it_is_fetched_is_still_on_its_way(other: Other, tmp_path: Path) -> None:
+    """Who waits until nothing is on its way any more must not take it for done."""
+    write(other, "a")
+    looked = Looked(other, tmp_path)
+    assert looked.folder.arriving == set()
+    (other.root / "in" / "a").write_bytes(b"longer")
+
+    def keep(client: Any, remote: bytes, arrival: Arrival) -> str | None:
+        raise RemoteChanged("it changed while it was read")
+
+    looked.kept.keep = keep  # type: ignore[method-assign]
+    assert looked.advance() == 0
+    assert looked.ledger.open("s") == []
+    assert looked.folder.arriving == {b"a"}
 
 
 # -- the spool
