@@ -115,7 +115,7 @@ class DropFolder:
         now = self._mono_ms()
         self.observed = observe(self.observed, listing, now)
         self.not_whole = {n: known for n, known in self.not_whole.items() if listing.get(n) == known[0]}
-        busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
+        busy = {arrival.name: arrival.seen for arrival in self._ledger.open(self.plan.source)}
         self.refused = {n: known for n, known in self.refused.items() if n in busy or n in listing}
         self._note_still_left(listing, now)
         complete_now = [
@@ -135,8 +135,9 @@ class DropFolder:
                 found.append((name, seen))
         if found:
             self._ledger.add(self.plan.source, found)
-        begun = {*busy, *self.not_whole, *left_out, *(name for name, _ in found)}
-        self.arriving = {name for name, seen in listing.items() if name not in begun and self._left.get(name) != seen}
+        begun = {*self.not_whole, *left_out, *(name for name, _ in found)}
+        known = self._left | busy
+        self.arriving = {name for name, seen in listing.items() if name not in begun and known.get(name) != seen}
         return len(found)
 
     def _aside(self, client: Any) -> bytes | None:

@@ -205,6 +205,16 @@ def test_what_changes_while_it_is_fetched_is_still_on_its_way(other: Other, tmp_
     assert looked.folder.arriving == {b"a"}
 
 
+def test_a_later_version_of_what_is_on_its_way_is_on_its_way_too(other: Other, tmp_path: Path) -> None:
+    write(other, "a", "b")
+    looked = Looked(other, tmp_path)
+    (other.root / "in" / "a").write_bytes(b"longer")
+    looked.folder.look(looked.client)
+    looked.transport.close()
+    assert len(looked.ledger.open("s")) == 2
+    assert looked.folder.arriving == {b"a"}
+
+
 # -- the spool
 
 
