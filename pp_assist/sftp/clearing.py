@@ -17,6 +17,7 @@ from pp_assist.sftp.spool import Spool, SpoolKeeper, is_version
 log = logging.getLogger(__name__)
 
 AT_A_TIME = 10_000
+_UNSENT = (State.FOUND, State.FETCHED)
 
 
 class Keeping(NamedTuple):
@@ -77,7 +78,7 @@ class Clearing:
                 removed += 1
         if removed:
             log.info("%s: %d copies of stored files were cleared from the spool", self._source, removed)
-            self._remove_empty_folders()
+            self._spool.remove_empty_folders()
         return removed
 
     def _may_go(self, name: bytes) -> bool:
@@ -105,13 +106,23 @@ class Clearing:
                     found = os.lstat(path)
                     yield Copy(found.st_ctime_ns // 1_000_000, found.st_size, os.path.relpath(path, self._spool.files))
 
-    def _remove_empty_folders(self) -> None:
-        for folder, _, _ in os.walk(self._spool.files, topdown=False):
-            if folder != self._spool.files:
-                with suppress(OSError):  # it is not empty
-                    os.rmdir(folder)
-
 
 def is_cleared(arrival: Arrival | None) -> bool:
     """Say whether the last version of a file that is not in the spool was stored from there."""
     return arrival is not None and arrival.state is State.SETTLED and arrival.sha256 is not None
+
+
+def clear_all(spool: Spool, ledger: Ledger, source: str) -> int:
+    """Have nothing left of a source that nobody watches any more but files that are not stored; return how many.
+
+    Whoever wrote such a file may have removed it since. It goes on once the source is watched again.
+    """
+    here = [each for each in ledger.open(source) if each.state in _UNSENT and _is_here(spool, each)]
+    ledger.forget_open(source, [each.id for each in here])
+    spool.remove({each.name for each in here})
+    return len(here)
+
+
+def _is_here(spool: Spool, arrival: Arrival) -> bool:
+    there = spool.look(arrival.name)
+    return there is not None and is_version(there, arrival.seen)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pp_assist import disk
@@ -14,14 +15,14 @@ from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import Target, is_sftp, parse
 from pp_assist.sftp.announcing import Poster
-from pp_assist.sftp.clearing import Keeping
+from pp_assist.sftp.clearing import Keeping, clear_all
 from pp_assist.sftp.errors import SftpError, Stopped
 from pp_assist.sftp.ledger import Ledger
 from pp_assist.sftp.outbox import Outbox
 from pp_assist.sftp.pool import Pool
 from pp_assist.sftp.spool import LeftOut, Room, Spool
 from pp_assist.sftp.threads import in_thread, start
-from pp_assist.store import drop_folders
+from pp_assist.store import drop_folders, reconciling
 from pp_assist.store.db import Database
 from pp_assist.store.roots import RootsTable
 
@@ -78,10 +79,13 @@ class DropFolders:
         self._unwatched: dict[int, str] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
         self._being_added: set[str] = set()
+        self._tidying = asyncio.Lock()
+        """Held while a folder is added, or what an earlier life left is cleared."""
 
     async def run(self) -> None:
         """Watch them until cancelled."""
         delivering: asyncio.Task[None] | None = None
+        await self._clear_what_was_left()
         try:
             while True:
                 self._changed.clear()
@@ -113,6 +117,12 @@ class DropFolders:
             OSError: there is no place for what comes from there.
         """
         await in_thread(_look_at, target, options)
+        async with self._tidying:
+            root = await self._add(target, options, recursive, exclude)
+        self._changed.set()
+        return root
+
+    async def _add(self, target: Target, options: DropOptions, recursive: bool, exclude: tuple[str, ...]) -> Root:
         self._being_added.add(target.url)
         try:
             if (clearing := self._clearing.get(target.url)) is not None:  # it was watched until a moment ago
@@ -120,17 +130,15 @@ class DropFolders:
             spool = Spool(self._state_dir, target.url)
             await in_thread(spool.make)
             resolved, identity = await in_thread(disk.resolve, spool.files)
-            root = await self._roots.add(
+            return await self._roots.add(
                 resolved, target.url.encode(), recursive, identity, self._clock.now_ms(), "archive", exclude,
                 also=lambda tx, root_id: drop_folders.add(tx, root_id, options),
             )  # fmt: skip
         finally:
             self._being_added.discard(target.url)
-        self._changed.set()
-        return root
 
     async def removed(self, root: Root) -> None:
-        """Forget what was on its way: all of it is on the SFTP server still. What is to be announced is announced."""
+        """Forget what was on its way, but what is here and not stored. What is to be announced is announced."""
         if is_sftp(root.shown):
             await asyncio.wait([self._clear(os.fsdecode(root.shown))], timeout=CLEARED_WITHIN_S)
             self._changed.set()
@@ -191,7 +199,35 @@ class DropFolders:
         ended = [self._end(root_id) for root_id, each in list(self._watched.items()) if each.watching.target.url == url]
         task = asyncio.create_task(self._cleared(url, ended, self._clearing.get(url)))
         self._clearing[url] = task
+        task.add_done_callback(partial(self._clearing_ended, url))
         return task
+
+    def _clearing_ended(self, url: str, task: "asyncio.Task[None]") -> None:
+        if self._clearing.get(url) is task:
+            del self._clearing[url]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: something of it is left until the next start: %s", url, error, exc_info=error)
+
+    async def _clear_what_was_left(self) -> None:
+        """Have nothing left of removed folders whose clearing was cut off, or failed, in an earlier life.
+
+        Only of what a person removed: where the memory of what is watched was lost, nothing of it is.
+        """
+        async with self._tidying:
+            watched = {root.shown for root in await self._roots.all()}
+            removed = {shown for shown, _ in await reconciling.forgotten_roots(self._db)} - watched
+            for shown in sorted(filter(is_sftp, removed)):
+                url = os.fsdecode(shown)
+                try:
+                    await self._clear_all(url)
+                except Exception:
+                    log.exception("%s: something of it is left until the next start", url)
+
+    async def _clear_all(self, url: str) -> None:
+        spool = Spool(self._state_dir, url)
+        if unsent := await in_thread(clear_all, spool, await self._opened(), url):
+            where = os.fsdecode(spool.files)
+            log.warning("%s: %d files are not stored, and left in %s until it is watched again", url, unsent, where)
 
     async def _cleared(self, url: str, ended: list["Watching"], before: "asyncio.Task[None] | None") -> None:
         if before is not None:
@@ -201,9 +237,9 @@ class DropFolders:
             if all(each.watching.way != watching.way for each in self._watched.values()):
                 await in_thread(self._pool.forget, watching.way)
         if url not in self._being_added and url.encode() not in {root.shown for root in await self._roots.all()}:
-            ledger = await self._opened()
-            await in_thread(ledger.forget_open, url)
-            await in_thread(Spool(self._state_dir, url).remove)
+            for watching in ended:
+                await in_thread(watching.announce_rest)
+            await self._clear_all(url)
 
     async def _opened(self) -> Ledger:
         async with self._opening:  # one process, one connection that writes

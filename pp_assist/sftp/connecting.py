@@ -143,6 +143,17 @@ def look(client: Any, path: str | bytes) -> Entry | None:
         raise
 
 
+def real_path(client: Any, path: bytes) -> bytes:
+    """Return the server's own name of *path*, without links; where it does not say, *path*."""
+    try:
+        with told_apart():
+            _, message = client._request(protocol.CMD_REALPATH, path)
+    except RemoteRefused:
+        return path
+    message.get_int()
+    return bytes(message.get_string())
+
+
 def _entry(name: bytes, attributes: Any) -> Entry:
     mode = attributes.st_mode or 0
     return Entry(name, attributes.st_size or 0, attributes.st_mtime or 0, stat.S_ISREG(mode), stat.S_ISDIR(mode))

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from pp_assist.sftp.announcing import Batch, Payload, message_of, new_id, payload
-from pp_assist.sftp.connecting import list_folder, look, told_apart
+from pp_assist.sftp.connecting import list_folder, look, real_path, told_apart
 from pp_assist.sftp.errors import RemoteChanged, RemoteRefused
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.outbox import Outbox
-from pp_assist.sftp.plan import Plan
+from pp_assist.sftp.plan import Plan, name_below
 from pp_assist.sftp.polling import TEMPORARY, Observed, Seen, batches, complete, is_wanted, observe
 from pp_assist.sftp.taking import TakingAway
 from pp_assist.sftp.threads import some_at_a_time
@@ -63,6 +63,8 @@ class Keeper(Protocol):
 class _Listed:
     """How far a look has come."""
 
+    aside: bytes | None
+    """A folder in it that is left alone: what was taken from it is there."""
     names: int = 0
     unread: dict[bytes, str] = field(default_factory=dict)
 
@@ -106,14 +108,14 @@ class DropFolder:
 
     def look(self, client: Any, is_whole: Callable[[bytes, Seen], str | None] = lambda name, seen: None) -> int:
         """List the folder and write down what is complete; return how many files that is."""
-        listed = _Listed()
         with told_apart():
+            listed = _Listed(self._aside(client))
             listing = dict(self._list(client, self.plan.folder, b"", 0, listed))
         self._note_unread(listed.unread)
         now = self._mono_ms()
         self.observed = observe(self.observed, listing, now)
         self.not_whole = {n: known for n, known in self.not_whole.items() if listing.get(n) == known[0]}
-        busy = {arrival.name for arrival in self._ledger.open(self.plan.source)}
+        busy = {arrival.name: arrival.seen for arrival in self._ledger.open(self.plan.source)}
         self.refused = {n: known for n, known in self.refused.items() if n in busy or n in listing}
         self._note_still_left(listing, now)
         complete_now = [
@@ -133,9 +135,19 @@ class DropFolder:
                 found.append((name, seen))
         if found:
             self._ledger.add(self.plan.source, found)
-        begun = {*busy, *self.not_whole, *left_out, *(name for name, _ in found)}
-        self.arriving = {name for name, seen in listing.items() if name not in begun and self._left.get(name) != seen}
+        begun = {*self.not_whole, *left_out, *(name for name, _ in found)}
+        known = self._left | busy
+        self.arriving = {name for name, seen in listing.items() if name not in begun and known.get(name) != seen}
         return len(found)
+
+    def _aside(self, client: Any) -> bytes | None:
+        """Return the name in it of the folder that files are moved to, however a person spells the two."""
+        if self.plan.in_progress is None or not self.plan.recursive:
+            return None
+        name = name_below(*(real_path(client, path) for path in (self.plan.folder, self.plan.in_progress)))
+        if name == b"":
+            raise RemoteRefused("what arrives in it is to be moved aside into the folder itself")
+        return name
 
     def _note_unread(self, unread: dict[bytes, str]) -> None:
         for folder in unread.keys() - self.unread.keys():
@@ -171,9 +183,9 @@ class DropFolder:
             if entry.is_file and is_wanted(entry.name, self.plan.patterns):
                 yield name, Seen(entry.size_bytes, entry.mtime_s)
             elif entry.is_directory and self.plan.recursive and depth < DEEPEST and not TEMPORARY.search(entry.name):
-                deeper = posixpath.join(folder, entry.name)
-                if deeper == self.plan.in_progress:
+                if name == listed.aside:
                     continue
+                deeper = posixpath.join(folder, entry.name)
                 try:
                     with told_apart():
                         yield from list(self._list(client, deeper, name, depth + 1, listed))
@@ -236,6 +248,7 @@ class DropFolder:
         try:
             done = step(arrival)
         except RemoteChanged:
+            self.arriving.add(arrival.name)
             self._ledger.forget([arrival.id])  # as it is now, it is found again
             return False
         except (RemoteRefused, OSError) as error:

@@ -111,7 +111,8 @@ def fetch(client: Any, remote: bytes, size_bytes: int, mtime_s: int, draft: str,
         with told_apart():
             file = client.open(remote, "r")
         try:
-            _same(file.stat(), size_bytes, mtime_s)
+            with told_apart():
+                _same(file.stat(), size_bytes, mtime_s)
             arriving = pieces(client, file, at, size_bytes)
             while at < size_bytes:
                 with told_apart():

@@ -74,6 +74,7 @@ class State(StrEnum):
 
 
 OPEN = "state IN ('found', 'fetched', 'stored', 'moving')"
+_UNTOUCHED = "state IN ('found', 'fetched', 'stored')"
 
 
 class Arrival(NamedTuple):
@@ -230,10 +231,13 @@ class Ledger:
         with self.transaction() as tx:
             tx.executemany("DELETE FROM arrivals WHERE id = ?", [(each,) for each in ids])
 
-    def forget_open(self, source: str) -> None:
-        """Forget everything of a source that is not settled: nothing was done about it on the SFTP server."""
+    def forget_open(self, source: str, but: Iterable[str] = ()) -> None:
+        """Forget what of a source is not settled, but those ids: nothing was done about it on the SFTP server."""
+        kept = set(but)
         with self.transaction() as tx:
-            tx.execute("DELETE FROM arrivals WHERE source = ? AND state IN ('found', 'fetched', 'stored')", (source,))
+            rows = tx.execute(f"SELECT id FROM arrivals WHERE source = ? AND {_UNTOUCHED}", (source,))  # noqa: S608
+            gone = [(row[0],) for row in rows if row[0] not in kept]
+            tx.executemany("DELETE FROM arrivals WHERE id = ?", gone)
 
     def _some(self, where: str, params: Sequence[object]) -> list[Arrival]:
         sql = f"SELECT id, name, size_bytes, mtime_s, state, target, sha256 FROM arrivals WHERE {where} ORDER BY rowid"  # noqa: S608

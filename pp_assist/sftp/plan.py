@@ -29,6 +29,19 @@ class Plan:
         return posixpath.join(self.folder, name)
 
 
+def name_below(folder: bytes, path: bytes) -> bytes | None:
+    """Return what *path* is called within *folder*, empty for the folder itself; None where it is elsewhere. Pure."""
+    above, parts = _parts(folder), _parts(path)
+    if posixpath.isabs(folder) != posixpath.isabs(path) or parts[: len(above)] != above:
+        return None
+    name = parts[len(above) :]
+    return None if name[:1] == [b".."] else b"/".join(name)
+
+
+def _parts(path: bytes) -> list[bytes]:
+    return [part for part in posixpath.normpath(path).split(b"/") if part not in (b"", b".")]
+
+
 def plan_of(target: Target, options: DropOptions, recursive: bool) -> Plan:
     """Return what is to be done with the folder at *target*."""
     aside = None

@@ -34,6 +34,8 @@ class _Project:
     most: int = CLIENTS
     """Clients that are lent at a time; fewer, where the server gives no more over one connection."""
     lent: int = 0
+    is_over: bool = False
+    """Nobody finds it any more; whoever waited for a client of it is the last."""
     main: Any = None
     transport: Any = None
     idle: list[Any] = field(default_factory=list)
@@ -77,6 +79,8 @@ class Pool:
                     project.idle.append(client)
                 elif is_silent and project.transport is transport:
                     _close(project)  # nobody has closed it, and nobody answers: the others would wait as long
+                if project.is_over and not project.lent:
+                    _close(project)
                 project.lock.notify_all()
             if not is_kept:
                 with suppress(Exception):
@@ -106,8 +110,7 @@ class Pool:
         with self._lock:
             project = self._projects.pop(name, None)
         if project is not None:
-            with project.lock:
-                _close(project)
+            _end(project)
 
     def close(self) -> None:
         """Close everything; what is asked for later is opened anew."""
@@ -116,13 +119,13 @@ class Pool:
 
     def _project(self, name: Hashable, fits: object) -> _Project:
         with self._lock:
-            project = self._projects.get(name)
-            if project is None or project.fits != fits:
-                if project is not None:
-                    with project.lock:
-                        _close(project)
-                project = self._projects[name] = _Project(fits)
-            return project
+            before = self._projects.get(name)
+            if before is not None and before.fits == fits:
+                return before
+            project = self._projects[name] = _Project(fits)
+        if before is not None:
+            _end(before)
+        return project
 
 
 def _lent(project: _Project, connect: Connect) -> tuple[Any, Any]:
@@ -163,6 +166,12 @@ def _connected(project: _Project, connect: Connect) -> None:
 
 def _is_closed(client: Any) -> bool:
     return bool(client.get_channel().closed)
+
+
+def _end(project: _Project) -> None:
+    with project.lock:
+        project.is_over = True
+        _close(project)
 
 
 def _close(project: _Project) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -40,9 +40,17 @@ class Spool:
         for folder in (self._home, os.fsdecode(self.files), self.drafts):
             posix.make_private_directory(folder)
 
-    def remove(self) -> None:
-        """Remove all of it: what was not stored is still on the SFTP server."""
-        shutil.rmtree(self._home, ignore_errors=True)
+    def remove(self, but: Collection[bytes] = ()) -> None:
+        """Remove all of it but those files."""
+        shutil.rmtree(self.drafts, ignore_errors=True)
+        for folder, _, names in os.walk(self.files, topdown=False):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.relpath(path, self.files) not in but:
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
+            _remove_if_empty(folder)
+        _remove_if_empty(os.fsencode(self._home))
 
     def place(self, draft: str, name: bytes) -> None:
         """Give a draft, whose bytes are durable, the place of a file, durably."""
@@ -61,12 +69,23 @@ class Spool:
             os.mkdir(folder, 0o700)
         posix.sync_directory(os.fsdecode(above))
 
+    def remove_empty_folders(self) -> None:
+        """Have none, but the one for all files."""
+        for folder, _, _ in os.walk(self.files, topdown=False):
+            if folder != self.files:
+                _remove_if_empty(folder)
+
     def look(self, name: bytes) -> Stat | None:
         """Return how a file looks; None where it is not there."""
         try:
             return disk.stat_of(os.lstat(os.path.join(self.files, name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def _remove_if_empty(folder: bytes) -> None:
+    with suppress(OSError):
+        os.rmdir(folder)
 
 
 class Room:

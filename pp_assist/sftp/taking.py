@@ -14,6 +14,9 @@ from pp_assist.sftp.storing import digest_of, make_folders, move
 
 log = logging.getLogger(__name__)
 
+TELLING_MS = 1000
+"""SFTP tells times by the second: a file that rested that long before it was fetched has another time if it changes."""
+
 
 class TakingAway:
     """It. Where a file goes is written down before it goes there: after a kill, that tells a move from a loss.
@@ -91,14 +94,15 @@ class TakingAway:
         return there is not None and there.is_file and (there.size_bytes, there.mtime_s) == arrival.seen
 
     def _is_it(self, client: Any, target: bytes, arrival: Arrival) -> bool:
-        """Say whether that version is at *target*. Some servers copy where others rename, and its time is a new one:
-        then its content decides, or, where nobody has fetched that, its size.
+        """Say whether that version is at *target*. Some servers copy where others rename, and its time is a new one;
+        and within one second, another has the same time. Then its content decides; of what nobody fetched, its size.
         """
         with told_apart():
             there = look(client, target)
         if there is None or not there.is_file or there.size_bytes != arrival.seen.size_bytes:
             return False
-        if there.mtime_s == arrival.seen.mtime_s or arrival.sha256 is None:
+        is_same_time = there.mtime_s == arrival.seen.mtime_s and self._plan.rest_ms >= TELLING_MS
+        if is_same_time or arrival.sha256 is None:
             return True
         try:
             return digest_of(client, target, there.size_bytes) == arrival.sha256

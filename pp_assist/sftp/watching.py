@@ -90,6 +90,11 @@ class Watching:
         with self._turning:
             pass
 
+    def announce_rest(self) -> None:
+        """Have everything announced that is to be: nothing more comes that it might wait for. Blocking."""
+        with self._turning:
+            self._folder.announce(everything=True)
+
     def look_soon(self) -> None:
         """Have the next turn look, whenever it was to."""
         self._next_look_ms = 0

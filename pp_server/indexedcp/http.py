@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +22,7 @@ from pp_server.indexedcp.model import Incoming, Outcome
 from pp_server.indexedcp.names import NameRefused, OutsideRefused, Parts
 from pp_server.indexedcp.receiving import Receiver
 from pp_server.wire.chunks import MAX_CHUNK_BYTES
-from pp_server.wire.digest import Digest, digest_of, parse_digest
+from pp_server.wire.digest import Digest, parse_digest
 from pp_server.wire.errors import ErrorCode
 from pp_server.wire.names import json_fields, query_bytes
 
@@ -91,8 +91,8 @@ async def upload(
     """
     held = _Nothing() if budget is None else budget.reserve(0)
     async with held as memory:
-        incoming = await _incoming(request, owner, memory)
-        outcome = await _blocking(executor, _take, receiver, incoming, _content_digest(request))
+        made = await _incoming(request, owner, memory)
+        incoming, outcome = await _blocking(executor, _take, receiver, made, _content_digest(request))
     headers = request.headers
     index = int(headers["x-chunk-index"]) if "x-chunk-index" in headers else 0
     return JSONResponse(
@@ -107,12 +107,12 @@ async def upload(
     )
 
 
-def _take(receiver: Receiver, incoming: Incoming, announced: Digest | None) -> Outcome:
+def _take(receiver: Receiver, made: Callable[[], Incoming], announced: Digest | None) -> tuple[Incoming, Outcome]:
     """Take a chunk, if it is what was announced. Blocking."""
-    incoming = replace(incoming, sha256=digest_of(incoming.data))
+    incoming = made()
     if announced not in (None, incoming.sha256):
         raise errors.ChunkDamaged("the body is not what Content-Digest announces")
-    return receiver.receive(incoming)
+    return incoming, receiver.receive(incoming)
 
 
 async def status(request: Request, owner: str, receiver: Receiver, executor: Executor) -> Response:
@@ -139,13 +139,14 @@ def _shown(parts: Parts) -> dict[str, str]:
     return json_fields(os.fsencode("/".join(parts)), "actualFilename")
 
 
-async def _incoming(request: Request, owner: str, held: "Held | None") -> Incoming:
+async def _incoming(request: Request, owner: str, held: "Held | None") -> Callable[[], Incoming]:
+    """Return what makes the chunk that came, in a thread: its digest is computed."""
     index = _number(request, "X-Chunk-Index", MAX_INDEX) or 0
     total = _number(request, "X-Total-Chunks", MAX_INDEX + 1)
     chunk_bytes = _number(request, "X-Chunk-Size", MAX_CHUNK_BYTES)
     name, tag, file_sha256 = _name(request), _tag(request), _file_sha256(request)
     data = await _body(request, held)
-    return Incoming(owner, name, index, data, Digest(""), tag, total or None, chunk_bytes or None, file_sha256)
+    return partial(Incoming, owner, name, index, data, tag, total or None, chunk_bytes or None, file_sha256)
 
 
 async def _body(request: Request, held: "Held | None") -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pp_server.core.errors import BadGeometry
 from pp_server.indexedcp.folder import FileId
 from pp_server.indexedcp.names import Parts
-from pp_server.wire.digest import Digest
+from pp_server.wire.digest import Digest, digest_of
 
 PARKED = -1
 """The offset of a chunk that lies in a file of its own until its place is known."""
@@ -18,17 +18,20 @@ Identity = tuple[str, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One chunk as it came, whole."""
+    """One chunk as it came, whole. Making one is computing its digest: blocking."""
 
     owner: str
     name: str
     index: int
     data: bytes
-    sha256: Digest
     tag: str | None = None
     total_chunks: int | None = None
     chunk_bytes: int | None = None
     file_sha256: Digest | None = None
+    sha256: Digest = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", digest_of(self.data))
 
     @property
     def identity(self) -> Identity:

@@ -17,7 +17,6 @@ from pp_server.durable import Durable
 from pp_server.indexedcp import IndexedCPServer
 from pp_server.indexedcp.model import Incoming
 from pp_server.indexedcp.names import NameRefused
-from pp_server.wire.digest import Digest
 
 
 def sha(data: bytes) -> str:
@@ -172,6 +171,12 @@ async def test_a_damaged_chunk_is_refused(serving: Serving) -> None:
     answer = await s.send("f", 0, b"bad", Content_Digest=f"sha-256=:{digest}:")
     assert answer.status_code == 400 and s.files() == {}
     await s.sent("f", 0, b"good", Content_Digest=f"sha-256=:{digest}:")
+
+
+def test_a_chunk_has_the_digest_of_its_bytes_from_the_start() -> None:
+    assert Incoming("me", "f", 0, b"x").sha256 == sha(b"x")
+    with pytest.raises(TypeError):
+        Incoming("me", "f", 0, b"x", sha256="")  # type: ignore[call-arg]
 
 
 async def test_an_empty_file_is_one_empty_chunk(serving: Serving) -> None:
@@ -366,9 +371,8 @@ async def test_no_name_leaves_the_folder(serving: Serving, tmp_path: Path, mode:
     (s.folder / "dangling").symlink_to(tmp_path / "outside" / "made")
     taken = refused = 0
     for name in ["link/x", "link", "dangling", "dangling/x", *corpus(2200, seed=11)]:
-        digest = Digest(sha(b"x"))
         try:
-            receiver.receive(Incoming("me", name, 0, b"x", digest, total_chunks=1))
+            receiver.receive(Incoming("me", name, 0, b"x", total_chunks=1))
             taken += 1
         except NameRefused:
             refused += 1

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from pair import Pair, running_pair, write
 from test_announcements import serve_anew
@@ -195,6 +196,35 @@ async def test_into_another_watched_folder(pair: Pair) -> None:
     live = await pair.live()
     assert sum(path.startswith(os.fsencode(other) + b"/b/") for path in live) == FILES + 1
     assert sum(path.startswith(os.fsencode(pair.tree)) for path in live) == 1
+
+
+async def test_what_arrives_late_below_the_old_place_stays_gone(pair: Pair) -> None:
+    """A request is held up, its sender gives up, and the directory is moved. The server never heard of the path, and a
+    `move_tree` would leave no trace of it: so what has no answer yet keeps its directory from moving in one step."""
+    await filled(pair)
+    held: list[bytes] = []
+
+    def hold_up(path: str, body: bytes) -> bytes:
+        if path == "/api/batch" and b"/a/late" in body:
+            held.append(body)
+            raise httpx.ReadError("nobody answers")
+        return body
+
+    pair.weather.damage = hold_up
+    write(pair.tree / "a" / "late", "late")
+    await pair.scan()
+    async with asyncio.timeout(20):
+        while not held:
+            await asyncio.sleep(0.01)
+    os.rename(pair.tree / "a", pair.tree / "b")
+    await pair.scan()
+    pair.weather.damage = lambda path, body: body
+    await pair.assert_equal()
+    headers = {"Content-Type": "application/vnd.putplace.batch"}
+    for body in held:
+        answer = await pair.client().post("/api/batch", content=body, headers=headers)
+        assert {each["status"] for each in answer.json()["results"]} == {"stale"}
+    assert os.fsencode(pair.tree / "a" / "late") not in await pair.live()
 
 
 async def not_offered(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

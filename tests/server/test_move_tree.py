@@ -264,6 +264,15 @@ async def test_a_batch_that_is_still_arriving_below_the_old_place_comes_too_late
     assert (result["status"], result["gen"]) == ("stale", 7)
 
 
+async def test_of_what_the_server_never_heard_of_only_the_order_about_it_counts(client: Client) -> None:
+    """Who waits for an answer about a path below does not move its directory in one step, but has that path deleted."""
+    await applied(client, *puts(b"/old"))
+    assert await status(client, move(b"/old", b"/new", 7)) == ("stored", None)
+    assert await status(client, client_put("/old/late", b"late", 6)) == ("stored", None)
+    assert await status(client, {"op": "delete", "filepath": "/old/later", "gen": 8}) == ("not_found", None)
+    assert await status(client, client_put("/old/later", b"late", 6)) == ("stale", 8)
+
+
 async def test_content_that_is_damaged_is_not_promised(client: Client, server: Server) -> None:
     await applied(client, *puts(b"/old"))
     await server.damage(sha(b"two"))

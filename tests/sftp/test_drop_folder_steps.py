@@ -15,7 +15,7 @@ from pp_assist.sftp import clearing, connecting
 from pp_assist.sftp import spool as spool_module
 from pp_assist.sftp.clearing import Clearing, Keeping
 from pp_assist.sftp.dropfolder import FETCHERS, DropFolder
-from pp_assist.sftp.errors import SftpUnreachable, TooManyNames
+from pp_assist.sftp.errors import RemoteChanged, RemoteRefused, SftpUnreachable, TooManyNames
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
 from pp_assist.sftp.polling import Seen
@@ -98,6 +98,24 @@ def test_a_folder_that_is_listed_for_nobody_holds_up_no_other(locked: Other, tmp
     assert list(looked.folder.unread) == [b"locked"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "aside"), [(b".", b"in_progress"), (b"in", b"/in/done"), (b"/link", b"/in/done"), (b"/in", b"/in/done")]
+)
+def test_what_was_moved_aside_is_not_found_again(other: Other, tmp_path: Path, folder: bytes, aside: bytes) -> None:
+    """However the folder and the one for what was taken from it are spelled: it would be moved again, for ever."""
+    write(other, "a")
+    (other.root / "link").symlink_to("in")
+    write(other, f"../{aside.decode().removeprefix('/')}/11272026/moved")
+    looked = Looked(other, tmp_path, folder=folder, after="move", in_progress=aside)
+    assert [os.path.basename(name) for name in looked.folder.observed] == [b"a"]
+
+
+def test_nothing_is_moved_aside_into_the_folder_itself(other: Other, tmp_path: Path) -> None:
+    write(other, "a")
+    with pytest.raises(RemoteRefused, match="into the folder itself"):
+        Looked(other, tmp_path, after="move", in_progress=b"/in")
+
+
 def test_so_many_names_are_listed_in_all_its_folders_together(
     other: Other, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +187,32 @@ def test_a_connection_that_breaks_ends_the_turn_and_loses_nothing(other: Other, 
     counts = looked.ledger.counts("s")
     assert counts[State.FOUND] + counts[State.FETCHED] == 12
     assert counts[State.FETCHED] == 5
+
+
+def test_what_changes_while_it_is_fetched_is_still_on_its_way(other: Other, tmp_path: Path) -> None:
+    """Who waits until nothing is on its way any more must not take it for done."""
+    write(other, "a")
+    looked = Looked(other, tmp_path)
+    assert looked.folder.arriving == set()
+    (other.root / "in" / "a").write_bytes(b"longer")
+
+    def keep(client: Any, remote: bytes, arrival: Arrival) -> str | None:
+        raise RemoteChanged("it changed while it was read")
+
+    looked.kept.keep = keep  # type: ignore[method-assign]
+    assert looked.advance() == 0
+    assert looked.ledger.open("s") == []
+    assert looked.folder.arriving == {b"a"}
+
+
+def test_a_later_version_of_what_is_on_its_way_is_on_its_way_too(other: Other, tmp_path: Path) -> None:
+    write(other, "a", "b")
+    looked = Looked(other, tmp_path)
+    (other.root / "in" / "a").write_bytes(b"longer")
+    looked.folder.look(looked.client)
+    looked.transport.close()
+    assert len(looked.ledger.open("s")) == 2
+    assert looked.folder.arriving == {b"a"}
 
 
 # -- the spool

@@ -11,6 +11,7 @@ import paramiko
 import pytest
 
 from pp_assist.sftp import connecting
+from pp_assist.sftp import pool as pool_module
 from pp_assist.sftp.errors import RemoteRefused, SftpUnreachable
 from pp_assist.sftp.pool import Pool
 from tests.sftp.sftp_servers import OpenSsh, Other, SftpServer, running
@@ -108,3 +109,32 @@ def test_what_is_said_in_another_encoding_is_a_refusal(server: SftpServer, pool:
     with pool.borrowed("p", 1, connect) as client:
         assert client.listdir(server.path or ".") == []
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("is_another", [False, True])
+def test_who_waits_while_a_project_is_closed_leaves_no_connection_behind(
+    other: Other, pool: Pool, monkeypatch: pytest.MonkeyPatch, is_another: bool
+) -> None:
+    """Closed, or replaced by one that leads somewhere else."""
+    monkeypatch.setattr(pool_module, "CLIENTS", 1)
+    made: list[Any] = []
+
+    def connect() -> tuple[Any, Any]:
+        client, transport = connection(other)
+        made.append(transport)
+        return client, transport
+
+    def list_it() -> None:
+        with pool.borrowed("p", 1, connect) as client:
+            client.listdir(".")
+
+    waiting = threading.Thread(target=list_it)
+    with pool.borrowed("p", 1, connect):
+        waiting.start()
+        time.sleep(0.2)
+        if is_another:
+            pool.main("p", 2, lambda: connection(other))
+        else:
+            pool.forget("p")
+    waiting.join()
+    assert [transport.is_active() for transport in made] == [False, False]

@@ -4,6 +4,7 @@ import pytest
 
 from pp_assist.core.sftp_url import BadSftpUrl, Target, is_sftp, parse
 from pp_assist.sftp.fetching import SYNC_BYTES, where_to_go_on
+from pp_assist.sftp.plan import name_below
 from pp_assist.sftp.polling import Observed, Seen, batches, complete, is_wanted, observe
 from pp_assist.sftp.signing import NotGenuine, sign, verify
 from pp_assist.sftp.wholeness import EDGE_BYTES, why_not_whole
@@ -168,3 +169,21 @@ def test_what_is_not(change: dict[str, str]) -> None:
             verify(headers, body, secret, now)
     with pytest.raises(NotGenuine, match="webhook-id"):
         verify({}, BODY, "secret", NOW)
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "name"),
+    [
+        (b"/in", b"/in/done/x", b"done/x"),
+        (b".", b"done", b"done"),
+        (b"/", b"/done", b"done"),
+        (b"/in", b"/in", b""),
+        (b".", b"../done", None),
+        (b"/in", b"/inner", None),
+        (b"/in", b"/", None),
+        (b"in", b"/in/done", None),
+        (b"/in", b"/in/..done", b"..done"),
+    ],
+)
+def test_what_a_path_is_called_within_a_folder(folder: bytes, path: bytes, name: bytes | None) -> None:
+    assert name_below(folder, path) == name

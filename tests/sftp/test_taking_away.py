@@ -1,5 +1,6 @@
 """What is stored is moved aside or removed, and nothing else: whatever has its name at the last moment."""
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -215,6 +216,16 @@ def test_nothing_is_removed_under_the_name_that_others_write_to(
         assert taken.arrival.state is State.MOVING
     assert contents(taken) == {"in/a.txt": DATA}
     taken.transport.close()
+
+
+def test_what_was_replaced_within_the_same_second_by_as_many_bytes_is_put_back(taken: Taken) -> None:
+    """Where the rest is shorter than that second, size and time tell nothing: the content decides."""
+    taken.plan = dataclasses.replace(taken.plan, rest_ms=200)
+    taken.taking = TakingAway(taken.plan, taken.ledger, lambda: datetime(2026, 11, 27))
+    taken.file.write_bytes(DATA[::-1])
+    os.utime(taken.file, (taken.arrival.seen.mtime_s, taken.arrival.seen.mtime_s))
+    assert taken.take_away().state is State.SETTLED
+    assert contents(taken) == {"in/a.txt": DATA[::-1]}
 
 
 def test_what_was_to_be_moved_when_nobody_says_where_to_is_refused(other: Other, tmp_path: Path) -> None:

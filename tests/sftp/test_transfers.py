@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from pp_assist.sftp.connecting import Login, connect
@@ -59,6 +60,23 @@ def test_a_fetch_that_is_cut_goes_on_where_it_was(server: SftpServer, tmp_path: 
         transport.close()
     assert Path(draft).read_bytes() == data
     assert came <= len(data) - have + SYNC_BYTES
+
+
+@pytest.mark.parametrize("error", [EOFError(), paramiko.SSHException("gone"), OSError("Socket is closed")])
+def test_a_connection_that_breaks_once_a_file_is_open_is_no_refusal(tmp_path: Path, error: Exception) -> None:
+    class Breaking:
+        """A client and a file of it."""
+
+        def open(self, *_: object) -> "Breaking":
+            return self
+
+        def stat(self) -> None:
+            raise error
+
+        close = stat
+
+    with pytest.raises(SftpUnreachable):
+        fetch(Breaking(), b"/a", 1, 1, str(tmp_path / "draft"), go_on)
 
 
 def test_a_fetch_of_what_changes_is_given_up(server: SftpServer, tmp_path: Path) -> None:
