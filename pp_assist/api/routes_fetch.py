@@ -96,7 +96,7 @@ async def _promised(root: Root, relative: bytes, services: Services) -> Promised
 
 async def _target(to: bytes, name: bytes, services: Services) -> tuple[bytes, bytes, Identity]:
     try:
-        folder, name = await asyncio.to_thread(services.fetch_target, to, name)
+        folder, name = await services.look(services.fetch_target, to, name)
         resolved, identity = await services.resolve(folder)
     except OSError as error:
         raise Refusal(400, "not_a_folder", f"to: {display(to)}: {error.strerror}") from error
