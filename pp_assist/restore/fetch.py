@@ -1,9 +1,8 @@
 """One file back from the server: what the receipt promised, written beside whatever else is in its place."""
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from dataclasses import replace
 
 from pp_assist import posix
@@ -12,6 +11,7 @@ from pp_assist.core.fetching import Fetch, FetchOutcome, Order, beside
 from pp_assist.restore.folder import Done, Folder
 from pp_assist.restore.restore import restore
 from pp_assist.restore.source import Source
+from pp_assist.restore.threads import in_thread, opened
 from pp_assist.restore.wanted import Outcome, Wanted, wanted
 from pp_server.wire.names import from_json
 from pp_server.wire.restore import TreeEntry
@@ -57,14 +57,9 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
         job.bytes_done = offset
         moved_on()
 
-    try:
-        owners = posix.is_root_user()
-        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, owners, order.identity, False)
-    except OSError as error:
-        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
-    with closing(folder):
+    async with opened(None, _open, order) as folder:
         if found.kind == "file" and found.mode is None:
-            found = _like(found, await asyncio.to_thread(folder.file_at, order.relative))
+            found = _like(found, await in_thread(None, folder.file_at, order.relative))
         for number in range(MOST_NAMES):
             job.relative = _place(order.relative, number)
             outcome = await _at(source, folder, replace(found, relative=job.relative), came)
@@ -74,6 +69,18 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
                 job.verified = _compared_with(found, order)
                 return
     raise NotWritten(f"{MOST_NAMES} names beside it are taken, too")
+
+
+def _open(order: Order) -> Folder:
+    """Open the folder that is written to. Blocking.
+
+    Raises:
+        RootUnhealthy: it is not there, or another one.
+    """
+    try:
+        return Folder(order.folder, order.overwrite, posix.is_root_user(), order.identity, settles_right=False)
+    except OSError as error:
+        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
 
 
 def _like(found: Wanted, lying: os.stat_result | None) -> Wanted:

@@ -55,10 +55,13 @@ class Folder:
             with suppress(FileExistsError):
                 os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
-        if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+        try:
+            if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+                raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+            self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+        except BaseException:
             os.close(self._fd)
-            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
-        self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+            raise
         self.overwrite = overwrite
         self._owners = owners
         self._settles_right = settles_right

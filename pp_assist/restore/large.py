@@ -40,7 +40,15 @@ class LargeFile:
         except BaseException:
             os.close(self._directory)
             raise
-        if os.fstat(self._fd).st_size > wanted.size_bytes:
+        try:
+            self._take_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_up(self) -> None:
+        """Hash what an earlier run has left, to go on behind it."""
+        if os.fstat(self._fd).st_size > self._wanted.size_bytes:
             os.ftruncate(self._fd, 0)
         while block := os.read(self._fd, BLOCK_BYTES):
             self._sha.update(block)
