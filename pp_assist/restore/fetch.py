@@ -8,9 +8,9 @@ from dataclasses import replace
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.fetching import Fetch, FetchOutcome, Order, beside
-from pp_assist.restore.folder import Done, Folder
+from pp_assist.restore.folder import Done, Folder, NotWritten
 from pp_assist.restore.restore import restore
-from pp_assist.restore.source import Source
+from pp_assist.restore.source import NotOnServer, Source
 from pp_assist.restore.threads import in_thread, opened
 from pp_assist.restore.wanted import Outcome, Wanted, wanted
 from pp_server.wire.names import from_json
@@ -24,22 +24,10 @@ PRIVATE_MODE = 0o600
 """Of a file whose mode nobody knows: it may be a key."""
 
 
-class NotOnServer(AssistError):
-    """The server has nothing of this path, or not what is asked for."""
-
-    reason = "not_on_server"
-
-
 class NotAFile(AssistError):
     """Something else than a file or link was at this path."""
 
     reason = "not_a_file"
-
-
-class NotWritten(AssistError):
-    """It cannot be written where it is wanted."""
-
-    reason = "not_written"
 
 
 async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[], None]) -> None:
@@ -116,8 +104,8 @@ async def _at(source: Source, folder: Folder, place: Wanted, came: Callable[[int
 
     await restore(source, folder, [place], report, came)
     (_, outcome, why) = done[-1]
-    if outcome is Outcome.FAILED:
-        raise NotWritten(why or "it cannot be written there")
+    if why is not None:
+        raise why
     return outcome
 
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TypeVar
 
-from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
-from pp_assist.restore.folder import FAILURES, Done, Folder, reason_of
-from pp_assist.restore.large import LargeFile
+from pp_assist.core.errors import AssistError, NeedsLogin, ServerNonsense, ServerUnreachable
+from pp_assist.restore.folder import FAILURES, Done, Folder, not_written
+from pp_assist.restore.large import NOT_THE_CONTENT, LargeFile
 from pp_assist.restore.source import Source
 from pp_assist.restore.threads import in_thread, opened
 from pp_assist.restore.wanted import Outcome, Wanted
@@ -135,9 +135,9 @@ class _Restore:
                     raise
                 await asyncio.sleep(1 << number)
             except AssistError as error:
-                return wanted, Outcome.FAILED, str(error)
+                return wanted, Outcome.FAILED, error
             except FAILURES as error:
-                return wanted, Outcome.FAILED, reason_of(error)
+                return wanted, Outcome.FAILED, not_written(error)
         raise AssertionError("unreachable")
 
     async def _fetch(self, wanted: Wanted) -> Outcome:
@@ -166,7 +166,7 @@ def _write_proven(folder: Folder, ready: Sequence[tuple[Wanted, bytes]]) -> list
         if known[id(content)] == wanted.sha256:
             good.append((wanted, content))
         else:
-            wrong.append((wanted, Outcome.FAILED, "what came is not the content that was asked for"))
+            wrong.append((wanted, Outcome.FAILED, ServerNonsense(NOT_THE_CONTENT)))
     return wrong + folder.write(good)
 
 
