@@ -7,7 +7,7 @@ from pp_assist.settings import PREFIX, Settings, variables_set
 from pp_assist.steering.live import LIVE
 
 _UNITS = {"_kib_per_second": "KiB/s", "_seconds": "seconds", "_mb": "MiB", "_percent": "%", "_days": "days"}
-_UNITS |= {"scan_interval": "seconds", "shutdown_timeout": "seconds"}
+_UNITS |= {"_mib": "MiB", "scan_interval": "seconds", "shutdown_timeout": "seconds"}
 """By how a name ends."""
 
 NOT_HERE = frozenset({"state_dir"})

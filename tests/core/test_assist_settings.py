@@ -1,5 +1,7 @@
 """Where settings come from, in which order, and what a typo does."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,15 @@ def test_a_form_is_told_what_goes_before_the_file(tmp_path: Path) -> None:
     assert {each["name"] for each in found if each["from_environment"]} == {
         "log_level", "api.port", "sftp.spool_days", "rules.exclude",
     }  # fmt: skip
+
+
+def test_a_form_is_told_the_units_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    documented = dict(re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| (MiB|KiB per second|seconds|days)\b", text, re.M))
+    now = load_settings({}, None, {}, os.devnull).shown()
+    told = {each["name"]: each["unit"] for each in fields(now, now, {}, os.devnull)}
+    short = {"KiB per second": "KiB/s"}
+    assert {name: told[name] for name in told if name in documented} == {
+        name: short.get(unit, unit) for name, unit in documented.items() if name in told
+    }
+    assert documented["sftp.spool_mib"] == "MiB"
