@@ -13,6 +13,7 @@ import httpx
 import pytest
 from pair import Pair, noise, write
 
+from pp_assist import disk
 from pp_assist.api.app import create_app
 from pp_assist.restore import restore
 from pp_assist.restore.folder import Folder, temporary_name
@@ -315,6 +316,21 @@ async def test_a_file_that_somebody_else_brings_back_says_so(pair: Pair, http: h
     with contextlib.closing(tree), contextlib.closing(LargeFile(tree, wanted)):
         job = await fetched(http, path=str(path))
     assert (job["state"], job["problem"]["code"]) == ("failed", "being_made"), job
+
+
+async def test_what_came_from_a_drop_folder_does_not_go_back_there(pair: Pair, http: httpx.AsyncClient) -> None:
+    assert pair.daemon
+    spool, url = pair.folder / "spool", "sftp://me@files.example.org/in"
+    spool.mkdir()
+    resolved, identity = disk.resolve(os.fsencode(spool))
+    await pair.daemon.roots.add(resolved, url.encode(), True, identity, 1, "archive")
+    answer = await http.post("/fetch", json={"path": f"{url}/a.pdf"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422, "to: is needed, this file came from a folder on an SFTP server, where nothing is written",
+    )  # fmt: skip
+    answer = await http.post("/fetch", json={"path": "/somewhere/else"})
+    assert answer.json()["detail"] == "to: is needed, this path is in no watched folder of this machine"
+    assert (await fetched(http, path=f"{url}/a.pdf", to=str(pair.folder)))["problem"]["code"] == "not_on_server"
 
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
