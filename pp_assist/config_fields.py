@@ -1,14 +1,13 @@
 """What can be set, for a form: each setting with its type, its bounds, its unit, and what it is now."""
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pp_assist.settings import PREFIX, Settings
+from pp_assist.settings import PREFIX, Settings, variables_set
 from pp_assist.steering.live import LIVE
 
 _UNITS = {"_kib_per_second": "KiB/s", "_seconds": "seconds", "_mb": "MiB", "_percent": "%", "_days": "days"}
-_UNITS |= {"scan_interval": "seconds", "shutdown_timeout": "seconds"}
+_UNITS |= {"_mib": "MiB", "scan_interval": "seconds", "shutdown_timeout": "seconds"}
 """By how a name ends."""
 
 NOT_HERE = frozenset({"state_dir"})
@@ -16,11 +15,17 @@ NOT_HERE = frozenset({"state_dir"})
 
 
 def fields(
-    now: Mapping[str, Any], saved: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+    now: Mapping[str, Any],
+    saved: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    dotenv_file: str = ".env",
 ) -> list[dict[str, Any]]:
-    """Return every setting: *now* is what is in force, *saved* what the next start will find."""
+    """Return every setting: *now* is what is in force, *saved* what the next start will find.
+
+    *environment* and *dotenv_file* are where variables come from, as for `load_settings`.
+    """
     schema = Settings.model_json_schema()
-    variables = {name.upper() for name in environment}
+    variables = variables_set(environment, dotenv_file)
     found = []
     for name, about in _leaves(schema, schema):
         section, _, key = name.partition(".")

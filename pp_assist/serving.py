@@ -17,6 +17,7 @@ from pp_assist.core.model import Root
 from pp_assist.core.trust import Trust
 from pp_assist.daemon import Daemon, in_thread
 from pp_assist.http import check_server_url, check_trust
+from pp_assist.looks import Looks
 from pp_assist.restore.fetch import target
 from pp_assist.scanner.examine import examine
 from pp_assist.settings import ApiSettings, ConfigError, Settings
@@ -47,10 +48,11 @@ def services_of(
     *reload* reads the settings anew from all their sources; without it, the configuration file is the only one.
     """
     clock, settings = daemon.clock, daemon.settings
+    looks = Looks()
     hashed, uploaded = daemon.checksums.stats, daemon.uploader.stats
 
     async def resolve(path: bytes) -> tuple[bytes, Identity]:
-        return await in_thread(daemon.pools.walking, disk.resolve, path)
+        return await looks.look(disk.resolve, path)
 
     async def examine_path(root: Root, relative: bytes) -> Sight:
         return await in_thread(daemon.pools.walking, examine, root, daemon.recorder.rules(root), relative)
@@ -151,6 +153,7 @@ def services_of(
         examine=examine_path,
         rule_problems=daemon.recorder.rule_problems.of,
         own_paths=(os.fsencode(os.path.realpath(state.path)),),
+        look=looks.look,
         folders=folders,
         fetches=daemon.fetches,
         fetch_target=target,

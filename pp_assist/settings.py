@@ -127,19 +127,19 @@ def load_settings(
         ConfigError: a key is unknown or a value is not possible.
     """
     environment = os.environ if environment is None else environment
-    own = {key.upper(): value for key, value in environment.items() if key.upper().startswith(PREFIX)}
-    from_dotenv = {
-        key.upper(): value
-        for key, value in dotenv_values(dotenv_file).items()
-        if key.upper().startswith(PREFIX) and value is not None
-    }
-    variables = _tree(from_dotenv, dotenv_file)
-    _merge(variables, _tree(own, "the environment"))
+    variables = _tree(_ours(dotenv_values(dotenv_file)), dotenv_file)
+    _merge(variables, _tree(_ours(environment), "the environment"))
     _merge(variables, dict(flags or {}))
     toml = config_file or default_config_file(variables.get("state_dir"))
     if config_file and not Path(config_file).is_file():
         raise ConfigError(f"{config_file}: no such file")
     return _build(variables, toml)
+
+
+def variables_set(environment: Mapping[str, str] | None = None, dotenv_file: str = ".env") -> set[str]:
+    """Return our variables, in capitals, that the environment or *dotenv_file* has: they go before any other file."""
+    environment = os.environ if environment is None else environment
+    return _ours(environment).keys() | _ours(dotenv_values(dotenv_file)).keys()
 
 
 def default_config_file(state_dir: str | None = None) -> str:
@@ -167,6 +167,11 @@ def _build(values: dict[str, Any], toml_file: str) -> Settings:
         raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
     except ValueError as error:  # not TOML
         raise ConfigError(f"{toml_file}: {error}") from error
+
+
+def _ours(variables: Mapping[str, str | None]) -> dict[str, str]:
+    named = ((key.upper(), value) for key, value in variables.items())
+    return {key: value for key, value in named if key.startswith(PREFIX) and value is not None}
 
 
 def _tree(variables: Mapping[str, str], source: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from pp_server.wire.names import display, json_fields
 from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
 
+TO_SFTP = "to: is needed, this file came from a folder on an SFTP server, where nothing is written"
+
 
 def router(services: Services) -> APIRouter:
     """Return the routes."""
@@ -40,8 +42,10 @@ def router(services: Services) -> APIRouter:
             to, name = absolute_path(body.to or "", body.to_b64), os.path.basename(filepath)
             folder, name, identity = await _target(to, name, services)
             order = Order(filepath, folder, name, folder, identity, body.version, body.overwrite, promised)
-        elif place is None or is_sftp(place[0].shown):
+        elif place is None:
             raise Refusal(422, "invalid_request", "to: is needed, this path is in no watched folder of this machine")
+        elif is_sftp(place[0].shown):
+            raise Refusal(422, "invalid_request", TO_SFTP)
         else:
             root, relative = place
             if _is_own(root.path.rstrip(b"/") + b"/" + relative, services):
@@ -96,7 +100,7 @@ async def _promised(root: Root, relative: bytes, services: Services) -> Promised
 
 async def _target(to: bytes, name: bytes, services: Services) -> tuple[bytes, bytes, Identity]:
     try:
-        folder, name = await asyncio.to_thread(services.fetch_target, to, name)
+        folder, name = await services.look(services.fetch_target, to, name)
         resolved, identity = await services.resolve(folder)
     except OSError as error:
         raise Refusal(400, "not_a_folder", f"to: {display(to)}: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """Choosing a folder to be watched: what folders there are, and which of them can be."""
 
-import asyncio
 import base64
 import binascii
 import os
@@ -16,7 +15,6 @@ from pp_assist.api.services import Services
 from pp_assist.core.model import Root
 from pp_server.wire.names import json_fields, query_bytes
 
-PATIENCE_S = 10.0
 UNREADABLE = FolderProblem(403, "no_permission", "the daemon may not look into this folder")
 
 
@@ -32,15 +30,11 @@ def router(services: Services) -> APIRouter:
     ) -> dict[str, Any]:
         asked = query_bytes(request.scope["query_string"], "path")
         roots = list(await services.roots.all())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                if not asked:
-                    return await asyncio.to_thread(_starts, services, roots)
-                encoded = base64.b64encode(asked).decode()
-                path = absolute_path("", encoded)
-                return await asyncio.to_thread(_inside, services, roots, path, limit, _name(after))
-        except TimeoutError as error:
-            raise FolderProblem(503, "no_answer", f"the disk did not answer within {PATIENCE_S:.0f} s") from error
+        if not asked:
+            return await services.look(_starts, services, roots)
+        encoded = base64.b64encode(asked).decode()
+        path = absolute_path("", encoded)
+        return await services.look(_inside, services, roots, path, limit, _name(after))
 
     return routes
 

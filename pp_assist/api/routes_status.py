@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, WithJsonSchema
 
 from pp_assist.api.callers import As
 from pp_assist.api.paths import covering, root_of
@@ -20,23 +21,22 @@ from pp_server.wire.names import json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
 
-Shown = Literal[
-    "discovered",
-    "ready_for_upload",
-    "completed",
-    "unchanged",
-    "vanished",
-    "excluded",
-    "unsupported",
-    "stored",
-    "pending",
-]
-"""The states of a file, and two words for two of them each."""
-
 TOGETHER = {
     "stored": (FileState.COMPLETED, FileState.UNCHANGED),
     "pending": (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD),
 }
+"""Words for two states each."""
+
+STATES = [str(each) for each in (*FileState, *TOGETHER)]
+
+
+def _state(word: str) -> str:
+    if word not in STATES:
+        raise ValueError(f"must be one of {', '.join(STATES)}")
+    return word
+
+
+Shown = Annotated[str, AfterValidator(_state), WithJsonSchema({"enum": STATES, "type": "string"})]
 Sort = Literal["found", "path", "size", "changed", "stored"]
 
 

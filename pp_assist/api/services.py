@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pp_assist.activity.bus import Bus
 from pp_assist.activity.journal import Journal
@@ -29,6 +29,8 @@ from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
 from pp_server.wire.batch import VerifyResult
+
+T = TypeVar("T")
 
 
 class Scan(Protocol):
@@ -124,6 +126,12 @@ class Folders(Protocol):
     def inside(self, path: bytes) -> Inside: ...
 
     def unreadable(self, paths: list[bytes]) -> set[bytes]: ...
+
+
+class Look(Protocol):
+    """Runs what looks at a disk that may never answer; raises Refusal where it does not."""
+
+    async def __call__(self, function: Callable[..., T], *args: object) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +257,7 @@ class Services:
     rule_problems: Callable[[int], list[Problem]]
     """Lines of the `.ppignore` files of a root that mean nothing."""
     own_paths: tuple[bytes, ...]
+    look: Look
     folders: Folders
     fetches: Fetches
     """Raises OverflowError where too many wait."""

@@ -160,11 +160,11 @@ async def _get(source: Source, args: argparse.Namespace) -> int:
         for each, outcome, why in done:
             outcomes[outcome] += 1
             if args.json:
-                said: dict[str, object] = {} if why is None else {"problem": why}
+                said: dict[str, object] = {} if why is None else {"problem": str(why)}
                 said |= {"inconsistent": True} if each.inconsistent else {}
                 print(json.dumps({**json_fields(each.relative), "kind": each.kind, "status": outcome, **said}))
             elif outcome in (Outcome.DIFFERS, Outcome.FAILED):
-                print(f"{outcome.upper():8}{_shown(each.relative)}{': ' + why if why else ''}", file=sys.stderr)
+                print(f"{outcome.upper():8}{_shown(each.relative)}{f': {why}' if why else ''}", file=sys.stderr)
             elif each.inconsistent:
                 print(f"SNAPSHOT {_shown(each.relative)}: was read while it changed", file=sys.stderr)
 

@@ -1,17 +1,17 @@
 """One file back from the server: what the receipt promised, written beside whatever else is in its place."""
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from dataclasses import replace
 
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.fetching import Fetch, FetchOutcome, Order, beside
-from pp_assist.restore.folder import Done, Folder
+from pp_assist.restore.folder import Done, Folder, NotWritten
 from pp_assist.restore.restore import restore
-from pp_assist.restore.source import Source
+from pp_assist.restore.source import NotOnServer, Source
+from pp_assist.restore.threads import in_thread, opened
 from pp_assist.restore.wanted import Outcome, Wanted, wanted
 from pp_server.wire.names import from_json
 from pp_server.wire.restore import TreeEntry
@@ -24,22 +24,10 @@ PRIVATE_MODE = 0o600
 """Of a file whose mode nobody knows: it may be a key."""
 
 
-class NotOnServer(AssistError):
-    """The server has nothing of this path, or not what is asked for."""
-
-    reason = "not_on_server"
-
-
 class NotAFile(AssistError):
     """Something else than a file or link was at this path."""
 
     reason = "not_a_file"
-
-
-class NotWritten(AssistError):
-    """It cannot be written where it is wanted."""
-
-    reason = "not_written"
 
 
 async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[], None]) -> None:
@@ -57,14 +45,9 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
         job.bytes_done = offset
         moved_on()
 
-    try:
-        owners = posix.is_root_user()
-        folder = await asyncio.to_thread(Folder, order.folder, order.overwrite, owners, order.identity, False)
-    except OSError as error:
-        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
-    with closing(folder):
+    async with opened(None, _open, order) as folder:
         if found.kind == "file" and found.mode is None:
-            found = _like(found, await asyncio.to_thread(folder.file_at, order.relative))
+            found = _like(found, await in_thread(None, folder.file_at, order.relative))
         for number in range(MOST_NAMES):
             job.relative = _place(order.relative, number)
             outcome = await _at(source, folder, replace(found, relative=job.relative), came)
@@ -74,6 +57,18 @@ async def fetch(source: Source, host_id: str, job: Fetch, moved_on: Callable[[],
                 job.verified = _compared_with(found, order)
                 return
     raise NotWritten(f"{MOST_NAMES} names beside it are taken, too")
+
+
+def _open(order: Order) -> Folder:
+    """Open the folder that is written to. Blocking.
+
+    Raises:
+        RootUnhealthy: it is not there, or another one.
+    """
+    try:
+        return Folder(order.folder, order.overwrite, posix.is_root_user(), order.identity, settles_right=False)
+    except OSError as error:
+        raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
 
 
 def _like(found: Wanted, lying: os.stat_result | None) -> Wanted:
@@ -109,8 +104,8 @@ async def _at(source: Source, folder: Folder, place: Wanted, came: Callable[[int
 
     await restore(source, folder, [place], report, came)
     (_, outcome, why) = done[-1]
-    if outcome is Outcome.FAILED:
-        raise NotWritten(why or "it cannot be written there")
+    if why is not None:
+        raise why
     return outcome
 
 

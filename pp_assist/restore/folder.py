@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pp_assist import posix
-from pp_assist.core.errors import RootUnhealthy
+from pp_assist.core.errors import AssistError, RootUnhealthy
 from pp_assist.core.fetching import partial_name
 from pp_assist.core.identity import Identity, Standing, standing
 from pp_assist.disk import identity_of
@@ -26,8 +26,14 @@ BEGUN_FOLDER_MODE = stat.S_ISVTX | 0o700
 FAILURES = (OSError, ValueError, OverflowError)
 """What making a file ends with, where the system does not want it so; the last two: nobody can make such a file."""
 
-Done = tuple[Wanted, Outcome, str | None]
-"""A path, what became of it, and why where that is not what was wanted."""
+Done = tuple[Wanted, Outcome, AssistError | None]
+"""A path, what became of it, and why where it failed."""
+
+
+class NotWritten(AssistError):
+    """It cannot be written where it is wanted."""
+
+    reason = "not_written"
 
 
 class Folder:
@@ -55,10 +61,13 @@ class Folder:
             with suppress(FileExistsError):
                 os.makedirs(path, BEGUN_FOLDER_MODE)
         self._fd = posix.open_root(path)
-        if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+        try:
+            if known is not None and standing(known, identity_of(self._fd)) is Standing.OTHER:
+                raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
+            self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+        except BaseException:
             os.close(self._fd)
-            raise RootUnhealthy("another folder stands in its place (unmounted, or replaced)")
-        self._is_ours = known is None and stat.S_IMODE(os.fstat(self._fd).st_mode) == BEGUN_FOLDER_MODE
+            raise
         self.overwrite = overwrite
         self._owners = owners
         self._settles_right = settles_right
@@ -126,7 +135,7 @@ class Folder:
                     self.settle(fd, wanted)
                 done.append((wanted, Outcome.RESTORED, None))
             except FAILURES as error:
-                done.append((wanted, Outcome.FAILED, reason_of(error)))
+                done.append((wanted, Outcome.FAILED, not_written(error)))
         return done
 
     def settle(self, fd: int, wanted: Wanted) -> None:
@@ -155,7 +164,7 @@ class Folder:
                     outcome = act(fd, wanted)
                     results.append(None if outcome is None else (wanted, outcome, None))
                 except FAILURES as error:
-                    results.append((wanted, Outcome.FAILED, reason_of(error)))
+                    results.append((wanted, Outcome.FAILED, not_written(error)))
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -243,9 +252,9 @@ def temporary_name(wanted: Wanted) -> bytes:
     return partial_name(about)
 
 
-def reason_of(error: BaseException) -> str:
-    """Return why something could not be made, for people."""
-    return getattr(error, "strerror", None) or str(error)
+def not_written(error: BaseException) -> NotWritten:
+    """Return what it means for a file that *error* came while it was made."""
+    return NotWritten(getattr(error, "strerror", None) or str(error))
 
 
 def write_all(fd: int, content: bytes | memoryview) -> None:

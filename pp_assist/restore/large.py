@@ -13,6 +13,8 @@ _GO_ON = os.O_RDWR | posix.NO_FOLLOW | posix.NON_BLOCK | posix.CLOSE_ON_EXEC | p
 _BEGIN = (NEW & ~os.O_WRONLY) | os.O_RDWR
 _PRIVATE_MODE = 0o600
 
+NOT_THE_CONTENT = "what came is not the content that was asked for"
+
 
 class BeingMade(AssistError):
     """The same file is being made by somebody else at this moment."""
@@ -40,7 +42,15 @@ class LargeFile:
         except BaseException:
             os.close(self._directory)
             raise
-        if os.fstat(self._fd).st_size > wanted.size_bytes:
+        try:
+            self._take_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_up(self) -> None:
+        """Hash what an earlier run has left, to go on behind it."""
+        if os.fstat(self._fd).st_size > self._wanted.size_bytes:
             os.ftruncate(self._fd, 0)
         while block := os.read(self._fd, BLOCK_BYTES):
             self._sha.update(block)
@@ -60,7 +70,7 @@ class LargeFile:
         """
         if self.offset != self._wanted.size_bytes or self._sha.hexdigest() != self._wanted.sha256:
             os.unlink(self._temporary, dir_fd=self._directory)
-            raise ServerNonsense("what came is not the content that was asked for")
+            raise ServerNonsense(NOT_THE_CONTENT)
         self._folder.settle(self._fd, self._wanted)
         temporary, name, fd = self._temporary, self._wanted.name, self._directory
         if self._folder.overwrite:

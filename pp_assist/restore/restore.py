@@ -4,13 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from typing import TypeVar
 
-from pp_assist.core.errors import AssistError, NeedsLogin, ServerUnreachable
-from pp_assist.restore.folder import FAILURES, Done, Folder, reason_of
-from pp_assist.restore.large import LargeFile
+from pp_assist.core.errors import AssistError, NeedsLogin, ServerNonsense, ServerUnreachable
+from pp_assist.restore.folder import FAILURES, Done, Folder, not_written
+from pp_assist.restore.large import NOT_THE_CONTENT, LargeFile
 from pp_assist.restore.source import Source
+from pp_assist.restore.threads import in_thread, opened
 from pp_assist.restore.wanted import Outcome, Wanted
 from pp_server.wire.digest import digest_of
 from pp_server.wire.restore import MAX_CONTENT_BYTES, MAX_CONTENTS
@@ -134,13 +135,13 @@ class _Restore:
                     raise
                 await asyncio.sleep(1 << number)
             except AssistError as error:
-                return wanted, Outcome.FAILED, str(error)
+                return wanted, Outcome.FAILED, error
             except FAILURES as error:
-                return wanted, Outcome.FAILED, reason_of(error)
+                return wanted, Outcome.FAILED, not_written(error)
         raise AssertionError("unreachable")
 
     async def _fetch(self, wanted: Wanted) -> Outcome:
-        with closing(await self._in_thread(LargeFile, self._folder, wanted)) as file:
+        async with opened(self._threads, LargeFile, self._folder, wanted) as file:
             if file.offset < wanted.size_bytes:
                 async with aclosing(self._source.content(wanted.digest, file.offset)) as pieces:
                     async for block in _blocks(pieces):
@@ -151,13 +152,7 @@ class _Restore:
             return await self._in_thread(file.finish)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
-        """Run in a thread, and wait for the thread even when cancelled: it uses our descriptors."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        return await in_thread(self._threads, function, *args)
 
 
 def _write_proven(folder: Folder, ready: Sequence[tuple[Wanted, bytes]]) -> list[Done]:
@@ -171,7 +166,7 @@ def _write_proven(folder: Folder, ready: Sequence[tuple[Wanted, bytes]]) -> list
         if known[id(content)] == wanted.sha256:
             good.append((wanted, content))
         else:
-            wrong.append((wanted, Outcome.FAILED, "what came is not the content that was asked for"))
+            wrong.append((wanted, Outcome.FAILED, ServerNonsense(NOT_THE_CONTENT)))
     return wrong + folder.write(good)
 
 

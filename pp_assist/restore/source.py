@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from urllib.parse import quote
 
-from pp_assist.core.errors import NotOffered, ServerNonsense
+from pp_assist.core.errors import AssistError, NotOffered, ServerNonsense
 from pp_assist.http import Http
 from pp_assist.restore.streams import Pieces, contents, entries
 from pp_assist.restore.when import NOW, When
@@ -12,6 +12,12 @@ from pp_server.wire.names import to_query
 from pp_server.wire.restore import TreeEntry
 
 OK, PARTIAL, NOT_FOUND = 200, 206, 404
+
+
+class NotOnServer(AssistError):
+    """The server has nothing of this path, or not what is asked for."""
+
+    reason = "not_on_server"
 
 
 class Source:
@@ -70,6 +76,8 @@ class Source:
         """Yield one content from *offset* on."""
         headers = {"Range": f"bytes={offset}-", "If-Range": f'"{digest}"'} if offset else None
         async with self._http.stream("GET", f"/api/files/{digest}/content", headers=headers) as streamed:
+            if streamed.answer.status == NOT_FOUND:
+                raise NotOnServer("the server does not have this content any more")
             accepted(streamed.answer)
             if offset and streamed.answer.status != PARTIAL:
                 raise ServerNonsense("a part was asked for, and the whole is sent")

@@ -22,6 +22,12 @@ AT_LEAST_S = 1.0
 MOST_KEPT = 2
 """Answers that are remembered: of one person, or two."""
 
+MOST_IDS = 4_000_000
+"""In all of them (32 MB); a larger one is remembered alone."""
+
+KEPT_S = 60.0
+"""For so long after the last question."""
+
 _ORDERS = {
     "found": "f.id",
     "path": "r.shown {0}, d.path {0}, f.name {0}, f.id",
@@ -71,6 +77,7 @@ class Searches:
         self._db = db
         self._one_at_a_time = asyncio.Lock()
         self._kept: dict[Wanted, _Found] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
     async def page(self, wanted: Wanted, limit: int, offset: int) -> tuple[list[int], int]:
         """Return the ids of a page of what matches, in order, and how many match in all."""
@@ -78,10 +85,20 @@ class Searches:
             found = self._kept.pop(wanted, None)
             if found is None or not (found.as_of == self._db.commits or time.monotonic() < found.good_until_s):
                 found = await self._look(wanted)
-            self._kept[wanted] = found
-            while len(self._kept) > MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
+            self._keep(wanted, found)
         return found.ids[offset : offset + limit].tolist(), len(found.ids)
+
+    def _keep(self, wanted: Wanted, found: _Found) -> None:
+        """Remember *found*, as the newest, and as much of the others as there is room for, until nobody asks."""
+        self._kept[wanted] = found
+        while len(self._kept) > MOST_KEPT or (len(self._kept) > 1 and self._ids_kept() > MOST_IDS):
+            del self._kept[next(iter(self._kept))]
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_later(KEPT_S, self._kept.clear)
+
+    def _ids_kept(self) -> int:
+        return sum(len(each.ids) for each in self._kept.values())
 
     async def _look(self, wanted: Wanted) -> _Found:
         as_of, began_s = self._db.commits, time.monotonic()

@@ -1,6 +1,10 @@
 """GET /folders: what there is to choose from, and what of it can be watched."""
 
+import asyncio
 import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,8 +12,7 @@ from urllib.parse import quote
 import pytest
 from asking import Api
 
-from pp_assist import folders
-from pp_assist.api import routes_folders
+from pp_assist import folders, looks
 from pp_server.wire.names import from_json
 
 
@@ -121,15 +124,41 @@ async def test_errors_are_clear(api: Api, tmp_path: Path, monkeypatch: pytest.Mo
     assert (answer.status_code, answer.json()["code"]) == (403, "no_permission")
 
 
-async def test_a_disk_that_does_not_answer_keeps_nobody_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
+@pytest.fixture
+def dead_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A disk at /dead that answers nothing before the event is set."""
+    answers, scandir, isdir = threading.Event(), os.scandir, os.path.isdir
+    monkeypatch.setattr(looks, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(os, "scandir", lambda path: answers.wait(20) if path == b"/dead" else scandir(path))
+    monkeypatch.setattr(os.path, "isdir", lambda path: bool(path == b"/dead" and answers.wait(20)) or isdir(path))
+    yield answers
+    answers.set()
 
-    hung = threading.Event()
-    monkeypatch.setattr(routes_folders, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(os, "scandir", lambda _: hung.wait(10))
-    answer = await api.http.get("/folders?path=/tmp")
-    hung.set()
+
+async def test_a_disk_that_does_not_answer_keeps_nobody_waiting(api: Api, dead_disk: threading.Event) -> None:
+    answer = await api.http.get("/folders?path=/dead")
     assert (answer.status_code, answer.json()["code"]) == (503, "no_answer")
+
+
+async def test_a_disk_that_does_not_answer_stops_nothing_else(
+    api: Api, dead_disk: threading.Event, tmp_path: Path
+) -> None:
+    asked = [api.http.get("/folders?path=/dead") for _ in range(40)]
+    asked += [api.http.post("/fetch", json={"path": "/a", "to": "/dead"}) for _ in range(40)]
+    answers = await asyncio.gather(*asked)
+    assert {(each.status_code, each.json()["code"]) for each in answers} == {(503, "no_answer")}
+    texts = Counter(each.json()["detail"] for each in answers)
+    assert texts == {
+        "the disk did not answer within 0 s": 2,
+        "2 other folders are being looked into, on disks that do not answer; try again later": 78,
+    }
+    async with asyncio.timeout(5):
+        assert (await api.http.get("/files")).status_code == 200
+        assert (await api.http.get("/queue")).status_code == 200
+    dead_disk.set()
+    async with asyncio.timeout(5):
+        while (await api.http.get(f"/folders?path={quote(str(tmp_path))}")).status_code != 200:
+            pass
 
 
 async def test_a_folder_with_very_much_in_it_is_cut(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,3 +203,11 @@ async def test_every_setting_has_what_a_form_needs(api: Api) -> None:
     await api.http.post("/config", json={"uploader": {"chunk_size_mb": 8}})
     again = {each["name"]: each for each in (await api.http.get("/config/fields")).json()["fields"]}
     assert again["uploader.chunk_size_mb"]["value"] == 4
+
+
+async def test_every_state_can_be_asked_for(api: Api) -> None:
+    for state in (*FileState, "stored", "pending"):
+        assert (await api.http.get("/files", params={"status": str(state)})).status_code == 200, state
+    refused = await api.http.get("/files", params={"status": "gone"})
+    assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["status"])
+    assert all(state in refused.json()["detail"] for state in FileState)

@@ -1,9 +1,12 @@
 """Where settings come from, in which order, and what a typo does."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
+from pp_assist.config_fields import fields
 from pp_assist.settings import ConfigError, load_settings
 
 
@@ -69,3 +72,26 @@ def test_a_named_config_file_must_exist(tmp_path: Path) -> None:
 def test_patterns_come_from_the_file_or_as_json_from_a_variable(tmp_path: Path) -> None:
     assert load(tmp_path, toml="[rules]\nexclude = ['*.o']\n").rules.exclude == ["*.o"]
     assert load(tmp_path, env={"PP_ASSIST_RULES__EXCLUDE": '["*.o", "!a.o"]'}).rules.exclude == ["*.o", "!a.o"]
+
+
+def test_a_form_is_told_what_goes_before_the_file(tmp_path: Path) -> None:
+    lines = ["PP_ASSIST_LOG_LEVEL=DEBUG", "pp_assist_api__port=1", "PP_ASSIST_HOSTNAME", "HOSTNAME=x"]
+    (tmp_path / "dotenv").write_text("\n".join(lines))
+    now = load_settings({}, None, {}, str(tmp_path / "dotenv")).shown()
+    environment = {"PP_ASSIST_SFTP__SPOOL_DAYS": "1", "pp_assist_rules__exclude": "[]", "API__HOST": "::1"}
+    found = fields(now, now, environment, str(tmp_path / "dotenv"))
+    assert {each["name"] for each in found if each["from_environment"]} == {
+        "log_level", "api.port", "sftp.spool_days", "rules.exclude",
+    }  # fmt: skip
+
+
+def test_a_form_is_told_the_units_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    documented = dict(re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| (MiB|KiB per second|seconds|days)\b", text, re.M))
+    now = load_settings({}, None, {}, os.devnull).shown()
+    told = {each["name"]: each["unit"] for each in fields(now, now, {}, os.devnull)}
+    short = {"KiB per second": "KiB/s"}
+    assert {name: told[name] for name in told if name in documented} == {
+        name: short.get(unit, unit) for name, unit in documented.items() if name in told
+    }
+    assert documented["sftp.spool_mib"] == "MiB"

@@ -13,8 +13,11 @@ import httpx
 import pytest
 from pair import Pair, noise, write
 
+from pp_assist import disk
 from pp_assist.api.app import create_app
-from pp_assist.restore.folder import temporary_name
+from pp_assist.restore import restore
+from pp_assist.restore.folder import Folder, temporary_name
+from pp_assist.restore.large import LargeFile
 from pp_assist.restore.wanted import Wanted
 from pp_assist.serving import doors_of, services_of
 from pp_assist.state import open_state
@@ -264,6 +267,70 @@ async def test_errors_are_clear(pair: Pair, http: httpx.AsyncClient) -> None:
     pair.tree.mkdir()
     answer = await http.post("/fetch", json={"path": str(pair.tree / "a")})
     assert (answer.status_code, answer.json()["code"]) == (409, "root_unhealthy")
+
+
+TROUBLE = {
+    "500": "server_trouble", "503": "server_unavailable", "401": "needs_login", "403": "not_allowed",
+    "404": "not_on_server", "409": "refused", "html": "server_nonsense", "lost": "server_unreachable",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [5, 2 * MIB])
+@pytest.mark.parametrize("word", TROUBLE)
+async def test_a_server_that_cannot_be_asked_is_not_taken_for_a_folder_that_cannot_be_written_to(
+    pair: Pair, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, word: str, size: int
+) -> None:
+    path = pair.tree / "a"
+    write(path, noise(size, 1))
+    await pair.settle()
+    path.unlink()
+    inner = pair.weather.inner
+    assert inner is not None
+
+    class NoContents(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not request.url.path.startswith(("/api/contents", "/api/files/")):
+                return await inner.handle_async_request(request)
+            if word == "lost":
+                raise httpx.ConnectError("nobody there", request=request)
+            if word == "html":
+                login = httpx.ByteStream(b"<html>Please log in to this WiFi</html>")
+                return httpx.Response(200, stream=login, request=request)
+            return httpx.Response(int(word), json={"detail": "no", "code": "made_up"}, request=request)
+
+    monkeypatch.setattr(restore, "TRIES", 1)
+    pair.weather.inner = NoContents()
+    job = await fetched(http, path=str(path))
+    assert (job["state"], job["problem"]["code"]) == ("failed", TROUBLE[word]), job
+    assert not path.exists()
+
+
+async def test_a_file_that_somebody_else_brings_back_says_so(pair: Pair, http: httpx.AsyncClient) -> None:
+    path = pair.tree / "a"
+    write(path, noise(2 * MIB, 1))
+    await pair.settle()
+    path.unlink()
+    digest = hashlib.sha256(noise(2 * MIB, 1)).hexdigest()
+    wanted = Wanted(b"a", "file", 2 * MIB, digest, None, None, None, None, None)
+    tree = Folder(os.fsencode(pair.tree), overwrite=False, owners=False)
+    with contextlib.closing(tree), contextlib.closing(LargeFile(tree, wanted)):
+        job = await fetched(http, path=str(path))
+    assert (job["state"], job["problem"]["code"]) == ("failed", "being_made"), job
+
+
+async def test_what_came_from_a_drop_folder_does_not_go_back_there(pair: Pair, http: httpx.AsyncClient) -> None:
+    assert pair.daemon
+    spool, url = pair.folder / "spool", "sftp://me@files.example.org/in"
+    spool.mkdir()
+    resolved, identity = disk.resolve(os.fsencode(spool))
+    await pair.daemon.roots.add(resolved, url.encode(), True, identity, 1, "archive")
+    answer = await http.post("/fetch", json={"path": f"{url}/a.pdf"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422, "to: is needed, this file came from a folder on an SFTP server, where nothing is written",
+    )  # fmt: skip
+    answer = await http.post("/fetch", json={"path": "/somewhere/else"})
+    assert answer.json()["detail"] == "to: is needed, this path is in no watched folder of this machine"
+    assert (await fetched(http, path=f"{url}/a.pdf", to=str(pair.folder)))["problem"]["code"] == "not_on_server"
 
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
