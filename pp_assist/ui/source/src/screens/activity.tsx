@@ -5,7 +5,8 @@ import { activity as askActivity } from "../api/routes";
 import type { Happened } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
 import { nowRoughlyMs } from "../live/connection";
-import { listen, streaming } from "../live/stream";
+import { isLike, unlisted } from "../live/events";
+import { begun, listen, streaming } from "../live/stream";
 import { Bones, Button, Chip, Empty, Problem, Screen } from "../parts/basics";
 import { SelectField } from "../parts/fields";
 import { Icon } from "../parts/icons";
@@ -29,7 +30,7 @@ const KINDS: [string, string][] = [
 
 export function Activity() {
   const [event_type, text] = [said("event"), said("text")];
-  const asked = useAsked((asking) => askActivity({ event_type, text }, PAGE, asking), [event_type, text]);
+  const asked = useAsked((asking) => askActivity({ event_type, text }, PAGE, asking), [event_type, text, begun.value]);
   const [live, setLive] = useState<Happened[]>([]);
   const [older, setOlder] = useState<{ events: Happened[]; more: boolean } | null>(null);
   const [stopped, setStopped] = useState(false);
@@ -38,15 +39,17 @@ export function Activity() {
   shown.current = live.length;
   const doing = useDoing();
 
+  const kept = asked.data?.events ?? [];
+
   useEffect(() => {
-    setLive([]);
+    setLive((before) => unlisted(before, kept));
     setOlder(null);
-    waiting.current = [];
+    waiting.current = unlisted(waiting.current, kept);
   }, [asked.data]);
   useEffect(
     () =>
       listen((happened) => {
-        const fits = happened.filter((each) => !PASSING.has(each.event_type) && isWanted(each, event_type, text)).reverse();
+        const fits = happened.filter((each) => !PASSING.has(each.event_type) && isLike(each, event_type, text)).reverse();
         if (fits.length === 0) return;
         waiting.current = [...fits, ...waiting.current].slice(0, MOST_LIVE);
       }),
@@ -63,9 +66,7 @@ export function Activity() {
     return () => clearInterval(timer);
   }, [stopped]);
 
-  const kept = asked.data?.events ?? [];
-  const newest = kept[0]?.id ?? 0;
-  const events = [...live.filter((each) => each.id > newest), ...kept, ...(older?.events ?? [])];
+  const events = [...unlisted(live, kept).filter((each) => isLike(each, event_type, text)), ...kept, ...(older?.events ?? [])];
   const hasMore = older === null ? (asked.data?.has_more ?? false) : older.more;
   return (
     <Screen
@@ -134,12 +135,6 @@ function Filters({ event, text }: { event: string; text: string }) {
       <SelectField label="Kind of event" hideLabel value={event} choices={KINDS} onInput={(next) => change({ event: next })} />
     </form>
   );
-}
-
-function isWanted(each: Happened, event: string, text: string): boolean {
-  const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
-  const where = `${each.filepath ?? ""} ${each.message ?? ""}`.toLowerCase();
-  return (event === "" || each.event_type === event) && words.every((word) => where.includes(word));
 }
 
 function Line({ happened }: { happened: Happened }) {
