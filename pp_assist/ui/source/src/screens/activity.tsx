@@ -12,7 +12,7 @@ import { SelectField } from "../parts/fields";
 import { Icon } from "../parts/icons";
 import { NameText, PathText } from "../parts/name";
 import { change, said } from "../route";
-import { clock, count, counted, exactly, size } from "../text/format";
+import { clock, count, exactly, listed, size } from "../text/format";
 import { inQuery, nameIn, parted } from "../text/names";
 import { EVENTS, SERVER_STATE, spaced } from "../text/words";
 
@@ -71,7 +71,7 @@ export function Activity() {
   return (
     <Screen
       title="Activity"
-      says={asked.data && `${counted(asked.data.total, "event")} kept`}
+      says={listed(asked.loading ? null : (asked.data?.total ?? null), "event", event_type !== "" || text !== "")}
       actions={
         <Button
           icon={stopped ? "play" : "pause"}

@@ -4,14 +4,14 @@ import { useEffect, useState } from "preact/hooks";
 import { files as askFiles, paths as askPaths } from "../api/routes";
 import type { FileItem } from "../api/shapes";
 import { useAsked } from "../live/asked";
-import { nowRoughlyMs, stats } from "../live/connection";
+import { nowRoughlyMs } from "../live/connection";
 import { Chip, Empty, Screen } from "../parts/basics";
 import { FilePanel } from "../parts/file-panel";
 import { SelectField } from "../parts/fields";
 import { Grid, type Column } from "../parts/grid";
 import { Icon } from "../parts/icons";
 import { PathText } from "../parts/name";
-import { clock, count, exactly, past, size } from "../text/format";
+import { clock, exactly, listed, past, size } from "../text/format";
 import { fromQuery, inQuery, nameIn, plainly, shortened } from "../text/names";
 import { FILE_STATUS, spaced } from "../text/words";
 import { change, route, said } from "../route";
@@ -75,7 +75,7 @@ export function Files() {
   const of = JSON.stringify({ ...wanted, below: query.below });
   const isFiltered = text !== "" || wanted.status !== "" || wanted.reason !== "" || query.below !== undefined;
   return (
-    <Screen title="Files" says={total === null ? "Counting…" : `${count(total)} ${isFiltered ? `of ${count(stats.value?.files.total ?? total)}` : "files"}`}>
+    <Screen title="Files" says={listed(total, "file", isFiltered)}>
       <Filters text={text} />
       <div class="with-panel" data-open={opened !== null}>
         <Grid
