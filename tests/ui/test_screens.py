@@ -75,3 +75,16 @@ def test_how_long_ago_it_was_grows_in_a_list_in_which_nothing_happens(running: W
         row.filter(has_text=re.compile("now|[0-9] s ago")).wait_for()
         page.evaluate("() => { const now = Date.now; Date.now = () => now() + 2 * 3600 * 1000 }")
         row.filter(has_text="2 h ago").wait_for()
+
+
+def test_what_is_searched_for_is_in_the_address_and_the_box(running: World, open_window: OpenWindow) -> None:
+    running.write("letter.txt", b"x")
+    settle(running)
+    with open_window(running.daemon) as seen:
+        for screen, label in (("files", "Part of the path"), ("activity", "Part of the path or message")):
+            page = seen.show(screen)
+            box = page.get_by_role("searchbox", name=label, exact=True)
+            box.fill("letter")
+            page.wait_for_url("**text=letter*")
+            seen.show(f"{screen}?text=other")
+            page.wait_for_function("() => document.querySelector('[type=search]').value === 'other'")

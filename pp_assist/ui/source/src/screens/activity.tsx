@@ -9,8 +9,8 @@ import { isLike, unlisted } from "../live/events";
 import { begun, listen, streaming } from "../live/stream";
 import { Bones, Button, Chip, Empty, Problem, Screen } from "../parts/basics";
 import { SelectField } from "../parts/fields";
-import { Icon } from "../parts/icons";
 import { NameText, PathText } from "../parts/name";
+import { Search } from "../parts/search";
 import { change, said } from "../route";
 import { clock, count, exactly, listed, size } from "../text/format";
 import { inQuery, nameIn, parted } from "../text/names";
@@ -19,7 +19,6 @@ import { EVENTS, SERVER_STATE, spaced } from "../text/words";
 const PAGE = 100;
 const MOST_LIVE = 300;
 const TOGETHER_MS = 400;
-const TYPED_MS = 250;
 const PASSING = new Set(["upload_progress", "fetch_progress"]);
 const KINDS: [string, string][] = [
   ["", "Everything"],
@@ -82,7 +81,9 @@ export function Activity() {
         </Button>
       }
     >
-      <Filters event={event_type} text={text} />
+      <Search of="Activity" label="Part of the path or message">
+        <SelectField label="Kind of event" hideLabel value={event_type} choices={KINDS} onInput={(event) => change({ event })} />
+      </Search>
       {streaming.value !== "on" && <p class="hint">New events do not come by themselves just now.</p>}
       {asked.error && <Problem error={asked.error} again={asked.again} />}
       {asked.data === undefined ? (
@@ -113,27 +114,6 @@ export function Activity() {
         </>
       )}
     </Screen>
-  );
-}
-
-function Filters({ event, text }: { event: string; text: string }) {
-  const [typed, setTyped] = useState(text);
-  useEffect(() => {
-    if (typed === text) return undefined;
-    const timer = setTimeout(() => change({ text: typed }), TYPED_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  return (
-    <form class="filters" role="search" aria-label="Activity" onSubmit={(submit) => submit.preventDefault()}>
-      <div class="field search">
-        <label for="activity-text" class="unseen">
-          Part of the path or message
-        </label>
-        <Icon name="search" />
-        <input id="activity-text" type="search" class="input" value={typed} spellcheck={false} autocomplete="off" placeholder="Part of the path or message" onInput={(input) => setTyped(input.currentTarget.value)} />
-      </div>
-      <SelectField label="Kind of event" hideLabel value={event} choices={KINDS} onInput={(next) => change({ event: next })} />
-    </form>
   );
 }
 
