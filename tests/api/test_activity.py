@@ -263,3 +263,20 @@ async def test_a_cookie_opens_the_socket_only_for_a_page_of_ours(api: Api) -> No
             with pytest.raises(websockets.InvalidStatus):
                 async with websockets.connect(f"ws://{url}/ws/progress", additional_headers={**cookie, **origin}):
                     pass
+
+
+async def test_a_stream_that_was_cut_before_anything_happened_goes_on_where_it_began(api: Api) -> None:
+    api.daemon.bus.tell(Event.STEERED, message="before")
+    async with served(api) as url:
+        headers = {"Authorization": f"Bearer {api.token}"}
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            httpx.AsyncClient(timeout=None, trust_env=False, headers=headers) as http,
+            http.stream("GET", f"http://{url}/activity/stream") as answer,
+        ):
+            said = answer.aiter_lines()
+            assert [await anext(said) for _ in range(2)] == [f"id: {api.daemon.bus.last_id}", "event: connected"]
+            began = api.daemon.bus.last_id
+        api.daemon.bus.tell(Event.UPLOAD_COMPLETE, number=1)
+        found = await read_stream(url, api.token, 1, last_id=began)
+        assert [each["details"]["number"] for each in found] == [1]

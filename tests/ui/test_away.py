@@ -2,7 +2,9 @@
 
 import re
 
-from tests.e2e.harness import World
+from playwright.sync_api import Route
+
+from tests.e2e.harness import World, eventually
 from tests.ui.conftest import OpenWindow
 from tests.ui.furnishing import furnish, settle
 
@@ -52,3 +54,20 @@ def test_the_stream_goes_on_where_it_broke_off(running: World, open_window: Open
         seen.may_fail = False
         running.write("afterwards.txt", b"3")
         page.get_by_text("afterwards.txt").first.wait_for()
+
+
+def test_what_happens_before_the_stream_is_open_is_shown(running: World, open_window: OpenWindow) -> None:
+    """The first list is there by then, and nobody hears of it any more."""
+    with open_window(running.daemon) as seen:
+        page = seen.show("activity")
+        page.get_by_text("New events do not come by themselves").wait_for(state="detached")
+        waiting: list[Route] = []
+        page.route("**/activity/stream", lambda route: waiting.append(route))
+        page.reload()
+        seen.show("activity")
+        eventually(lambda: page.evaluate("1") and waiting)
+        running.write("in between.txt", b"1")
+        running.daemon.finish(running.tree)
+        assert page.get_by_text("in between.txt").count() == 0
+        waiting[0].continue_()
+        page.get_by_text("in between.txt").first.wait_for()

@@ -1,11 +1,13 @@
 """Every screen, of a daemon with something to show: without errors or barriers, and names are only ever text."""
 
+import re
+
 import pytest
 
 from tests.e2e.harness import World
 from tests.ui.browsing import NARROW, SCREENS, WIDE
 from tests.ui.conftest import OpenWindow
-from tests.ui.furnishing import HOSTILE, furnish, lose_many
+from tests.ui.furnishing import HOSTILE, furnish, lose_many, settle
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -62,3 +64,27 @@ def test_it_can_be_used_with_the_keyboard_alone(running: World, open_window: Ope
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.get_by_role("region", name="Life line").wait_for()
+
+
+def test_how_long_ago_it_was_grows_in_a_list_in_which_nothing_happens(running: World, open_window: OpenWindow) -> None:
+    running.write("once.txt", b"x")
+    settle(running)
+    with open_window(running.daemon) as seen:
+        page = seen.show("files?text=once")
+        row = page.get_by_role("grid", name="Files").get_by_role("row").filter(has_text="once.txt")
+        row.filter(has_text=re.compile("now|[0-9] s ago")).wait_for()
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() + 2 * 3600 * 1000 }")
+        row.filter(has_text="2 h ago").wait_for()
+
+
+def test_what_is_searched_for_is_in_the_address_and_the_box(running: World, open_window: OpenWindow) -> None:
+    running.write("letter.txt", b"x")
+    settle(running)
+    with open_window(running.daemon) as seen:
+        for screen, label in (("files", "Part of the path"), ("activity", "Part of the path or message")):
+            page = seen.show(screen)
+            box = page.get_by_role("searchbox", name=label, exact=True)
+            box.fill("letter")
+            page.wait_for_url("**text=letter*")
+            seen.show(f"{screen}?text=other")
+            page.wait_for_function("() => document.querySelector('[type=search]').value === 'other'")

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { age, ago, count, counted, digits, duration, latency, past, percent, rate, size, speed } from "../src/text/format";
+import { age, ago, count, counted, digits, duration, latency, listed, past, percent, rate, size, speed } from "../src/text/format";
 
 const NOW = Date.parse("2026-11-27T20:00:00.000Z");
 const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -8,6 +8,12 @@ test("counts", () => {
   expect(count(48210)).toBe("48,210");
   expect(counted(1, "file")).toBe("1 file");
   expect(counted(0, "file")).toBe("0 files");
+});
+
+test("how long a list is, is said of that list alone", () => {
+  expect(listed(45_000, "file", true)).toBe("45,000 files found"); // not "of" what counts other files
+  expect(listed(1, "file", false)).toBe("1 file");
+  expect(listed(null, "file", true)).toBe("Counting…");
 });
 
 test.each([

@@ -1,7 +1,8 @@
 /** Asking anew because something may have changed: soon, never over an answer that is awaited, and once when somebody looks again. */
 
+import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { listen } from "./stream";
+import { begun, listen } from "./stream";
 
 interface Around {
   /** How long others of the same kind are waited for. */
@@ -70,10 +71,15 @@ export function useAnew(ask: () => void, { on, soonMs, everyMs, off = false, isP
     const stop = listen((happened) => {
       if (happened.some((each) => wanted.has(each.event_type))) asking.wish();
     });
+    const before = begun.peek();
+    const stopMissing = effect(() => {
+      if (begun.value !== before) asking.wish(); // it may have happened before anybody listened
+    });
     const timer = everyMs === undefined ? undefined : setInterval(asking.tick, everyMs);
     document.addEventListener("visibilitychange", asking.looked);
     return () => {
       stop();
+      stopMissing();
       asking.stop();
       clearInterval(timer);
       document.removeEventListener("visibilitychange", asking.looked);

@@ -1,6 +1,6 @@
 /** What happens, as it happens: the daemon's stream, taken up again where it broke off. */
 
-import { effect, signal } from "@preact/signals";
+import { batch, effect, signal } from "@preact/signals";
 import type { Happened } from "../api/shapes";
 import { connection, refresh, session } from "./connection";
 import { Frames } from "./frames";
@@ -12,6 +12,8 @@ const PASSING = new Set(["upload_started", "upload_progress", "fetch_progress"])
 
 export type StreamState = "off" | "on" | "refused";
 export const streaming = signal<StreamState>("off");
+/** Grows where it begins anew instead of being taken up: what happened shortly before is in no answer, and told to nobody. */
+export const begun = signal(0);
 
 type Listener = (happened: Happened[]) => void;
 const listeners = new Set<Listener>();
@@ -46,7 +48,10 @@ async function read(giveUp: AbortController): Promise<void> {
     streaming.value = "refused";
     return;
   }
-  streaming.value = "on";
+  batch(() => {
+    streaming.value = "on";
+    if (lastId === null) begun.value += 1;
+  });
   const frames = new Frames();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

@@ -1,6 +1,6 @@
 /** A table of any length, of which only the rows in sight are in the page. Arrows move, Enter opens, space marks. */
 
-import { Component, type ComponentChildren } from "preact";
+import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "./basics";
 import { Icon } from "./icons";
@@ -172,23 +172,17 @@ interface RowProps<T> {
   onClick: (row: T, n: number) => void;
 }
 
-/** One row; drawn anew only where something about it is another. */
-class Row<T> extends Component<RowProps<T>> {
-  override shouldComponentUpdate(next: RowProps<T>): boolean {
-    return (Object.keys(next) as (keyof RowProps<T>)[]).some((name) => next[name] !== this.props[name]);
-  }
-
-  override render({ id, row, n, columns, height, isAt, isMarked, onClick }: RowProps<T>) {
-    return (
-      <div id={id} class="grid-row" role="row" aria-rowindex={n + 2} aria-selected={isMarked} data-at={isAt} style={{ height: `${height}px` }} onClick={() => onClick(row, n)}>
-        {columns.map((column) => (
-          <div key={column.head} role="gridcell" class={`cell ${column.class}`}>
-            {column.cell(row)}
-          </div>
-        ))}
-      </div>
-    );
-  }
+/** One row. With signals a part is drawn anew where one of its props is another, or the time that it shows; here that is enough. */
+function Row<T>({ id, row, n, columns, height, isAt, isMarked, onClick }: RowProps<T>) {
+  return (
+    <div id={id} class="grid-row" role="row" aria-rowindex={n + 2} aria-selected={isMarked} data-at={isAt} style={{ height: `${height}px` }} onClick={() => onClick(row, n)}>
+      {columns.map((column) => (
+        <div key={column.head} role="gridcell" class={`cell ${column.class}`}>
+          {column.cell(row)}
+        </div>
+      ))}
+    </div>
+  );
 }
 
 function Head<T>({ column, sorting }: { column: Column<T>; sorting?: Sorting | undefined }) {

@@ -5,20 +5,20 @@ import { activity as askActivity } from "../api/routes";
 import type { Happened } from "../api/shapes";
 import { useAsked, useDoing } from "../live/asked";
 import { nowRoughlyMs } from "../live/connection";
-import { listen, streaming } from "../live/stream";
+import { isLike, unlisted } from "../live/events";
+import { begun, listen, streaming } from "../live/stream";
 import { Bones, Button, Chip, Empty, Problem, Screen } from "../parts/basics";
 import { SelectField } from "../parts/fields";
-import { Icon } from "../parts/icons";
 import { NameText, PathText } from "../parts/name";
+import { Search } from "../parts/search";
 import { change, said } from "../route";
-import { clock, count, counted, exactly, size } from "../text/format";
+import { clock, count, exactly, listed, size } from "../text/format";
 import { inQuery, nameIn, parted } from "../text/names";
 import { EVENTS, SERVER_STATE, spaced } from "../text/words";
 
 const PAGE = 100;
 const MOST_LIVE = 300;
 const TOGETHER_MS = 400;
-const TYPED_MS = 250;
 const PASSING = new Set(["upload_progress", "fetch_progress"]);
 const KINDS: [string, string][] = [
   ["", "Everything"],
@@ -29,7 +29,7 @@ const KINDS: [string, string][] = [
 
 export function Activity() {
   const [event_type, text] = [said("event"), said("text")];
-  const asked = useAsked((asking) => askActivity({ event_type, text }, PAGE, asking), [event_type, text]);
+  const asked = useAsked((asking) => askActivity({ event_type, text }, PAGE, asking), [event_type, text, begun.value]);
   const [live, setLive] = useState<Happened[]>([]);
   const [older, setOlder] = useState<{ events: Happened[]; more: boolean } | null>(null);
   const [stopped, setStopped] = useState(false);
@@ -38,15 +38,17 @@ export function Activity() {
   shown.current = live.length;
   const doing = useDoing();
 
+  const kept = asked.data?.events ?? [];
+
   useEffect(() => {
-    setLive([]);
+    setLive((before) => unlisted(before, kept));
     setOlder(null);
-    waiting.current = [];
+    waiting.current = unlisted(waiting.current, kept);
   }, [asked.data]);
   useEffect(
     () =>
       listen((happened) => {
-        const fits = happened.filter((each) => !PASSING.has(each.event_type) && isWanted(each, event_type, text)).reverse();
+        const fits = happened.filter((each) => !PASSING.has(each.event_type) && isLike(each, event_type, text)).reverse();
         if (fits.length === 0) return;
         waiting.current = [...fits, ...waiting.current].slice(0, MOST_LIVE);
       }),
@@ -63,14 +65,12 @@ export function Activity() {
     return () => clearInterval(timer);
   }, [stopped]);
 
-  const kept = asked.data?.events ?? [];
-  const newest = kept[0]?.id ?? 0;
-  const events = [...live.filter((each) => each.id > newest), ...kept, ...(older?.events ?? [])];
+  const events = [...unlisted(live, kept).filter((each) => isLike(each, event_type, text)), ...kept, ...(older?.events ?? [])];
   const hasMore = older === null ? (asked.data?.has_more ?? false) : older.more;
   return (
     <Screen
       title="Activity"
-      says={asked.data && `${counted(asked.data.total, "event")} kept`}
+      says={listed(asked.loading ? null : (asked.data?.total ?? null), "event", event_type !== "" || text !== "")}
       actions={
         <Button
           icon={stopped ? "play" : "pause"}
@@ -81,7 +81,9 @@ export function Activity() {
         </Button>
       }
     >
-      <Filters event={event_type} text={text} />
+      <Search of="Activity" label="Part of the path or message">
+        <SelectField label="Kind of event" hideLabel value={event_type} choices={KINDS} onInput={(event) => change({ event })} />
+      </Search>
       {streaming.value !== "on" && <p class="hint">New events do not come by themselves just now.</p>}
       {asked.error && <Problem error={asked.error} again={asked.again} />}
       {asked.data === undefined ? (
@@ -113,33 +115,6 @@ export function Activity() {
       )}
     </Screen>
   );
-}
-
-function Filters({ event, text }: { event: string; text: string }) {
-  const [typed, setTyped] = useState(text);
-  useEffect(() => {
-    if (typed === text) return undefined;
-    const timer = setTimeout(() => change({ text: typed }), TYPED_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  return (
-    <form class="filters" role="search" aria-label="Activity" onSubmit={(submit) => submit.preventDefault()}>
-      <div class="field search">
-        <label for="activity-text" class="unseen">
-          Part of the path or message
-        </label>
-        <Icon name="search" />
-        <input id="activity-text" type="search" class="input" value={typed} spellcheck={false} autocomplete="off" placeholder="Part of the path or message" onInput={(input) => setTyped(input.currentTarget.value)} />
-      </div>
-      <SelectField label="Kind of event" hideLabel value={event} choices={KINDS} onInput={(next) => change({ event: next })} />
-    </form>
-  );
-}
-
-function isWanted(each: Happened, event: string, text: string): boolean {
-  const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
-  const where = `${each.filepath ?? ""} ${each.message ?? ""}`.toLowerCase();
-  return (event === "" || each.event_type === event) && words.every((word) => where.includes(word));
 }
 
 function Line({ happened }: { happened: Happened }) {

@@ -1,17 +1,17 @@
 /** Every file there is, found again among hundreds of thousands. Searching, sorting and paging are the API's. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { files as askFiles, paths as askPaths } from "../api/routes";
 import type { FileItem } from "../api/shapes";
 import { useAsked } from "../live/asked";
-import { nowRoughlyMs, stats } from "../live/connection";
+import { nowRoughlyMs } from "../live/connection";
 import { Chip, Empty, Screen } from "../parts/basics";
 import { FilePanel } from "../parts/file-panel";
 import { SelectField } from "../parts/fields";
 import { Grid, type Column } from "../parts/grid";
-import { Icon } from "../parts/icons";
 import { PathText } from "../parts/name";
-import { clock, count, exactly, past, size } from "../text/format";
+import { Search } from "../parts/search";
+import { clock, exactly, listed, past, size } from "../text/format";
 import { fromQuery, inQuery, nameIn, plainly, shortened } from "../text/names";
 import { FILE_STATUS, spaced } from "../text/words";
 import { change, route, said } from "../route";
@@ -38,7 +38,6 @@ const ORDERS: [string, string][] = [
 const REASONS = ["pattern", "too_large", "other_file_system", "system_junk", "own_directory", "server_data", "coming_back", "too_young", "changing", "busy", "unreadable", "held_by_person", "cancelled", "refused"];
 
 const EVENTS = ["file_discovered", "file_changed", "file_missing", "file_deleted", "file_moved", "sha256_complete", "upload_complete", "upload_failed", "scan_complete"];
-const TYPED_MS = 250;
 
 const COLUMNS: Column<FileItem>[] = [
   { head: "Path", class: "cell-path", sort: "path", cell: (file) => <PathText path={nameIn(file, "filepath")} /> },
@@ -75,8 +74,8 @@ export function Files() {
   const of = JSON.stringify({ ...wanted, below: query.below });
   const isFiltered = text !== "" || wanted.status !== "" || wanted.reason !== "" || query.below !== undefined;
   return (
-    <Screen title="Files" says={total === null ? "Counting…" : `${count(total)} ${isFiltered ? `of ${count(stats.value?.files.total ?? total)}` : "files"}`}>
-      <Filters text={text} />
+    <Screen title="Files" says={listed(total, "file", isFiltered)}>
+      <Filters />
       <div class="with-panel" data-open={opened !== null}>
         <Grid
           label="Files"
@@ -118,30 +117,16 @@ export function Files() {
   );
 }
 
-function Filters({ text }: { text: string }) {
-  const [typed, setTyped] = useState(text);
+function Filters() {
   const paths = useAsked(askPaths, []);
   const { query } = route.value;
-  useEffect(() => setTyped(text), [text]);
-  useEffect(() => {
-    if (typed === text) return undefined;
-    const timer = setTimeout(() => change({ text: typed }), TYPED_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
   const reason = said("reason");
   const order = `${said("sort")} ${said("order")}`.trim();
   const folders: [string, string][] = (paths.data?.paths ?? []).map((each) => [inQuery(nameIn(each, "path")), shortened(plainly(nameIn(each, "path")), 60)]);
   const below = query.below ?? "";
   if (below !== "" && !folders.some(([word]) => word === below)) folders.push([below, shortened(plainly(fromQuery(below)), 60)]);
   return (
-    <form class="filters" role="search" aria-label="Files" onSubmit={(event) => event.preventDefault()}>
-      <div class="field search">
-        <label for="files-text" class="unseen">
-          Part of the path
-        </label>
-        <Icon name="search" />
-        <input id="files-text" type="search" class="input" value={typed} spellcheck={false} autocomplete="off" placeholder="Part of the path" onInput={(event) => setTyped(event.currentTarget.value)} />
-      </div>
+    <Search of="Files" label="Part of the path">
       <SelectField label="Status" hideLabel value={said("status")} choices={STATUSES.map(([word, name]) => [word, word === "" ? "Any status" : name])} onInput={(status) => change({ status })} />
       <SelectField
         label="Reason"
@@ -163,6 +148,6 @@ function Filters({ text }: { text: string }) {
           }}
         />
       </div>
-    </form>
+    </Search>
   );
 }

@@ -12,6 +12,11 @@ export function counted(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
+/** Return how long a list is; never beside a number that was counted otherwise. null: that is not known yet. */
+export function listed(total: number | null, one: string, isFiltered: boolean): string {
+  return total === null ? "Counting…" : `${counted(total, one)}${isFiltered ? " found" : ""}`;
+}
+
 export function size(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return "—";
   let value = bytes;
