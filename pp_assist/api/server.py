@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from pp_server.bounds.connections import ConnectionLimits
 from pp_server.bounds.http import bounded
@@ -16,6 +17,14 @@ STOP_S = 3
 
 MOST_CONNECTIONS = 128
 LIMITS = ConnectionLimits(MOST_CONNECTIONS, max_per_address=MOST_CONNECTIONS, places_for_strangers=False)
+
+
+class _Socket(WebSocketsSansIOProtocol):
+    """A WebSocket that is cut where nobody reads: a mere close waits until all that was sent before is taken."""
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -51,8 +60,10 @@ class Api:
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="websockets-sansio",
+            ws=_Socket,
             ws_max_size=1 << 16,
+            ws_ping_interval=self._limits.answer_window_seconds,
+            ws_ping_timeout=self._limits.answer_window_seconds,
             server_header=False,
             http=bounded(self._limits),
             timeout_graceful_shutdown=STOP_S,

@@ -12,6 +12,7 @@ import pytest
 import websockets
 from asking import Api
 
+from pp_assist.api.routes_activity import MOST_LISTENERS
 from pp_assist.api.server import LIMITS, listen
 from pp_assist.api.server import Api as ApiComponent
 from pp_assist.core.events import Event
@@ -115,3 +116,37 @@ async def test_who_listens_with_a_token_stays_however_long_nothing_happens(api: 
                 break
         while json.loads(await progress.recv())["type"] != "upload_completed":
             pass
+
+
+async def test_a_websocket_that_is_not_read_is_cut_and_its_place_is_free_again(api: Api) -> None:
+    """A close would wait until what was sent before is taken, which is never."""
+    token = f"Authorization: Bearer {api.token}"
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    async with asyncio.timeout(DEADLINE_S), served(api, QUICK) as port, contextlib.AsyncExitStack() as asleep:
+        for _ in range(MOST_LISTENERS):
+            plug = socket.socket()
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            plug.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(plug, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=plug, limit=256)
+            asleep.push_async_callback(_ended, writer)
+            writer.write(head(port, token, *upgrade, key, line="GET /ws/progress"))
+            assert b" 101 " in await reader.readline()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(5_000):
+            api.daemon.bus.tell(Event.UPLOAD_COMPLETE, b"/" + b"a" * 1_000, number=number)
+        while True:
+            with contextlib.suppress(websockets.InvalidStatus):  # all places are taken yet
+                url = f"ws://127.0.0.1:{port}/ws/progress"
+                async with websockets.connect(url, additional_headers=dict([token.split(": ")])) as progress:
+                    api.daemon.bus.tell(Event.UPLOAD_COMPLETE, b"/a", number=1)
+                    await progress.recv()
+                    break
+            await asyncio.sleep(WINDOW_S)
+
+
+async def _ended(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
