@@ -130,11 +130,11 @@ bench: $(BENCH)/.ready ## ours and its peers, side by side (WORKLOADS, PEERS, RU
 
 .PHONY: bench-all
 bench-all: BUDGET = 1200
-bench-all: PEERS = ours,restic,rsync
+bench-all: PEERS = ours,restic,rsync,indexedcp,indexedcp-wide
 bench-all: RUNS = 3
 bench-all: OPTIONS = --large-mib 1024 --samples 40 --idle-s 30
 bench-all: $(BENCH)/.ready ## most goals in one run, the most important first, for BUDGET=1200 seconds (PEERS, RUNS, OPTIONS)
-	$(BIN)/python -m tests.bench.run $(RESULTS) --workloads w1,w4,w5,w11,w3,w6,w2,w7,w8 --contenders $(PEERS) --runs $(RUNS) --seconds $(BUDGET) $(OPTIONS)
+	$(BIN)/python -m tests.bench.run $(RESULTS) --workloads w1,w4,w5,w11,w3,w6,w2,w7,w8,w13 --contenders $(PEERS) --runs $(RUNS) --seconds $(BUDGET) $(OPTIONS)
 
 bench-report: $(READY) ## the tables and the plot in docs/performance.md, from RESULTS
 	$(BIN)/python -m tests.bench.report $(RESULTS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import workloads
+from tests.bench.buffered import IndexedCp
 from tests.bench.contender import Contender
 from tests.bench.ground import Ground
 from tests.bench.meter import Meter, exact_cpu_s, memory, on_disk
@@ -37,6 +38,7 @@ class Sizes:
     real_files: int = workloads.REAL_FILES
     large_mib: int = 4096
     edited_mib: int = 1024
+    buffered_mib: int = 512
     samples: int = 100
     idle_s: float = 60.0
     growth: tuple[int, ...] = (10_000, 100_000, 1_000_000)
@@ -265,6 +267,17 @@ def far(run: Run, make: Maker) -> None:
         run.folder.mkdir()
 
 
+def buffered(run: Run, make: Maker) -> None:
+    """W13: a large file by IndexedCP, put into the buffer and then uploaded, beside the daemon."""
+    workloads.large_file(run.tree, run.sizes.buffered_mib * MIB, seed=13)
+    rest()
+    with run.with_contender(make) as contender:
+        if isinstance(contender, IndexedCp):
+            run.step("w13-add", contender, lambda: contender.add(run.tree))
+        cold(run, contender, "w13")
+        run.check(contender)
+
+
 PLAYS: dict[str, Callable[[Run, Maker], None]] = {
     "w1": small,
     "w2": real,
@@ -275,11 +288,14 @@ PLAYS: dict[str, Callable[[Run, Maker], None]] = {
     "w9": growing,
     "w10": crowd,
     "w12": far,
+    "w13": buffered,
 }
 PART_OF = {"w4": ("w1",), "w5": ("w1",), "w11": ("w1", "w3")}
 """Steps that happen in the plays of others."""
 
-ALONE = {"w9", "w10"}
+BUFFERED = "w13"
+
+ALONE = {"w9", "w10", BUFFERED}
 """Compared only with ourselves."""
 
 WATCHING = {"w7", "w8"}
@@ -288,6 +304,8 @@ WATCHING = {"w7", "w8"}
 
 def takes_part(contender: type[Contender], workload: str) -> bool:
     """Say whether a workload means anything for a contender."""
+    if issubclass(contender, IndexedCp):
+        return workload == BUFFERED
     if workload in ALONE:
         return contender is Ours
     return contender.watches or workload not in WATCHING

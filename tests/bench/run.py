@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import workloads
+from tests.bench.buffered import IndexedCp, IndexedCpWide
 from tests.bench.contender import Contender
 from tests.bench.ground import Ground, be_alone, ground
 from tests.bench.ours import Ours, OursEncrypted
@@ -26,7 +27,7 @@ from tests.bench.plays import PART_OF, PLAYS, Run, Sizes, takes_part
 from tests.bench.syncthing import Syncthing
 from tests.e2e.prove import revision
 
-OURS: tuple[type[Contender], ...] = (Ours, OursEncrypted)
+OURS: tuple[type[Contender], ...] = (Ours, OursEncrypted, IndexedCp, IndexedCpWide)
 PEERS: tuple[type[Contender], ...] = (Restic, Rsync, RcloneSftp, Syncthing, Copyparty)
 
 
@@ -135,6 +136,7 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
         real_files=options.real_files,
         large_mib=options.large_mib,
         edited_mib=options.edited_mib,
+        buffered_mib=options.buffered_mib,
         samples=options.samples,
         idle_s=options.idle_s,
         growth=tuple(options.growth),
@@ -160,6 +162,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--real-files", type=int, default=workloads.REAL_FILES, help="W2, W12")
     parser.add_argument("--large-mib", type=int, default=4096, help="W3, W11")
     parser.add_argument("--edited-mib", type=int, default=1024, help="W6")
+    parser.add_argument("--buffered-mib", type=int, default=512, help="W13")
     parser.add_argument("--samples", type=int, default=100, help="W7: new files")
     parser.add_argument("--idle-s", type=float, default=60.0, help="W8: seconds")
     parser.add_argument("--growth", type=numbers, default=[10_000, 100_000, 1_000_000], help="W9: files")
