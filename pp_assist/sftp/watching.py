@@ -66,6 +66,7 @@ class Watching:
         plan = plan_of(target, options, root.recursive)
         self._folder = DropFolder(plan, tools.ledger, self._keeper, tools.mono_ms, self._check)
         self._clearing = Clearing(spool, self._keeper, tools.ledger, target.url, tools.keeping)
+        self._keeper.make_way = self._clearing.make_way
         self._next_clearing_ms = 0
         self._pool = tools.pool
         self._at_work: set[Any] = set()
