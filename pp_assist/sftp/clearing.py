@@ -3,6 +3,7 @@
 The root of a spool is an archive: that a copy goes is told to nobody as a deletion.
 """
 
+import errno
 import heapq
 import logging
 import os
@@ -80,6 +81,18 @@ class Clearing:
             log.info("%s: %d copies of stored files were cleared from the spool", self._source, removed)
             self._spool.remove_empty_folders()
         return removed
+
+    def make_way(self, name: bytes) -> None:
+        """Have no copies where *name* needs a folder, or in a folder of that name: its partner made one of the other.
+
+        Raises:
+            OSError: one of them may not go yet.
+        """
+        for other in self._spool.in_the_way(name):
+            if not self._may_go(other):
+                raise OSError(errno.EEXIST, "what was there before is not stored yet", os.fsdecode(other))
+            os.unlink(os.path.join(self._spool.files, other))
+        self._spool.remove_empty_folders(name)
 
     def _may_go(self, name: bytes) -> bool:
         """Say whether the version that lies here is stored, has its receipt, and was dealt with on the SFTP server.

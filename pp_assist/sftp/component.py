@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -92,17 +92,11 @@ class DropFolders:
                 wanted = {root.id: root for root in await self._roots.all() if is_sftp(root.shown) and root.enabled}
                 for root_id in set(self._watched) - set(wanted):
                     self._clear(self._watched[root_id].watching.target.url)
-                options = await drop_folders.options_of_all(self._db) if wanted else {}
-                self._unwatched.clear()
-                for root_id in sorted((set(wanted) & set(options)) - set(self._watched)):
-                    try:
-                        await self._begin(wanted[root_id], options[root_id])
-                    except SftpError as error:
-                        log.error("%s is not watched: %s", os.fsdecode(wanted[root_id].shown), error)
-                        self._unwatched[root_id] = str(error)
+                await self._begin_all([root for root_id, root in wanted.items() if root_id not in self._watched])
                 if self._ledger is not None and delivering is None:
                     delivering = asyncio.create_task(self._deliver(Outbox(self._ledger)))
-                await self._changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), AFTER_CRASH_S if self._unwatched else None)
         finally:
             for root_id in list(self._watched):
                 self._end(root_id)
@@ -174,6 +168,21 @@ class DropFolders:
     def close(self) -> None:
         """Let go of all connections."""
         start(self._pool.close)
+
+    async def _begin_all(self, roots: Sequence[Root]) -> None:
+        """Watch what can be, and note what is in the way of the others."""
+        options = await drop_folders.options_of_all(self._db) if roots else {}
+        unwatched: dict[int, str] = {}
+        for root in roots:
+            try:
+                if root.id not in options:
+                    raise SftpError("how to get there is not known any more: remove it, and add it again")
+                await self._begin(root, options[root.id])
+            except (SftpError, OSError) as error:
+                unwatched[root.id] = str(error)
+                if unwatched[root.id] != self._unwatched.get(root.id):
+                    log.error("%s is not watched: %s", os.fsdecode(root.shown), error)
+        self._unwatched = unwatched
 
     async def _begin(self, root: Root, options: DropOptions) -> None:
         """Watch a folder from here on."""

@@ -23,6 +23,8 @@ KEEP_FREE_BYTES = 256 << 20
 LATEST_S = (1 << 31) - 1
 """Later times do not fit on every disk."""
 
+_SLASH = ord("/")
+
 LeftOut = Callable[[Sequence[tuple[bytes, int]]], Sequence[bool]]
 """Says of files, a path and a size each, whether a rule leaves them out."""
 
@@ -69,10 +71,18 @@ class Spool:
             os.mkdir(folder, 0o700)
         posix.sync_directory(os.fsdecode(above))
 
-    def remove_empty_folders(self) -> None:
-        """Have none, but the one for all files."""
-        for folder, _, _ in os.walk(self.files, topdown=False):
-            if folder != self.files:
+    def in_the_way(self, name: bytes) -> list[bytes]:
+        """Return the files where *name* needs a folder, or in a folder of that name."""
+        above = [name[:at] for at, byte in enumerate(name) if byte == _SLASH]
+        found = [each for each in above if os.path.isfile(os.path.join(self.files, each))]
+        for folder, _, names in os.walk(os.path.join(self.files, name)):
+            found += [os.path.relpath(os.path.join(folder, each), self.files) for each in names]
+        return found
+
+    def remove_empty_folders(self, below: bytes = b"") -> None:
+        """Have none in a folder, and it neither where it is empty; but the one for all files."""
+        for folder, _, _ in os.walk(os.path.join(self.files, below), topdown=False):
+            if folder.rstrip(b"/") != self.files:
                 _remove_if_empty(folder)
 
     def look(self, name: bytes) -> Stat | None:
@@ -143,9 +153,12 @@ class SpoolKeeper:
         self._root_id = root_id
         self._check = check
         self._left_out = left_out
+        self.make_way: Callable[[bytes], None] = lambda name: None
+        """Has nothing in the way of a name; raises OSError where that cannot be yet."""
 
     def keep(self, client: Any, remote: bytes, arrival: Arrival) -> str | None:
         """Fetch a file, and put it where it is hashed and sent from; return what is missing if it is not whole."""
+        self.make_way(arrival.name)
         draft = os.path.join(self._spool.drafts, arrival.id)
         with self._room.for_draft(draft, arrival.seen.size_bytes):
             fetch(client, remote, *arrival.seen, draft, self._check)

@@ -101,7 +101,7 @@ class TakingAway:
             there = look(client, target)
         if there is None or not there.is_file or there.size_bytes != arrival.seen.size_bytes:
             return False
-        is_same_time = there.mtime_s == arrival.seen.mtime_s and self._plan.rest_ms >= TELLING_MS
+        is_same_time = there.mtime_s == arrival.seen.mtime_s != 0 and self._plan.rest_ms >= TELLING_MS
         if is_same_time or arrival.sha256 is None:
             return True
         try:

@@ -66,6 +66,7 @@ class Watching:
         plan = plan_of(target, options, root.recursive)
         self._folder = DropFolder(plan, tools.ledger, self._keeper, tools.mono_ms, self._check)
         self._clearing = Clearing(spool, self._keeper, tools.ledger, target.url, tools.keeping)
+        self._keeper.make_way = self._clearing.make_way
         self._next_clearing_ms = 0
         self._pool = tools.pool
         self._at_work: set[Any] = set()
@@ -76,7 +77,7 @@ class Watching:
         self.last_look_at_ms: int | None = None
         self.fetched = 0
         self.to_do = 0
-        """Files to be fetched, moved or removed, as of the last turn."""
+        """Files to be fetched, moved or removed, as of the last look or turn: a turn may take hours."""
 
     def stop(self) -> None:
         """End a turn that is under way, soon."""
@@ -110,8 +111,7 @@ class Watching:
                     raise Stopped from error
                 return self._failed(error)
             self.problem, self._failures = None, 0
-            unsettled = self.open
-            self.to_do = unsettled + len(self._folder.arriving)
+            unsettled = self._count()
             if fetched:
                 return 0.0
             until_look_s = max(0.0, (self._next_look_ms - self._mono_ms()) / 1000)
@@ -122,6 +122,7 @@ class Watching:
         self._check()
         if not self._began:
             self._keeper.forget_drafts(self._ledger.open(self.target.url))
+            self._count()
             self._began = True
         if self._mono_ms() >= self._next_look_ms:
             self._look(now_ms)
@@ -137,6 +138,7 @@ class Watching:
         self._next_look_ms = began_ms + 1  # whoever wants another look meanwhile makes it less
         with self._client() as client:
             self._folder.look(client)
+        self._count()
         self.last_look_at_ms = now_ms
         wait_s = self.options.interval_s
         if self._folder.arriving:
@@ -154,10 +156,11 @@ class Watching:
             wait_ms = max(CLEAR_EVERY_S * 1000, (self._mono_ms() - began_ms) / CLEARING_SHARE)
             self._next_clearing_ms = self._mono_ms() + int(wait_ms)
 
-    @property
-    def open(self) -> int:
-        """How many files are not settled."""
-        return self._ledger.open_count(self.target.url)
+    def _count(self) -> int:
+        """Return how many files are not settled; with those that arrive they are to be done."""
+        unsettled = self._ledger.open_count(self.target.url)
+        self.to_do = unsettled + len(self._folder.arriving)
+        return unsettled
 
     def facts(self) -> dict[str, Any]:
         """Return what is shown of it."""

@@ -391,3 +391,28 @@ def test_copies_that_may_not_go_stand_before_no_others(spooled: Spooled, monkeyp
     spooled.receipts[b"1 stuck"] = spooled.spool.look(b"1 stuck"), "0" * 64
     assert sum(rounds.clear(2_000_000_000_000) for _ in range(2)) == 1
     assert sorted(path.name for path in spooled.files.iterdir()) == ["2 stuck", "4 stuck"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"a", b"a/b/c"), (b"a/b/c", b"a")])
+def test_a_folder_takes_the_place_of_a_file_that_is_stored_and_the_other_way_round(
+    spooled: Spooled, monkeypatch: pytest.MonkeyPatch, before: bytes, after: bytes
+) -> None:
+    """The copy that stays in the spool for a month is in nobody's way; one that is not stored waits for its receipt."""
+    spooled.put(before, b"one", confirmed=False)
+    arrived = spooled.arrive(before, Seen(3, 1000))
+    clearing = Clearing(spooled.spool, spooled.keeper, spooled.ledger, "s", Keeping(1 << 40, 1 << 40))
+    spooled.keeper.make_way = clearing.make_way
+
+    def fetch(client: Any, remote: bytes, size: int, mtime: int, draft: str, check: object) -> None:
+        Path(draft).write_bytes(b"three")
+
+    monkeypatch.setattr(spool_module, "fetch", fetch)
+    coming = Arrival("2", after, Seen(5, 2000), State.FOUND, None, None)
+    with pytest.raises(OSError, match="not stored yet"):
+        spooled.keeper.keep(None, b"/in", coming)
+    assert spooled.spool.look(before) is not None
+    spooled.receipts[before] = spooled.spool.look(before), arrived.sha256
+    assert spooled.keeper.keep(None, b"/in", coming) is None
+    assert [str(path.relative_to(spooled.files)) for path in spooled.files.rglob("*") if path.is_file()] == [
+        os.fsdecode(after)
+    ]

@@ -12,6 +12,7 @@ import pytest
 from pp_assist.clock import Clock
 from pp_assist.core.drop_folders import DropOptions
 from pp_assist.core.model import Root
+from pp_assist.sftp import component
 from pp_assist.sftp.clearing import Keeping
 from pp_assist.sftp.component import LEDGER, DropFolders
 from pp_assist.sftp.ledger import Ledger, State
@@ -141,6 +142,38 @@ async def test_a_clearing_that_fails_is_told_and_done_at_the_next_start(
     assert life.copies(REMOVED) == sorted(COPIES)
     async with life.running():
         await life.until_clear()
+
+
+async def test_a_folder_of_which_nobody_knows_how_to_get_there_says_so(life: Life) -> None:
+    """Its options were lost with a damaged database."""
+    root = await life.root(KEPT)
+    async with life.running(), asyncio.timeout(20):
+        while life.drops.problem(root.id) is None:
+            await asyncio.sleep(0.02)
+    assert "add it again" in str(life.drops.problem(root.id))
+
+
+async def test_a_spool_that_cannot_be_made_stops_no_other_folder_and_is_tried_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(component, "AFTER_CRASH_S", 0.05)
+    options = DropOptions(password="x")
+    first, second = [
+        await life.roots.add(
+            url.encode(), url.encode(), True, (1, number), 0, also=lambda tx, each: drop_folders.add(tx, each, options)
+        )
+        for number, url in enumerate(("sftp://partner@127.0.0.1:1/a", "sftp://partner@127.0.0.1:1/b"))
+    ]
+    in_the_way = Path(Spool(life.state, os.fsdecode(first.shown)).drafts).parent
+    in_the_way.parent.mkdir()
+    in_the_way.write_bytes(b"")
+    async with life.running(), asyncio.timeout(20):
+        while await life.drops.facts(second.id) is None or not life.drops.problem(first.id):
+            await asyncio.sleep(0.02)
+        assert await life.drops.facts(first.id) is None
+        in_the_way.unlink()
+        while await life.drops.facts(first.id) is None:
+            await asyncio.sleep(0.02)
 
 
 async def test_what_waits_for_a_full_batch_is_announced_when_its_folder_is_removed(life: Life) -> None:

@@ -228,6 +228,17 @@ def test_what_was_replaced_within_the_same_second_by_as_many_bytes_is_put_back(t
     assert contents(taken) == {"in/a.txt": DATA[::-1]}
 
 
+def test_where_the_server_tells_no_times_the_content_decides(taken: Taken) -> None:
+    before = taken.arrival
+    taken.ledger.forget([before.id])
+    taken.ledger.add("s", [(before.name, Seen(len(DATA), 0))])
+    taken.ledger.stored([(taken.arrival.id, before.sha256 or "")])
+    taken.file.write_bytes(DATA[::-1])
+    os.utime(taken.file, (0, 0))
+    assert taken.take_away().state is State.SETTLED
+    assert contents(taken) == {"in/a.txt": DATA[::-1]}
+
+
 def test_what_was_to_be_moved_when_nobody_says_where_to_is_refused(other: Other, tmp_path: Path) -> None:
     taken = Taken(other, tmp_path, "leave")
     with pytest.raises(RemoteRefused, match="no folder"):
