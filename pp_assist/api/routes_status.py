@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, WithJsonSchema
 
 from pp_assist.api.callers import As
 from pp_assist.api.paths import covering, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.routes_steering import paused
+from pp_assist.api.schemas import TOGETHER, Shown
 from pp_assist.api.services import Services
 from pp_assist.api.standing import DELETING, how_it_stands, ledger_shown, shown
 from pp_assist.core.model import TRACKED, FileState, Stage, WorkState
@@ -21,22 +21,6 @@ from pp_server.wire.names import json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
 from pp_server.wire.times import iso, iso_or_none
 
-TOGETHER = {
-    "stored": (FileState.COMPLETED, FileState.UNCHANGED),
-    "pending": (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD),
-}
-"""Words for two states each."""
-
-STATES = [str(each) for each in (*FileState, *TOGETHER)]
-
-
-def _state(word: str) -> str:
-    if word not in STATES:
-        raise ValueError(f"must be one of {', '.join(STATES)}")
-    return word
-
-
-Shown = Annotated[str, AfterValidator(_state), WithJsonSchema({"enum": STATES, "type": "string"})]
 Sort = Literal["found", "path", "size", "changed", "stored"]
 
 

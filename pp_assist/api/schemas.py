@@ -3,8 +3,18 @@
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
 
+from pp_assist.core.model import FileState
 from pp_assist.core.patterns import checked
 from pp_assist.core.trust import parse_fingerprint
 
@@ -17,6 +27,24 @@ class Body(BaseModel):
 
 RowId = Annotated[int, Path(ge=0, lt=2**63)]
 """An id in a URL: what the database can count."""
+
+TOGETHER = {
+    "stored": (FileState.COMPLETED, FileState.UNCHANGED),
+    "pending": (FileState.DISCOVERED, FileState.READY_FOR_UPLOAD),
+}
+"""Words for two states each."""
+
+STATES = [str(each) for each in (*FileState, *TOGETHER)]
+
+
+def _state(word: str) -> str:
+    if word not in STATES:
+        raise ValueError(f"must be one of {', '.join(STATES)}")
+    return word
+
+
+Shown = Annotated[str, AfterValidator(_state), WithJsonSchema({"enum": STATES, "type": "string"})]
+"""In GET /files."""
 
 
 class AddAnnounce(Body):

@@ -175,11 +175,17 @@ async def _get(source: Source, args: argparse.Namespace) -> int:
         await restore(source, folder, places, report)
     finally:
         folder.close()
-        counts = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in Outcome if outcomes[outcome])
-        print(f"pp_client: {counts or 'nothing done'}", file=sys.stderr)
+        print(f"pp_client: {_counted(outcomes)}", file=sys.stderr)
     if outcomes[Outcome.FAILED]:
         return FAILED
     return LEFT if outcomes[Outcome.DIFFERS] else OK
+
+
+def _counted(outcomes: Counter[Outcome]) -> str:
+    """Return how many of each there are; how many were restored also where none was."""
+    if not outcomes:
+        return "nothing done"
+    return ", ".join(f"{outcomes[each]} {each}" for each in Outcome if outcomes[each] or each is Outcome.RESTORED)
 
 
 async def _wanted(source: Source, prefix: bytes, host: dict[str, str], when: When) -> tuple[list[Wanted], list[str]]:

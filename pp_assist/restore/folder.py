@@ -68,6 +68,7 @@ class Folder:
         except BaseException:
             os.close(self._fd)
             raise
+        self._made: set[bytes] = set()
         self.overwrite = overwrite
         self._owners = owners
         self._settles_right = settles_right
@@ -100,6 +101,7 @@ class Folder:
             parent, _, name = directory.rpartition(b"/")
             with suppress(OSError), self.opened(parent) as fd:
                 os.mkdir(name, 0o700, dir_fd=fd)
+                self._made.add(directory)
 
     def sort_out(self, files: Sequence[Wanted]) -> list[Done | None]:
         """Say of each file what is to be done about it: None where it must be fetched."""
@@ -132,8 +134,10 @@ class Folder:
                     done.append((wanted, Outcome.RIGHT, None))
                     continue
                 with self.opened(wanted.relative) as fd:
-                    self.settle(fd, wanted)
-                done.append((wanted, Outcome.RESTORED, None))
+                    is_right = wanted.relative not in self._made and self._is_settled(fd, wanted)
+                    if not is_right:
+                        self.settle(fd, wanted)
+                done.append((wanted, Outcome.RIGHT if is_right else Outcome.RESTORED, None))
             except FAILURES as error:
                 done.append((wanted, Outcome.FAILED, not_written(error)))
         return done
@@ -146,6 +150,16 @@ class Folder:
             posix.set_mode(fd, USUAL_MODE if wanted.mode is None else wanted.mode)
         if wanted.mtime_ns is not None:
             os.utime(fd, ns=(wanted.mtime_ns, wanted.mtime_ns))
+
+    def _is_settled(self, fd: int, wanted: Wanted) -> bool:
+        """Say whether `settle` would change nothing about an open directory."""
+        found = os.fstat(fd)
+        owner = (wanted.uid, wanted.gid)
+        return (
+            (not self._owners or None in owner or owner == (found.st_uid, found.st_gid))
+            and wanted.mode in (None, stat.S_IMODE(found.st_mode))
+            and wanted.mtime_ns in (None, found.st_mtime_ns)
+        )
 
     def _each(self, files: Sequence[Wanted], act: Callable[[int, Wanted], Outcome | None]) -> list[Done | None]:
         """Act on each of *files* within its directory, which is opened once for all that follow each other in it."""

@@ -81,6 +81,26 @@ def test_only_a_folder_that_was_made_for_it_becomes_like_the_one_it_was(tmp_path
     assert settled(tmp_path / "cut", before) == (0o750, 5_000_000_007)
 
 
+def test_a_folder_is_restored_only_where_something_about_it_is_not_right(folder: Folder, tmp_path: Path) -> None:
+    known = Wanted(b"known", "dir", 0, None, None, 5_000_000_007, 0o750, os.getuid(), os.getgid())
+    plain = Wanted(b"plain", "dir", 0, None, None, None, None, None, None)
+
+    def outcomes() -> dict[bytes, Outcome]:
+        again = Folder(os.fsencode(tmp_path), overwrite=False, owners=True)
+        again.make_directories([b"known", b"plain"])
+        done = again.settle_directories([known, plain])
+        again.close()
+        return {each.name: outcome for each, outcome, _ in done}
+
+    assert outcomes() == {b"known": Outcome.RESTORED, b"plain": Outcome.RESTORED}
+    assert outcomes() == {b"known": Outcome.RIGHT, b"plain": Outcome.RIGHT}
+    (tmp_path / "known").chmod(0o700)
+    assert outcomes() == {b"known": Outcome.RESTORED, b"plain": Outcome.RIGHT}
+    (tmp_path / "known" / "new").write_text("")
+    assert outcomes() == {b"known": Outcome.RESTORED, b"plain": Outcome.RIGHT}
+    assert (tmp_path / "known").stat().st_mtime_ns == 5_000_000_007
+
+
 def test_a_file_without_permissions_is_somebodys(folder: Folder, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_bytes(b"newer")
