@@ -59,8 +59,9 @@ async function read(giveUp: AbortController): Promise<void> {
     const { done, value } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return;
     hand(frames.take(value).flatMap(({ id, event, data }) => {
-      lastId = id ?? lastId;
-      return event === "connected" ? [] : [JSON.parse(data) as Happened];
+      const said = JSON.parse(data) as Happened & { last_event_id: number };
+      lastId = id ?? String(said.last_event_id);
+      return event === "connected" ? [] : [said];
     }));
   }
 }
