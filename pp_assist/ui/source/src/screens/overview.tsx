@@ -91,7 +91,8 @@ function FirstReason({ now }: { now: Status }) {
 /** The three components in the order a file passes them, each with what stands in line before it. */
 function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
   const { scanner, checksum_calculator, uploader } = numbers.components;
-  const { pending_checksum, pending_upload, pending_deletion } = numbers.queues;
+  const { pending_checksum, pending_upload } = numbers.queues;
+  const pending_deletion = decided(numbers.queues.pending_deletion, now.held_deletions);
   const events = scanner.filesystem_events_active;
   const waits = now.upload_obstacle;
   return (
@@ -104,7 +105,7 @@ function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
           of={[
             ["File-system events", <Chip tone={events ? "good" : "calm"}>{events ? "active" : "not active"}</Chip>],
             ["Last scan", <time title={exactly(scanner.last_scan_at)}>{ago(scanner.last_scan_at, nowMs.value)}</time>],
-            ["Looked at by scans", `${count(scanner.files_scanned)} names`],
+            ["Looked at by scans", counted(scanner.files_scanned, "name")],
             ["Found by events, by scans", `${count(scanner.announced_changes)}, ${count(scanner.missed_changes)}`],
             ["Next scan", <time title={exactly(scanner.next_scan_at)}>{scanner.next_scan_at === null ? "—" : ago(scanner.next_scan_at, nowMs.value)}</time>],
           ]}
@@ -137,6 +138,11 @@ function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
       </Component>
     </section>
   );
+}
+
+/** Return what waits of deletions, as it is decided about: *held* files, with whose folders nobody has to do. */
+function decided(deletions: Queue, held: number): Queue {
+  return { ...deletions, held, count: deletions.count - (deletions.held - held) };
 }
 
 function Component({ name, status: is, waits, children }: { name: string; status: string; waits?: string | null; children: preact.ComponentChildren }) {
