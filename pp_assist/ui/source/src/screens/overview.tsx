@@ -4,7 +4,7 @@ import { pace as askPace, paths as askPaths } from "../api/routes";
 import type { LedgerEntry, Queue, Stats, Status, WatchedPath } from "../api/shapes";
 import { useAsked } from "../live/asked";
 import { connection, nowMs, stats, status } from "../live/connection";
-import { Card, Chip, Facts, Meter, sentence } from "../parts/basics";
+import { Card, Chip, Facts, Meter, sentence, Shown } from "../parts/basics";
 import { Coverage } from "../parts/coverage";
 import { Icon, type IconName } from "../parts/icons";
 import { NameText } from "../parts/name";
@@ -179,8 +179,7 @@ function Line({ name, stage, queue, oldest }: { name: string; stage: string; que
 
 function Pace({ numbers }: { numbers: Stats }) {
   const asked = useAsked((asking) => askPace(300, asking), [], { everyMs: 1_500 });
-  if (asked.data === undefined) return null;
-  return <Throughput pace={asked.data} uploader={numbers.components.uploader} />;
+  return <Shown asked={asked} lines={4} show={(pace) => <Throughput pace={pace} uploader={numbers.components.uploader} />} />;
 }
 
 function RootLine({ entry, path }: { entry: LedgerEntry; path: WatchedPath | undefined }) {
