@@ -106,8 +106,8 @@ def router(services: Services) -> APIRouter:
         return _Stream(listeners, frames(last_id, _meant(event_type)))
 
     async def frames(last_id: int, wanted: frozenset[Event] | None) -> AsyncIterator[str]:
-        at = json.dumps({"timestamp": iso(services.clock.now_ms())})
-        yield f"id: {last_id}\nevent: connected\ndata: {at}\n\n"  # cut before anything happens, it goes on from here
+        begins = {"timestamp": iso(services.clock.now_ms()), "last_event_id": last_id}
+        yield f"event: connected\ndata: {json.dumps(begins)}\n\n"  # no `id:`: it is no event, and some take it for one
         async for page in _told(services, last_id, wanted):
             yield "".join(map(_frame, page)) or ": still here\n\n"
 

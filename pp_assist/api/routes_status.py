@@ -61,6 +61,7 @@ def router(services: Services) -> APIRouter:
             "pending_sha256": counts.queued(Stage.CHECKSUM),
             "pending_uploads": counts.queued(Stage.UPLOAD),
             "pending_deletions": counts.queued(*DELETING),
+            "held_deletions": counts.held_deletions,
             "paths_to_compare": await services.report.roots_to_compare(),
             "comparison": _comparison(services),
             "warnings": [warning._asdict() for warning in services.warnings()],

@@ -1,5 +1,6 @@
 """How it stands: gathered from everybody, for the routes that say so."""
 
+from dataclasses import asdict
 from typing import Any
 
 from pp_assist.api.services import Services
@@ -37,16 +38,22 @@ async def how_it_stands(services: Services, counts: Counts) -> Summary:
         Standing(
             files=counts.tracked,
             stored=counts.files[FileState.COMPLETED] + counts.files[FileState.UNCHANGED],
-            to_do=counts.queued(*Stage) + services.drop_folders.to_do,
+            to_do=_to_do(counts) + services.drop_folders.to_do,
             parked=counts.in_state(WorkState.PARKED, *Stage),
             held=counts.in_state(WorkState.HELD, *TO_STORE),
-            held_deletions=counts.in_state(WorkState.HELD, *DELETING),
+            held_deletions=counts.held_deletions,
             obstacle=services.upload_obstacle(),
             to_compare=await services.report.roots_to_compare(),
             folders=folders,
             stopped=[name for name, works in services.running().items() if not works],
         )
     )
+
+
+def _to_do(counts: Counts) -> int:
+    """Return the rows of work, without the folders and links that are held with files: they go with these."""
+    with_files = counts.in_state(WorkState.HELD, *DELETING) - counts.held_deletions
+    return counts.queued(*Stage) - (with_files if counts.held_deletions else 0)
 
 
 def shown(found: Summary) -> dict[str, Any]:
@@ -72,6 +79,7 @@ async def ledger_shown(services: Services) -> list[dict[str, Any]]:
                 "unsupported": counted.unsupported,
                 "missing": counted.missing,
                 "reasons": dict(counted.reasons),
+                "files": {**asdict(counted.files), "excluded": counted.excluded, "unsupported": counted.unsupported},
                 "counted_at": iso(entry.counted_at_ms),
                 "last_scan": None
                 if tally is None

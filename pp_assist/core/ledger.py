@@ -8,6 +8,16 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """Where the files alone stand. What is left out or unsupported has no kind that would matter."""
+
+    stored: int = 0
+    pending: int = 0
+    missing: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Where the names of one watched folder stand, by its rows: files, folders and links alike."""
 
@@ -20,6 +30,8 @@ class Counted:
     """Not on the disk any more; the server is told, or a person is asked, soon."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Of what is pending: why, and how many."""
+    files: Files = Files()
+    """Of all these."""
 
     @property
     def accounted_for(self) -> int:

@@ -22,7 +22,9 @@ COUNT = """
 SELECT 'files', state, '', COUNT(*), NULL FROM files
 WHERE kind = 'file' OR state = 'excluded' OR state = 'unsupported' GROUP BY state
 UNION ALL SELECT 'work', stage, state, COUNT(*), MIN(queued_at_ms) FROM work GROUP BY stage, state
-UNION ALL SELECT 'work', 'upload', 'waiting', COUNT(*), NULL FROM tree_moves"""
+UNION ALL SELECT 'work', 'upload', 'waiting', COUNT(*), NULL FROM tree_moves
+UNION ALL SELECT 'held', '', '', COUNT(*), NULL FROM work w JOIN files f ON f.id = w.file_id
+WHERE w.stage = 'deletion' AND w.state = 'held' AND f.kind = 'file'"""
 """One statement, so one moment. What counts is files; and whatever is left out, because that has no kind that would
 matter. A directory that was moved counts as one upload that waits."""
 
@@ -35,6 +37,8 @@ class Counts:
     work: dict[tuple[Stage, WorkState], int]
     oldest_ms: dict[Stage, int | None]
     """When the oldest row of each stage was queued."""
+    held_deletions: int = 0
+    """Files whose deletion waits for a person; folders and links that wait with them are rows of work, too."""
 
     @property
     def tracked(self) -> int:
@@ -94,13 +98,17 @@ class Counting:
         files = dict.fromkeys(FileState, 0)
         work = dict.fromkeys(((stage, state) for stage in Stage for state in WorkState), 0)
         oldest: dict[Stage, list[int]] = {stage: [] for stage in Stage}
+        held_deletions = 0
         for what, place, state, count, since_ms in self._rows():
+            if what == "held":
+                held_deletions = count
+                continue
             if what == "files":
                 files[FileState(place)] += count
                 continue
             work[Stage(place), WorkState(state)] += count
             oldest[Stage(place)] += [] if since_ms is None else [since_ms]
-        return Counts(files, work, {stage: min(since, default=None) for stage, since in oldest.items()})
+        return Counts(files, work, {stage: min(since, default=None) for stage, since in oldest.items()}, held_deletions)
 
     def _rows(self) -> Iterator[tuple[str, str, str, int, int | None]]:
         with self._db.reading() as conn:

@@ -116,6 +116,12 @@ async def test_held_deletions_are_shown_folder_by_folder(api: Api) -> None:
     async with api.daemon.db.transaction() as tx:
         await tx.execute("UPDATE files SET kind = 'dir' WHERE name IN (x'61', x'62', x'63')")
     (held,) = (await api.http.get("/deletions")).json()["held"]
+    status = (await api.http.get("/status")).json()
+    assert status["held_deletions"] == held["count"] == 19, "folders and links that are held with them are not counted"
+    assert [each["text"] for each in status["summary"]["reasons"] if each["code"] in ("deletions_held", "pending")] == [
+        "19 deletions wait for your word"
+    ]
+    assert (await api.http.get("/stats")).json()["queues"]["pending_deletion"]["held"] == 22
 
     async def tree(path: str = "", **query: Any) -> Any:
         return (await api.http.get(f"/deletions/{held['id']}/tree", params={"path": path, **query})).json()

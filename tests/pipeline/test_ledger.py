@@ -8,7 +8,7 @@ import pytest
 from pair import Pair, write
 
 from pp_assist.core.aside import Steer
-from pp_assist.core.ledger import Counted
+from pp_assist.core.ledger import Counted, Files
 from pp_assist.scanner.ledger import Entry
 from pp_assist.store import ledger
 from pp_assist.store.queue_steering import Which
@@ -53,7 +53,10 @@ async def test_each_name_is_in_one_of_four(pair: Pair) -> None:
     write(pair.tree / "f", "6")
     await adds_up(pair, stored=5, pending=2)
     await pair.daemon.line.steer(Steer.HOLD, Which(glob="e"))
-    assert (await entry(pair)).counted.reasons == {"held_by_person": 1, "to_hash": 1}
+    os.mkdir(pair.tree / "sub 2")
+    counted = (await entry(pair)).counted
+    assert counted.reasons == {"held_by_person": 1, "to_hash": 2}
+    assert counted.files == Files(stored=3, pending=2, missing=0, reasons={"held_by_person": 1, "to_hash": 1})
 
 
 async def test_folders_that_are_left_out_taken_in_replaced_and_moved(pair: Pair) -> None:

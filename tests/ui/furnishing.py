@@ -37,11 +37,12 @@ def settle(world: World) -> None:
 
 
 def lose_many(world: World, folder: str = "letters") -> int:
-    """Remove so many files that a person is asked; return how many, once he is."""
+    """Remove a folder of so many files that a person is asked; return how many, once he is."""
     there = world.path(folder)
     names = os.listdir(there)
     for name in names:
         os.unlink(os.path.join(there, name))
+    os.rmdir(there)
     world.daemon.scan()
     eventually(lambda: [each["count"] for each in world.daemon.ask("GET", "/deletions")["held"]] == [len(names)])
     return len(names)

@@ -14,7 +14,11 @@ def test_held_deletions_are_looked_at_and_approved(running: World, open_window: 
     lost = lose_many(running)
     with open_window(running.daemon) as seen:
         page = seen.show("overview")
-        page.get_by_text(re.compile("need you|held|decide|missing", re.IGNORECASE)).first.wait_for()
+        said = page.get_by_role("main")
+        said.get_by_role("heading", level=1).filter(has_text=f"{lost} deletions wait for your word").wait_for()
+        said.get_by_role("link", name=re.compile(f"^Deletions {lost} .*{lost} held")).wait_for()
+        badge = page.get_by_role("navigation").get_by_role("link", name=re.compile("^Held deletions"))
+        assert badge.inner_text().split() == ["Held", "deletions", str(lost), "to", "decide"], "as the card says"
         page = seen.show("held-deletions")
         page.get_by_role("button", name=re.compile("^letters")).click()
         page.get_by_role("list", name="letters").get_by_text("07.txt").wait_for()

@@ -3,6 +3,9 @@
 import os
 import re
 
+from playwright.sync_api import Route
+
+from tests.e2e.harness import eventually
 from tests.ui.conftest import MakeWorld, OpenWindow
 
 
@@ -39,3 +42,29 @@ def test_three_steps_and_a_file_arrives(make_world: MakeWorld, open_window: Open
     (watched,) = world.daemon.ask("GET", "/paths")["paths"]
     assert watched["path"] == os.fsdecode(world.tree)
     assert world.finish() == 2
+
+
+def test_more_of_a_folder_that_was_left_is_not_shown_in_another(make_world: MakeWorld, open_window: OpenWindow) -> None:
+    world = make_world()
+    world.daemon.environment["HOME"] = str(world.folder)
+    world.begin()
+    for number in range(510):
+        os.makedirs(world.path(f"many/folder {number:03}"))
+    with open_window(world.daemon) as seen:
+        page = seen.show("roots")
+        page.get_by_role("button", name="Add a folder").click()
+        folders = page.get_by_role("group", name="Folders")
+        folders.get_by_role("button").filter(has_text=str(world.folder)).first.click()
+        folders.get_by_role("button", name=re.compile("^tree")).click()
+        folders.get_by_role("button", name="many").click()
+        folders.get_by_text("folder 000").first.wait_for()
+        held: list[Route] = []
+        page.route("**/folders?*after=*", lambda route: held.append(route))
+        folders.get_by_role("button", name="Show more").click()
+        eventually(lambda: page.evaluate("1") and held)
+        page.get_by_role("button", name="One folder up").click()
+        folders.get_by_role("button", name=re.compile("^many")).wait_for()
+        with page.expect_response("**/folders?*after=*"):
+            held[0].continue_()
+        page.wait_for_timeout(300)
+        assert [text.split()[0] for text in folders.get_by_role("button").all_inner_texts()] == ["many"]

@@ -57,6 +57,7 @@ class Status(TypedDict):
     pending_sha256: int
     pending_uploads: int
     pending_deletions: int
+    held_deletions: int
     paths_to_compare: int
     comparison: Comparison | None
     warnings: list[CodeAndText]
@@ -151,6 +152,18 @@ class LastScan(TypedDict):
 
 
 @exact
+class FileLedger(TypedDict):
+    """Where the files alone stand, of the names of one path."""
+
+    stored: int
+    pending: int
+    excluded: int
+    unsupported: int
+    missing: int
+    reasons: dict[str, int]
+
+
+@exact
 class Ledger(TypedDict):
     """Where the names of one path stand."""
 
@@ -163,6 +176,7 @@ class Ledger(TypedDict):
     unsupported: int
     missing: int
     reasons: dict[str, int]
+    files: FileLedger
     counted_at: Time
     last_scan: LastScan | None
 

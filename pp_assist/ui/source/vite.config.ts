@@ -1,8 +1,8 @@
 import { defineConfig } from "vite";
+import { ASKED } from "./asked";
 
 /** Where the daemon listens that `npm run dev` asks: api.allowed_origins is not needed, as the requests come from here. */
 const daemon = process.env.PP_DAEMON_URL ?? "http://127.0.0.1:8765";
-const asked = "^/(status|stats|health|files|explain|receipt|paths|folders|fetch|deletions|scan|queue|pause|resume|activity|excludes|session|servers|config)(/|$|\\?)";
 
 export default defineConfig({
   base: "/ui/",
@@ -18,7 +18,7 @@ export default defineConfig({
   server: {
     port: 5173,
     proxy: {
-      [asked]: {
+      [ASKED]: {
         target: daemon,
         changeOrigin: true,
         configure: (proxy) => {

@@ -40,7 +40,9 @@ export function useAsked<T>(ask: (asking: Asking) => Promise<T>, inputs: unknown
     pending.current = true;
     latest
       .current({ signal: giveUp.signal })
-      .then((data) => setAnswer({ data, of: key }))
+      .then((data) => {
+        if (!giveUp.signal.aborted) setAnswer({ data, of: key });
+      })
       .catch((error: unknown) => {
         if (!isAbort(error) && !giveUp.signal.aborted)
           setAnswer((before) => ({ ...(before.data !== undefined && { data: before.data }), error: error as Error, of: key }));

@@ -7,6 +7,7 @@ import { Frames } from "./frames";
 
 const SILENCE_MS = 75_000; // the daemon says "still here" every 30 s
 const RETRY_MS = 2_000;
+const TOO_MANY = 503;
 /** These come several times a second, and change no count. */
 const PASSING = new Set(["upload_started", "upload_progress", "fetch_progress"]);
 
@@ -45,7 +46,9 @@ async function read(giveUp: AbortController): Promise<void> {
   const headers: Record<string, string> = lastId === null ? {} : { "Last-Event-ID": lastId };
   const answer = await fetch("/activity/stream", { headers, signal: giveUp.signal, cache: "no-store" });
   if (!answer.ok || answer.body === null) {
-    streaming.value = "refused";
+    if (answer.status === TOO_MANY) streaming.value = "refused";
+    else streaming.value = "off"; // whether we are let in, and the daemon is there, is found out elsewhere
+    refresh();
     return;
   }
   batch(() => {
@@ -59,8 +62,9 @@ async function read(giveUp: AbortController): Promise<void> {
     const { done, value } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return;
     hand(frames.take(value).flatMap(({ id, event, data }) => {
-      lastId = id ?? lastId;
-      return event === "connected" ? [] : [JSON.parse(data) as Happened];
+      const said = JSON.parse(data) as Happened & { last_event_id: number };
+      lastId = id ?? String(said.last_event_id);
+      return event === "connected" ? [] : [said];
     }));
   }
 }

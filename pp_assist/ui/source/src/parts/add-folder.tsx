@@ -11,7 +11,13 @@ import { CheckField, Choices, TextField } from "./fields";
 import { NameText } from "./name";
 import { FolderPicker } from "./picker";
 
-export function AddFolder({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
+interface Adding {
+  onAdded: (path: WatchedPath) => void;
+  /** Where it can be left: not in the first steps. */
+  onCancel?: () => void;
+}
+
+export function AddFolder(adding: Adding) {
   const [kind, setKind] = useState("local");
   return (
     <div class="stack">
@@ -25,12 +31,12 @@ export function AddFolder({ onAdded }: { onAdded: (path: WatchedPath) => void })
           </button>
         ))}
       </div>
-      {kind === "local" ? <Local onAdded={onAdded} /> : <DropFolder onAdded={onAdded} />}
+      {kind === "local" ? <Local {...adding} /> : <DropFolder {...adding} />}
     </div>
   );
 }
 
-function Local({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
+function Local({ onAdded, onCancel }: Adding) {
   const [chosen, setChosen] = useState<{ folder: Name | null; problem: string | null }>({ folder: null, problem: null });
   const [policy, setPolicy] = useState("mirror");
   const [recursive, setRecursive] = useState(true);
@@ -69,6 +75,7 @@ function Local({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
       )}
       {doing.error && !fieldProblem(doing.error, "exclude") && <Problem error={doing.error} />}
       <div class="actions actions-end">
+        {onCancel && <Button onClick={onCancel}>Cancel</Button>}
         <Button kind="main" type="submit" busy={doing.busy} disabled={folder === null || problem !== null}>
           {folder === null ? "Choose a folder" : "Watch this folder"}
         </Button>
@@ -80,7 +87,7 @@ function Local({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
   );
 }
 
-function DropFolder({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
+function DropFolder({ onAdded, onCancel }: Adding) {
   const [form, setForm] = useState({ path: "", password: "", key_file: "", host_key: "", after: "leave", patterns: "" });
   const doing = useDoing();
   const set = (changed: Partial<typeof form>) => setForm({ ...form, ...changed });
@@ -117,6 +124,7 @@ function DropFolder({ onAdded }: { onAdded: (path: WatchedPath) => void }) {
       <TextField label="Only names like" mono lines={2} value={form.patterns} hint="One a line, such as *.pdf. Empty: all." onInput={(patterns) => set({ patterns })} />
       {doing.error && <Problem error={doing.error} />}
       <div class="actions actions-end">
+        {onCancel && <Button onClick={onCancel}>Cancel</Button>}
         <Button kind="main" type="submit" busy={doing.busy} disabled={form.path.trim() === ""}>
           Watch this folder
         </Button>

@@ -9,7 +9,7 @@ import { Button, Problem, sentence } from "./basics";
 import { CheckField, TextField } from "./fields";
 import { TrialShown } from "./trial";
 
-export function AddServer({ first = false, onAdded }: { first?: boolean; onAdded: (server: Server) => void }) {
+export function AddServer({ first = false, onAdded, onCancel }: { first?: boolean; onAdded: (server: Server) => void; onCancel?: () => void }) {
   const [form, setForm] = useState({ name: first ? "main" : "", url: "", api_key: "", fingerprint: "", ca_file: "", is_default: false });
   const [trial, setTrial] = useState<Trial | null>(null);
   const trying = useDoing();
@@ -61,6 +61,7 @@ export function AddServer({ first = false, onAdded }: { first?: boolean; onAdded
       {trial && <TrialShown trial={trial} />}
       {problem && !isOfField(problem) && <Problem error={problem} />}
       <div class="actions actions-end">
+        {onCancel && <Button onClick={onCancel}>Cancel</Button>}
         <Button busy={trying.busy} disabled={!isFull || adding.busy} onClick={() => void trying.run(async () => setTrial(await tryServer(where)))}>
           Test
         </Button>

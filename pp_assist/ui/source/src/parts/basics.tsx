@@ -75,7 +75,7 @@ export function Empty({ icon, title, children }: { icon: IconName; title: string
 }
 
 export function Problem({ error, again }: { error: Error; again?: () => void }) {
-  const title = error instanceof NotReached ? "No answer" : error instanceof Refused && error.status < 500 ? "Refused" : "That did not work";
+  const title = titleOf(error);
   return (
     <div class="notice tone-bad" role="alert">
       <Icon name={error instanceof NotReached ? "unplugged" : "held"} />
@@ -89,6 +89,14 @@ export function Problem({ error, again }: { error: Error; again?: () => void }) 
       </div>
     </div>
   );
+}
+
+/** What kind of problem it is: nothing to be had now, nothing that may be, or nothing that works. */
+function titleOf(error: Error): string {
+  if (error instanceof NotReached) return "No answer";
+  if (!(error instanceof Refused)) return "That did not work";
+  if (error.status === 503) return "Not now";
+  return error.status < 500 ? "Refused" : "That did not work";
 }
 
 export function Notice({ tone, icon = "check", children }: { tone: Tone; icon?: IconName; children: ComponentChildren }) {

@@ -1,4 +1,4 @@
-/** A window over the page: the browser's own, which keeps the focus and closes with Escape. */
+/** A window over the page: the browser's own, which keeps the focus and closes with Escape. What destroys nothing has the focus. */
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -57,7 +57,9 @@ function Confirm({ title, says, word, danger, work, onClose }: Confirming & { on
         <div>{says}</div>
         {doing.error && <Problem error={doing.error} />}
         <div class="actions actions-end">
-          <Button onClick={onClose}>Cancel</Button>
+          <Button autofocus onClick={onClose}>
+            Cancel
+          </Button>
           <Button
             kind={danger ? "danger" : "main"}
             busy={doing.busy}

@@ -60,6 +60,7 @@ function Where({ path, onClose }: { path: Name; onClose: () => void }) {
         <p class="hint">What is there already is never written over: where something else has its name, it gets another one beside it.</p>
         {doing.error && <Problem error={doing.error} />}
         <div class="actions actions-end">
+          <Button onClick={onClose}>Cancel</Button>
           <Button busy={doing.busy} onClick={() => fetchTo(null)}>
             To its own place
           </Button>

@@ -22,12 +22,19 @@ const EVERY_MS = 5_000; // not all that it may be for is an event: a pause, a ti
 export function FilePanel({ path, onClose }: { path: Name; onClose: () => void }) {
   const asked = useAsked((asking) => explain(path, asking), [path], { on: ON, everyMs: EVERY_MS });
   const panel = useRef<HTMLElement>(null);
+  const latest = useRef(onClose);
+  latest.current = onClose;
   const doing = useDoing();
   const { folder, last } = parted(path);
   useEffect(() => {
     const before = document.activeElement;
+    const escape = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && !(event.target as HTMLElement).closest("dialog, input, select, textarea")) latest.current();
+    };
+    document.addEventListener("keydown", escape); // wherever in the page one is
     panel.current?.querySelector<HTMLElement>("h2")?.focus();
     return () => {
+      document.removeEventListener("keydown", escape);
       requestAnimationFrame(() => before instanceof HTMLElement && before.isConnected && before.focus()); // it may be hidden until then
     };
   }, []);
@@ -36,9 +43,6 @@ export function FilePanel({ path, onClose }: { path: Name; onClose: () => void }
       ref={panel}
       class="panel"
       aria-label={`File ${plainly(last)}`}
-      onKeyDown={(event) => {
-        if (event.key === "Escape" && !(event.target as HTMLElement).closest("dialog")) onClose();
-      }}
     >
       <div class="panel-head">
         <div>

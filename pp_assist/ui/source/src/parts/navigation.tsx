@@ -45,8 +45,8 @@ export function Navigation({ screen }: { screen: string }) {
   }, [open]);
   const queues = stats.value?.queues;
   const badges: Record<string, { many: number; says: string; calls?: boolean } | undefined> = queues && {
-    transfers: { many: queues.pending_checksum.count + queues.pending_upload.count, says: "waiting" },
-    "held-deletions": { many: queues.pending_deletion.held, says: "to decide", calls: true },
+    transfers: { many: queues.pending_checksum.count + queues.pending_upload.count + queues.pending_deletion.count, says: "in line" },
+    "held-deletions": { many: status.value?.held_deletions ?? 0, says: "to decide", calls: true },
   } || {};
   const look = WISH[wish.value];
   return (

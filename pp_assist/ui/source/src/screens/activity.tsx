@@ -12,7 +12,7 @@ import { SelectField } from "../parts/fields";
 import { NameText, PathText } from "../parts/name";
 import { Search } from "../parts/search";
 import { change, said } from "../route";
-import { clock, count, exactly, listed, size } from "../text/format";
+import { clock, count, counted, exactly, listed, size } from "../text/format";
 import { inQuery, nameIn, parted } from "../text/names";
 import { EVENTS, SERVER_STATE, spaced } from "../text/words";
 
@@ -156,7 +156,7 @@ function messageOf({ event_type, message, details }: Happened): string {
 
 function facts({ count: many, event_type, details }: Happened): string {
   const parts: string[] = [];
-  if (event_type === "scan_complete") parts.push(`${count(many)} names`);
+  if (event_type === "scan_complete") parts.push(counted(many, "name"));
   else if (many > 1) parts.push(`and ${count(many - 1)} more`);
   if (typeof details?.file_size === "number") parts.push(size(details.file_size));
   else if (typeof details?.bytes_sent === "number" && details.bytes_sent > 0) parts.push(`${size(details.bytes_sent)} sent`);

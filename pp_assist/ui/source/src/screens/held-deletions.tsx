@@ -67,6 +67,21 @@ function Held({ set, again }: { set: HeldSet; again: () => void }) {
       <Missing set={set} />
       <div class="actions">
         <Button
+          onClick={() =>
+            ask({
+              title: `Keep ${files} on the server?`,
+              says: <p>The server is told nothing, and keeps them as present files. They are forgotten here until they return.</p>,
+              word: "Keep them there",
+              work: async () => {
+                await reject(set.id);
+                done(`${files} stay on the server.`);
+              },
+            })
+          }
+        >
+          Reject: keep them on the server
+        </Button>
+        <Button
           kind="danger"
           onClick={() =>
             ask({
@@ -85,21 +100,6 @@ function Held({ set, again }: { set: HeldSet; again: () => void }) {
           }
         >
           {`Approve ${files}`}
-        </Button>
-        <Button
-          onClick={() =>
-            ask({
-              title: `Keep ${files} on the server?`,
-              says: <p>The server is told nothing, and keeps them as present files. They are forgotten here until they return.</p>,
-              word: "Keep them there",
-              work: async () => {
-                await reject(set.id);
-                done(`${files} stay on the server.`);
-              },
-            })
-          }
-        >
-          Reject: keep them on the server
         </Button>
       </div>
       {confirm}

@@ -4,7 +4,7 @@ import { pace as askPace, paths as askPaths } from "../api/routes";
 import type { LedgerEntry, Queue, Stats, Status, WatchedPath } from "../api/shapes";
 import { useAsked } from "../live/asked";
 import { connection, nowMs, stats, status } from "../live/connection";
-import { Card, Chip, Facts, Meter, sentence } from "../parts/basics";
+import { Card, Chip, Facts, Meter, sentence, Shown } from "../parts/basics";
 import { Coverage } from "../parts/coverage";
 import { Icon, type IconName } from "../parts/icons";
 import { NameText } from "../parts/name";
@@ -91,7 +91,8 @@ function FirstReason({ now }: { now: Status }) {
 /** The three components in the order a file passes them, each with what stands in line before it. */
 function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
   const { scanner, checksum_calculator, uploader } = numbers.components;
-  const { pending_checksum, pending_upload, pending_deletion } = numbers.queues;
+  const { pending_checksum, pending_upload } = numbers.queues;
+  const pending_deletion = decided(numbers.queues.pending_deletion, now.held_deletions);
   const events = scanner.filesystem_events_active;
   const waits = now.upload_obstacle;
   return (
@@ -104,7 +105,7 @@ function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
           of={[
             ["File-system events", <Chip tone={events ? "good" : "calm"}>{events ? "active" : "not active"}</Chip>],
             ["Last scan", <time title={exactly(scanner.last_scan_at)}>{ago(scanner.last_scan_at, nowMs.value)}</time>],
-            ["Looked at by scans", `${count(scanner.files_scanned)} names`],
+            ["Looked at by scans", counted(scanner.files_scanned, "name")],
             ["Found by events, by scans", `${count(scanner.announced_changes)}, ${count(scanner.missed_changes)}`],
             ["Next scan", <time title={exactly(scanner.next_scan_at)}>{scanner.next_scan_at === null ? "—" : ago(scanner.next_scan_at, nowMs.value)}</time>],
           ]}
@@ -137,6 +138,11 @@ function Flow({ now, numbers }: { now: Status; numbers: Stats }) {
       </Component>
     </section>
   );
+}
+
+/** Return what waits of deletions, as it is decided about: *held* files, with whose folders nobody has to do. */
+function decided(deletions: Queue, held: number): Queue {
+  return { ...deletions, held, count: deletions.count - (deletions.held - held) };
 }
 
 function Component({ name, status: is, waits, children }: { name: string; status: string; waits?: string | null; children: preact.ComponentChildren }) {
@@ -173,8 +179,7 @@ function Line({ name, stage, queue, oldest }: { name: string; stage: string; que
 
 function Pace({ numbers }: { numbers: Stats }) {
   const asked = useAsked((asking) => askPace(300, asking), [], { everyMs: 1_500 });
-  if (asked.data === undefined) return null;
-  return <Throughput pace={asked.data} uploader={numbers.components.uploader} />;
+  return <Shown asked={asked} lines={4} show={(pace) => <Throughput pace={pace} uploader={numbers.components.uploader} />} />;
 }
 
 function RootLine({ entry, path }: { entry: LedgerEntry; path: WatchedPath | undefined }) {

@@ -76,6 +76,7 @@ export function Roots() {
       {adding && (
         <Dialog title="Add a folder" wide onClose={() => setAdding(false)}>
           <AddFolder
+            onCancel={() => setAdding(false)}
             onAdded={() => {
               setAdding(false);
               say("It is watched from now on, and being looked through.");

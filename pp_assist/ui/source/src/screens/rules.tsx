@@ -28,7 +28,7 @@ export function Rules() {
     <Screen title="Rules" says="What is left out is not stored, and stays on the server where it is there already. Nothing is left out but system junk unless you say so.">
       <div class="stack">
         <Add again={again} />
-        <Card title="Left out in every folder" aside={status.value && <a href="#/files?status=excluded">{counted(status.value.files_excluded, "name")} left out now</a>}>
+        <Card title="Left out in every folder" aside={status.value && <a href="#/files?status=excluded">{counted(status.value.files_excluded, "file")} left out now</a>}>
           <Shown
             asked={asked}
             show={({ patterns }) =>

@@ -79,6 +79,7 @@ export function Servers() {
       {adding && (
         <Dialog title="Add a server" onClose={() => setAdding(false)}>
           <AddServer
+            onCancel={() => setAdding(false)}
             onAdded={(server) => {
               setAdding(false);
               say(`${server.name} is known from now on.`);

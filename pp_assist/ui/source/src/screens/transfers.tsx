@@ -13,7 +13,7 @@ import { Grid, type Column } from "../parts/grid";
 import { PathText } from "../parts/name";
 import { say } from "../parts/said";
 import { change, route, said } from "../route";
-import { age, ago, count, counted, duration, exactly, size, speed } from "../text/format";
+import { age, ago, count, counted, duration, exactly, listed, size, speed } from "../text/format";
 import { fromQuery, inQuery, nameIn, plainly } from "../text/names";
 import { LINE_STATE, obstacle, spaced, STAGE } from "../text/words";
 
@@ -194,7 +194,7 @@ function InLine() {
       refresh();
     });
   return (
-    <Card title="In line" aside={total === null ? undefined : counted(total, "file")}>
+    <Card title="In line" aside={total === null ? undefined : listed(total, "name", stage !== "" || state !== "")}>
       <div class="filters">
         <SelectField label="Stage" hideLabel value={stage} choices={STAGES} onInput={(next) => change({ stage: next })} />
         <SelectField label="State" hideLabel value={state} choices={STATES} onInput={(next) => change({ state: next })} />
