@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from pp_server.content.base import ContentStore
-from pp_server.core.model import Caller, ListedPath, ListingQuery, Position, Shown
+from pp_server.core.model import Caller, ListedPath, ListingQuery, Shown
 from pp_server.files import Files
 from pp_server.metadata.base import MetadataStore
 from pp_server.wire.digest import Digest
@@ -30,14 +30,14 @@ class Restore:
         """Yield a `TreeEntry` as a line for each path, and a `TreeEnd`."""
         entry = _entry if query.shown is Shown.LIVE and query.at_ms is None else _past_entry
         query, entries = replace(query, limit=PAGE), 0
-        while True:
-            found = await self._metadata.page_of_tree(query)
-            entries += len(found)
-            if found:
+        for host_key in await self._metadata.hosts_of(query):
+            after: tuple[bytes, int] | None = None
+            while found := await self._metadata.page_of_tree(query, host_key, after):
+                entries += len(found)
                 yield b"".join(map(_line, map(entry, found)))
-            if len(found) < PAGE:
-                break
-            query = replace(query, after=Position(found[-1].host_key, found[-1].path, 0, found[-1].gen))
+                if len(found) < PAGE:
+                    break
+                after = found[-1].path, found[-1].gen
         yield _line({"entries": entries})
 
     async def contents(self, caller: Caller, digests: Sequence[Digest]) -> AsyncIterator[bytes]:

@@ -206,8 +206,6 @@ class Position:
     host_key: int
     path: bytes
     total: int
-    gen: int = 0
-    """Where several versions of a path are listed."""
 
 
 @dataclass(frozen=True, slots=True)

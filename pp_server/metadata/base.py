@@ -229,8 +229,13 @@ class MetadataStore(Protocol):
     async def list_files(self, query: ListingQuery) -> Page:
         """Return live files in order of (host, path bytes)."""
 
-    async def page_of_tree(self, query: ListingQuery) -> list[ListedPath]:
-        """Return up to `query.limit` paths in order of (host, path bytes, gen), those beyond `query.after`."""
+    async def hosts_of(self, query: ListingQuery) -> list[int]:
+        """Return the keys of the hosts that a query means, in order."""
+
+    async def page_of_tree(
+        self, query: ListingQuery, host_key: int, after: tuple[bytes, int] | None
+    ) -> list[ListedPath]:
+        """Return up to `query.limit` paths of a host in order of (path bytes, gen), those beyond *after*."""
 
     async def apply_deletions(
         self,

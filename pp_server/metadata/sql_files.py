@@ -1,4 +1,4 @@
-"""Statements about hosts, deletions and listings."""
+"""Statements about hosts, batches and deletions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,13 +9,7 @@ from pp_server.core.model import (
     DeletionOrder,
     DeletionOutcome,
     DeletionStatus,
-    FileVersion,
     Host,
-    ListedPath,
-    ListingQuery,
-    Page,
-    Position,
-    Shown,
     VersionStatus,
 )
 from pp_server.core.recorded import Recorded
@@ -24,9 +18,8 @@ from pp_server.core.versions import Delete, Operation, Outcome
 from pp_server.metadata import sql_blobs, sql_trees, sql_versions
 from pp_server.metadata.base import Applied, Batch
 from pp_server.metadata.engine import Transaction
-from pp_server.metadata.tables import IS_HEAD, IS_LIVE, blobs, file_versions, hosts
+from pp_server.metadata.tables import blobs, file_versions, hosts
 from pp_server.wire.digest import Digest
-from pp_server.wire.names import below
 
 SEEN_EVERY_MS = 60_000
 """A host's `seen_ms` is no more exact than this: it would cost a write per upload."""
@@ -156,116 +149,3 @@ def _outcome(outcome: Outcome, host: sa.Row[Any]) -> DeletionOutcome:
         return DeletionOutcome(status, known.path, host.host_id, host.hostname, None, outcome.gen)
     whose = (known.path, host.host_id, host.hostname)
     return DeletionOutcome(status, *whose, known.deleted_ms, outcome.gen, known.sequence)
-
-
-# listings
-
-_VERSIONS = sa.select(file_versions, h.host_id, h.hostname).join_from(file_versions, hosts, h.id == v.host_key)
-
-
-def list_files(conn: sa.Connection, query: ListingQuery) -> Page:
-    """Return one page of live files."""
-    wanted = _wanted(query)
-    total = _total(conn, query, wanted) if query.after is None else query.after.total
-    statement = _VERSIONS.where(*wanted).order_by(v.host_key, v.path).limit(query.limit + 1)
-    if query.after is None:
-        statement = statement.offset(query.offset)
-    else:
-        place = sa.tuple_(sa.literal(query.after.host_key), sa.literal(query.after.path))
-        statement = statement.where(sa.tuple_(v.host_key, v.path) > place)
-    versions = tuple(_version(row) for row in conn.execute(statement))
-    shown = versions[: query.limit]
-    more = len(versions) > query.limit and bool(shown)
-    following = Position(shown[-1].host_key, shown[-1].path, total) if more else None
-    return Page(shown, total, following)
-
-
-_LISTED_PATH = sa.select(
-    v.host_key, h.host_id, h.hostname, v.path, v.kind, v.gen, v.sha256, v.size_bytes, v.link_target, v.mtime_ns, v.mode,
-    v.uid, v.gid, v.user_name, v.group_name, v.inconsistent, v.status, v.stored_ms, v.deleted_ms,
-).join_from(file_versions, hosts, h.id == v.host_key)  # fmt: skip
-
-
-def page_of_tree(conn: sa.Connection, query: ListingQuery) -> list[ListedPath]:
-    """Return up to `query.limit` paths, those beyond `query.after`."""
-    order = (v.host_key, v.path, v.gen) if query.shown is Shown.ALL else (v.host_key, v.path)
-    statement = _LISTED_PATH.where(*_wanted(query)).order_by(*order).limit(query.limit)
-    if query.after is not None:
-        place = (query.after.host_key, query.after.path, query.after.gen)[: len(order)]
-        statement = statement.where(sa.tuple_(*order) > sa.tuple_(*map(sa.literal, place)))
-    return [ListedPath._make(row) for row in conn.execute(statement)]
-
-
-def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:
-    wanted: list[Any] = [*_shown(query), v.owner_id == query.owner_id]
-    if query.kind is not None:
-        wanted.append(v.kind == query.kind)
-    if query.hostname is not None or query.host_id is not None:
-        named = sa.select(h.id).where(h.owner_id == query.owner_id)
-        if query.hostname is not None:
-            named = named.where(h.hostname == query.hostname)
-        if query.host_id is not None:
-            named = named.where(h.host_id == query.host_id)
-        wanted.append(v.host_key.in_(named))
-    if query.path_prefix:
-        first, last = below(query.path_prefix)
-        itself = first.rstrip(b"/") or b"/"
-        wanted += [v.path >= itself, v.path < last, sa.or_(v.path == itself, v.path >= first)]
-    return wanted
-
-
-_newer = file_versions.alias("newer")
-_WAS_THERE = sa.or_(v.kind != "file", v.sha256.is_not(None))
-"""Not so the tombstone of what never came."""
-
-
-def _shown(query: ListingQuery) -> list[Any]:
-    if query.shown is Shown.ALL:
-        return [_WAS_THERE]
-    if query.shown is Shown.DELETED:
-        return [IS_HEAD, v.status == VersionStatus.DELETED, _WAS_THERE]
-    if query.at_ms is None:
-        return [IS_LIVE]
-    n = _newer.c
-    newer = sa.exists().where(n.host_key == v.host_key, n.path == v.path, n.gen > v.gen, _since(n) <= query.at_ms)
-    return [v.status != VersionStatus.DELETED, _since(v) <= query.at_ms, ~newer]
-
-
-def _since(version: Any) -> sa.ColumnElement[int]:
-    """Return the moment from which on the path was what this version says."""
-    return sa.func.coalesce(version.deleted_ms, version.stored_ms)
-
-
-def _total(conn: sa.Connection, query: ListingQuery, wanted: list[sa.ColumnElement[bool]]) -> int:
-    return int(conn.execute(sa.select(sa.func.count()).select_from(file_versions).where(*wanted)).scalar_one())
-
-
-def find_content(conn: sa.Connection, owner_id: int, sha256: Digest) -> FileVersion | None:
-    """Return some version of the owner with this content, kept in a good blob."""
-    statement = (
-        _VERSIONS.join(blobs, blobs.c.id == v.blob)
-        .where(v.owner_id == owner_id, blobs.c.sha256 == sha256, blobs.c.state == "present")
-        .order_by(v.id.desc())
-        .limit(1)
-    )
-    row = conn.execute(statement).one_or_none()
-    return None if row is None else _version(row)
-
-
-def _version(row: sa.Row[Any]) -> FileVersion:
-    return FileVersion(
-        sequence=row.id,
-        host_key=row.host_key,
-        host_id=row.host_id,
-        hostname=row.hostname,
-        path=row.path,
-        gen=row.gen,
-        kind=row.kind,
-        sha256=row.sha256,
-        size_bytes=row.size_bytes,
-        mtime_ns=row.mtime_ns,
-        mode=row.mode,
-        link_target=row.link_target,
-        inconsistent=row.inconsistent,
-        stored_ms=row.stored_ms,
-    )

@@ -29,7 +29,16 @@ from pp_server.core.model import (
 )
 from pp_server.core.recorded import Recorded
 from pp_server.durable import Durable
-from pp_server.metadata import sql_blobs, sql_files, sql_keys, sql_restore, sql_sessions, sql_state, sql_versions
+from pp_server.metadata import (
+    sql_blobs,
+    sql_files,
+    sql_keys,
+    sql_listings,
+    sql_restore,
+    sql_sessions,
+    sql_state,
+    sql_versions,
+)
 from pp_server.metadata.base import Applied, Batch, Committed, ContentGone, Opened, Outdated
 from pp_server.metadata.engine import Readers, Writer, writing_engine
 from pp_server.metadata.migrate import migrate
@@ -275,13 +284,19 @@ class SqliteMetadata:
         """Work out which versions are heads; return how many live files lack their content."""
         return await self._writer.run(sql_restore.finish)
 
-    async def page_of_tree(self, query: ListingQuery) -> list[ListedPath]:
+    async def hosts_of(self, query: ListingQuery) -> list[int]:
         """See `MetadataStore`."""
-        return await self._readers.run(lambda conn: sql_files.page_of_tree(conn, query))
+        return await self._readers.run(lambda conn: sql_listings.hosts_of(conn, query))
+
+    async def page_of_tree(
+        self, query: ListingQuery, host_key: int, after: tuple[bytes, int] | None
+    ) -> list[ListedPath]:
+        """See `MetadataStore`."""
+        return await self._readers.run(lambda conn: sql_listings.page_of_tree(conn, query, host_key, after))
 
     async def list_files(self, query: ListingQuery) -> Page:
         """See `MetadataStore`."""
-        return await self._readers.run(lambda conn: sql_files.list_files(conn, query))
+        return await self._readers.run(lambda conn: sql_listings.list_files(conn, query))
 
     async def apply_deletions(
         self,
@@ -296,7 +311,7 @@ class SqliteMetadata:
 
     async def find_content(self, owner_id: int, sha256: Digest) -> FileVersion | None:
         """See `MetadataStore`."""
-        return await self._readers.run(lambda conn: sql_files.find_content(conn, owner_id, sha256))
+        return await self._readers.run(lambda conn: sql_listings.find_content(conn, owner_id, sha256))
 
     async def find_host(self, owner_id: int, host_id: str) -> Host | None:
         """See `MetadataStore`."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,9 +14,9 @@ from alembic.migration import MigrationContext
 from serving import CHUNK, Server, content
 
 from pp_server.core.errors import StartRefused, StorageFailed
-from pp_server.core.model import ListingQuery
+from pp_server.core.model import ListingQuery, Position, Shown
 from pp_server.durable import Durable
-from pp_server.metadata import sql_blobs, sql_files, sql_sessions, sql_trees, sql_versions, store, tables
+from pp_server.metadata import sql_blobs, sql_listings, sql_sessions, sql_trees, sql_versions, store, tables
 from pp_server.metadata.engine import writing_engine
 from pp_server.metadata.store import SqliteMetadata
 
@@ -144,10 +147,61 @@ def test_frequent_questions_are_answered_by_an_index(database: str) -> None:
         assert "uq_file_versions_head (host_key=? AND path=?)" in found
         assert "ix_file_versions_live (owner_id=? AND kind=? AND host_key=? AND path>? AND path<?)" in found
         assert "INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan(sql_trees._BECOME_HEADS, **moved)
-        listing = sql_files._VERSIONS.where(*sql_files._wanted(ListingQuery(1))).order_by(v.host_key, v.path).limit(10)
-        found = plan(listing)
-        assert "ix_file_versions_live" in found
-        assert "TEMP B-TREE" not in found
+    engine.dispose()
+
+
+OF_ONE_KIND = "ix_file_versions_live"
+OF_ALL = "uq_file_versions_head"
+OF_ALL_TIMES = "sqlite_autoindex_file_versions_1"
+PREFIX, LATER = b"/d/e", (b"/d/e/f", 7)
+
+
+@pytest.mark.parametrize("prefix", [None, PREFIX])
+@pytest.mark.parametrize("host", [None, "h"])
+def test_a_page_of_a_listing_begins_in_an_index_and_sorts_nothing(
+    database: str, prefix: bytes | None, host: str | None
+) -> None:
+    """Else each page of many costs as much as all of them."""
+    engine = writing_engine(database)
+    asked: list[tuple[str, Any]] = []
+
+    def note(conn: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    with engine.connect() as conn, conn.begin():
+
+        def plans(ask: Callable[[], object]) -> str:
+            asked.clear()
+            sa.event.listen(conn, "before_cursor_execute", note)
+            ask()
+            sa.event.remove(conn, "before_cursor_execute", note)
+            found = ""
+            for statement, parameters in asked:
+                if "file_versions" in statement:
+                    plan = conn.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters).all()
+                    found += "\n".join(str(row[-1]) for row in plan) + "\n"
+            assert "TEMP B-TREE" not in found and "SCAN" not in found, found
+            return found
+
+        conn.exec_driver_sql("INSERT INTO owners VALUES (1, 'o', 0)")
+        conn.exec_driver_sql("INSERT INTO hosts VALUES (3, 1, 'h', 'laptop', 0, NULL, 0, 0)")
+        begins = "path>?" if prefix is None else "path>? AND path<?"
+        for kind, index in (("file", OF_ONE_KIND), (None, OF_ALL)):
+            query = ListingQuery(1, None, host, prefix, kind)
+            assert index in plans(lambda query=query: sql_listings.list_files(conn, query))
+            later = replace(query, after=Position(3, b"/d/e/f", 9))
+            assert f"host_key=? AND {begins})" in plans(lambda query=later: sql_listings.list_files(conn, query))
+        for more, index in (
+            ({}, OF_ALL),
+            ({"shown": Shown.DELETED}, OF_ALL),
+            ({"shown": Shown.ALL}, OF_ALL_TIMES),
+            ({"at_ms": 5}, OF_ALL_TIMES),
+        ):
+            query = ListingQuery(1, None, host, prefix, None, **more)  # type: ignore[arg-type]
+            assert index in plans(lambda query=query: sql_listings.page_of_tree(conn, query, 3, None))
+            found = plans(lambda query=query: sql_listings.page_of_tree(conn, query, 3, LATER))
+            begin = begins.replace("path>?", "(path,gen)>(?,?)") if query.shown is Shown.ALL else begins
+            assert f"{index} (host_key=? AND {begin})" in found, found
     engine.dispose()
 
 

@@ -114,6 +114,20 @@ async def test_what_was_there_earlier_is_listed_too(
         assert (await client.http.get("/api/tree", params=asked)).status_code == 422, asked
 
 
+@pytest.mark.parametrize("asked", [{}, {"show": "all"}, {"at": "2100-01-01T00:00:00Z"}])
+async def test_the_trees_of_several_hosts_come_one_after_the_other(
+    client: Client, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+) -> None:
+    monkeypatch.setattr(restore, "PAGE", 3)
+    for host in ("h1", "h2", "h3"):
+        await client.batch(*(client_put(f"/t/{n}", b"%d" % n, n + 1) for n in range(6)), host_id=host)
+    entries, end = await tree(client, path_prefix="/t", **asked)
+    assert [(each["host_id"], each["filepath"]) for each in entries] == [
+        (host, f"/t/{n}") for host in ("h1", "h2", "h3") for n in range(6)
+    ]
+    assert end == {"entries": 18}
+
+
 async def test_nobody_sees_the_tree_or_the_contents_of_others(client: Client, server: Server) -> None:
     await client.upload("/mine", b"mine")
     other = await server.client("eve")
