@@ -262,7 +262,8 @@ def _rm(args: argparse.Namespace) -> int:
     for path in ask(args, "GET", "/paths")["paths"]:
         if args.path == str(path["id"]) or {k: path[k] for k in path if k in ("path", "path_b64")} == wanted:
             answer = ask(args, "DELETE", f"/paths/{path['id']}")
-            show(args, answer, lambda: [f"no longer watching {path['path']}; the server keeps its files"])  # noqa: B023
+            said = [f"no longer watching {path['path']}; the server keeps its files"]
+            show(args, answer, lambda: said + ([answer["left"]] if "left" in answer else []))  # noqa: B023
             return OK
     raise CommandError(f"{args.path} is not watched", REFUSED)
 

@@ -96,9 +96,8 @@ def router(services: Services) -> APIRouter:
         await services.scanner.root_removed(path_id)
         if not await services.roots.remove(path_id):
             raise Refusal(404, "not_found", "no such path")
-        if root is not None:
-            await services.drop_folders.removed(root)
-        return {"status": "deleted"}
+        left = None if root is None else await services.drop_folders.removed(root)
+        return {"status": "deleted"} | ({} if left is None else {"left": left})
 
     @routes.post("/scan/trigger")
     async def trigger_scan(body: Annotated[TriggerScan | None, Body()] = None) -> dict[str, Any]:

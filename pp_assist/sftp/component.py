@@ -77,7 +77,7 @@ class DropFolders:
         self._room = Room()
         self._watched: dict[int, _Watched] = {}
         self._unwatched: dict[int, str] = {}
-        self._clearing: dict[str, asyncio.Task[None]] = {}
+        self._clearing: dict[str, asyncio.Task[str | None]] = {}
         self._being_added: set[str] = set()
         self._tidying = asyncio.Lock()
         """Held while a folder is added, or what an earlier life left is cleared."""
@@ -131,11 +131,17 @@ class DropFolders:
         finally:
             self._being_added.discard(target.url)
 
-    async def removed(self, root: Root) -> None:
-        """Forget what was on its way, but what is here and not stored. What is to be announced is announced."""
-        if is_sftp(root.shown):
-            await asyncio.wait([self._clear(os.fsdecode(root.shown))], timeout=CLEARED_WITHIN_S)
-            self._changed.set()
+    async def removed(self, root: Root) -> str | None:
+        """Forget what was on its way, but what is here and not stored: say what that is, as far as it is known soon.
+
+        What is to be announced is announced.
+        """
+        if not is_sftp(root.shown):
+            return None
+        clearing = self._clear(os.fsdecode(root.shown))
+        done, _ = await asyncio.wait([clearing], timeout=CLEARED_WITHIN_S)
+        self._changed.set()
+        return clearing.result() if done and clearing.exception() is None else None
 
     def look_soon(self, root_id: int) -> None:
         """Look at a drop folder now, whenever that was to be."""
@@ -203,7 +209,7 @@ class DropFolders:
             watched.task.cancel()
         return watched.watching
 
-    def _clear(self, url: str) -> "asyncio.Task[None]":
+    def _clear(self, url: str) -> "asyncio.Task[str | None]":
         """Have nothing left of a folder that is not watched any more."""
         ended = [self._end(root_id) for root_id, each in list(self._watched.items()) if each.watching.target.url == url]
         task = asyncio.create_task(self._cleared(url, ended, self._clearing.get(url)))
@@ -211,7 +217,7 @@ class DropFolders:
         task.add_done_callback(partial(self._clearing_ended, url))
         return task
 
-    def _clearing_ended(self, url: str, task: "asyncio.Task[None]") -> None:
+    def _clearing_ended(self, url: str, task: "asyncio.Task[str | None]") -> None:
         if self._clearing.get(url) is task:
             del self._clearing[url]
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -232,23 +238,30 @@ class DropFolders:
                 except Exception:
                     log.exception("%s: something of it is left until the next start", url)
 
-    async def _clear_all(self, url: str) -> None:
+    async def _clear_all(self, url: str) -> str | None:
+        """Have nothing left of a folder but what is not stored; return what that is."""
         spool = Spool(self._state_dir, url)
-        if unsent := await in_thread(clear_all, spool, await self._opened(), url):
-            where = os.fsdecode(spool.files)
-            log.warning("%s: %d files are not stored, and left in %s until it is watched again", url, unsent, where)
+        unsent = await in_thread(clear_all, spool, await self._opened(), url)
+        if not unsent:
+            return None
+        left = f"{unsent} files are not stored, and stay in {os.fsdecode(spool.files)} until it is watched again"
+        log.warning("%s: %s", url, left)
+        return left
 
-    async def _cleared(self, url: str, ended: list["Watching"], before: "asyncio.Task[None] | None") -> None:
+    async def _cleared(
+        self, url: str, ended: list["Watching"], before: "asyncio.Task[str | None] | None"
+    ) -> str | None:
         if before is not None:
             await asyncio.wait([before])
         for watching in ended:
             await in_thread(watching.end)
             if all(each.watching.way != watching.way for each in self._watched.values()):
                 await in_thread(self._pool.forget, watching.way)
-        if url not in self._being_added and url.encode() not in {root.shown for root in await self._roots.all()}:
-            for watching in ended:
-                await in_thread(watching.announce_rest)
-            await self._clear_all(url)
+        if url in self._being_added or url.encode() in {root.shown for root in await self._roots.all()}:
+            return None
+        for watching in ended:
+            await in_thread(watching.announce_rest)
+        return await self._clear_all(url)
 
     async def _opened(self) -> Ledger:
         async with self._opening:  # one process, one connection that writes

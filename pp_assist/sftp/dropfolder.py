@@ -249,6 +249,7 @@ class DropFolder:
             done = step(arrival)
         except RemoteChanged:
             self.arriving.add(arrival.name)
+            self.refused.pop(arrival.name, None)
             self._ledger.forget([arrival.id])  # as it is now, it is found again
             return False
         except (RemoteRefused, OSError) as error:

@@ -138,6 +138,8 @@ def _lent(project: _Project, connect: Connect) -> tuple[Any, Any]:
                 client = _unused(project)
             except SftpUnreachable:
                 if not project.lent or not project.transport.is_active():
+                    if project.main is None:
+                        _close(project)  # nobody has anything of it, and it gives nothing
                     raise
                 project.most = project.lent
                 continue

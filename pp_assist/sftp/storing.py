@@ -45,7 +45,11 @@ def put(client: Any, local: str, remote: str, draft: str) -> int:
     if not before.st_size == at == arrived or before.st_mtime_ns != after.st_mtime_ns:
         discard(client, draft)
         raise RemoteRefused(f"{before.st_size} bytes were to be sent, {at} were, {arrived} arrived")
-    replace(client, draft, remote)
+    try:
+        replace(client, draft, remote)
+    except RemoteRefused:
+        discard(client, draft)
+        raise
     return at
 
 
@@ -64,6 +68,10 @@ def replace(client: Any, draft: str | bytes, remote: str | bytes) -> None:
     """Give *draft* the name *remote*, in place of what has it.
 
     In one step where the server can. Else the old file has another name for a moment, and gets its own back on failure.
+
+    Raises:
+        RemoteRefused: the server does not let us, or a folder has that name.
+        SftpUnreachable: it may have it by now.
     """
     with told_apart():
         try:
@@ -72,9 +80,12 @@ def replace(client: Any, draft: str | bytes, remote: str | bytes) -> None:
         except OSError as error:
             if error.errno is not None:
                 raise
-        if look(client, remote) is None:
+        there = look(client, remote)
+        if there is None:
             client.rename(draft, remote)
             return
+        if there.is_directory:
+            raise RemoteRefused("a folder has that name")
         aside = f"{os.fsdecode(remote)}.{secrets.token_hex(4)}.old"
         client.rename(remote, aside)
         try:

@@ -35,24 +35,28 @@ class TakingAway:
         """Go on with what was begun before; say whether nothing is left to be done.
 
         Raises:
+            RemoteChanged: nobody has fetched it, nor taken it away, and it is not there any more.
             RemoteRefused, SftpUnreachable: it is tried again.
         """
         is_in_place = self.is_as_it_was(client, arrival)
         target = arrival.target
+        may_be_ours = target is not None
         if target is not None and _is_anything_at(client, target):
             if not self._is_it(client, target, arrival):
                 self._put_back(client, target, arrival)
+                may_be_ours = False
             elif not is_in_place or target == self._doomed(arrival):
                 self._settle(client, arrival, target)
                 return True
         if not is_in_place:
-            self._ledger.settle([arrival.id])
+            self._is_gone(arrival, may_be_ours)
         return not is_in_place
 
     def take_away(self, client: Any, arrival: Arrival) -> None:
         """Take a file away, or go on with that.
 
         Raises:
+            RemoteChanged: as `finish`.
             RemoteRefused, SftpUnreachable: it is tried again.
         """
         if not self.finish(client, arrival):
@@ -71,7 +75,13 @@ class TakingAway:
             self._settle(client, arrival, target)
         else:
             self._put_back(client, target, arrival)
-            self._ledger.settle([arrival.id])
+            self._is_gone(arrival, False)
+
+    def _is_gone(self, arrival: Arrival, may_be_ours: bool) -> None:
+        """Be done with what others took, or replaced; *may_be_ours*: or we did, and they took it from there."""
+        if arrival.sha256 is None and not may_be_ours:
+            raise RemoteChanged("it is gone")
+        self._ledger.settle([arrival.id])
 
     def _settle(self, client: Any, arrival: Arrival, target: bytes) -> None:
         """Have the version that arrived, and lies at *target*, where it is to end."""

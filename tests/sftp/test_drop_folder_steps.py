@@ -200,9 +200,10 @@ def test_what_changes_while_it_is_fetched_is_still_on_its_way(other: Other, tmp_
         raise RemoteChanged("it changed while it was read")
 
     looked.kept.keep = keep  # type: ignore[method-assign]
+    looked.folder.refused[b"a"] = 0, "an earlier one could not be read"
     assert looked.advance() == 0
     assert looked.ledger.open("s") == []
-    assert looked.folder.arriving == {b"a"}
+    assert (looked.folder.arriving, looked.folder.refused) == ({b"a"}, {})
 
 
 def test_a_later_version_of_what_is_on_its_way_is_on_its_way_too(other: Other, tmp_path: Path) -> None:

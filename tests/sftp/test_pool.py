@@ -138,3 +138,23 @@ def test_who_waits_while_a_project_is_closed_leaves_no_connection_behind(
             pool.forget("p")
     waiting.join()
     assert [transport.is_active() for transport in made] == [False, False]
+
+
+def test_a_connection_that_gives_nobody_a_client_any_more_is_replaced(
+    other: Other, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it was dropped on the way, silently, while nobody used it."""
+    connect, made = counted(other)
+    with pytest.raises(RemoteRefused), pool.borrowed("p", 1, connect):
+        raise RemoteRefused("this client is not used again")
+
+    def silent(*_: object) -> None:
+        raise SftpUnreachable("Timeout opening channel.")
+
+    with monkeypatch.context() as patch, pytest.raises(SftpUnreachable):
+        patch.setattr(connecting, "open_client", silent)
+        with pool.borrowed("p", 1, connect):
+            pass
+    with pool.borrowed("p", 1, connect) as client:
+        client.listdir(".")
+    assert len(made) == 2

@@ -204,3 +204,28 @@ async def test_a_broken_connection_is_no_complete_file(server: SftpServer, servi
     sftp, transport = service.get_sftp_connection(server.config)
     transport.close()
     assert not service.is_file_fully_uploaded(sftp, f"{server.path}/a", delay=0.01)
+
+
+@pytest.mark.parametrize("options", [(), ("--no-posix-rename",)])
+async def test_a_folder_of_that_name_stays_where_it_is(
+    tmp_path: Path, service: SftpService, options: tuple[str, ...]
+) -> None:
+    made = Other(tmp_path / "other")
+    made.options = options
+    with running(made) as server:
+        await refuses_a_folder(server, service, tmp_path)
+
+
+async def test_a_folder_of_that_name_stays_where_it_is_on_openssh(
+    openssh: SftpServer, service: SftpService, tmp_path: Path
+) -> None:
+    await refuses_a_folder(openssh, service, tmp_path)
+
+
+async def refuses_a_folder(server: SftpServer, service: SftpService, tmp_path: Path) -> None:
+    (server.root / "reports").mkdir()
+    (server.root / "reports" / "a").write_bytes(b"a")
+    local = make(tmp_path / "reports", 10)
+    assert not await service.upload_file_to_folder(server.path, "p", str(local), server.config)
+    assert (server.root / "reports" / "a").read_bytes() == b"a"
+    assert os.listdir(server.root) == ["reports"]

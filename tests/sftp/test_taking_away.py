@@ -239,6 +239,40 @@ def test_where_the_server_tells_no_times_the_content_decides(taken: Taken) -> No
     assert contents(taken) == {"in/a.txt": DATA[::-1]}
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_nobody_has_fetched_and_is_gone_was_not_taken_by_us(taken: Taken, is_replaced: bool) -> None:
+    """As in a polling of PDFs: it must not be told of, whoever took it. Another version is found by itself."""
+    before = taken.arrival
+    taken.ledger.forget([before.id])
+    taken.ledger.add("s", [(before.name, before.seen)])
+    if is_replaced:
+        taken.replace(b"another one")
+    else:
+        taken.file.unlink()
+    with pytest.raises(RemoteChanged):
+        taken.take_away()
+    assert taken.arrival.state is State.FOUND
+    assert files_below(taken.inbox.parent) == (["in/a.txt"] if is_replaced else [])
+
+
+def test_what_nobody_has_fetched_and_is_replaced_at_the_last_moment_was_not_taken_by_us(
+    taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = taken.arrival, storing.move
+    taken.ledger.forget([before.id])
+    taken.ledger.add("s", [(before.name, before.seen)])
+
+    def move(client: Any, source: bytes, target: bytes) -> None:
+        if source == b"/in/a.txt":
+            taken.replace(b"another one")
+        real(client, source, target)
+
+    monkeypatch.setattr(taking, "move", move)
+    with pytest.raises(RemoteChanged):
+        taken.take_away()
+    assert contents(taken) == {"in/a.txt": b"another one"}
+
+
 def test_what_was_to_be_moved_when_nobody_says_where_to_is_refused(other: Other, tmp_path: Path) -> None:
     taken = Taken(other, tmp_path, "leave")
     with pytest.raises(RemoteRefused, match="no folder"):
