@@ -1,17 +1,21 @@
 """One large file on its way back: under a temporary name, from where the last run ended, hashed as it is written."""
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
 
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, ServerNonsense
-from pp_assist.restore.folder import BLOCK_BYTES, NEW, Folder, temporary_name, write_all
+from pp_assist.restore.folder import BEGUN_MODE, BLOCK_BYTES, NEW, Folder, temporary_name, write_all
 from pp_assist.restore.wanted import Outcome, Wanted
 
 _GO_ON = os.O_RDWR | posix.NO_FOLLOW | posix.NON_BLOCK | posix.CLOSE_ON_EXEC | posix.BINARY
 _BEGIN = (NEW & ~os.O_WRONLY) | os.O_RDWR
 _PRIVATE_MODE = 0o600
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+"""Where a file can have one name only, as on many network folders."""
 
 NOT_THE_CONTENT = "what came is not the content that was asked for"
 
@@ -77,7 +81,7 @@ class LargeFile:
             os.replace(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
             return Outcome.RESTORED
         try:
-            os.link(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+            _rename_to_free(temporary, name, fd)
         except FileExistsError:
             return Outcome.DIFFERS
         finally:
@@ -89,6 +93,21 @@ class LargeFile:
         """Let go of it; what there is stays, to go on with."""
         os.close(self._fd)
         os.close(self._directory)
+
+
+def _rename_to_free(temporary: bytes, name: bytes, directory: int) -> None:
+    """Give a file another name, in the same directory, unless that is taken; it may have both then.
+
+    Raises:
+        FileExistsError: it is.
+    """
+    try:
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(name, NEW, BEGUN_MODE, dir_fd=directory))  # the name is ours from here on
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _opened(name: bytes, directory: int) -> int:
