@@ -37,6 +37,7 @@ class LargeFile:
         self._wanted = wanted
         self._temporary = temporary_name(wanted)
         self._sha = hashlib.sha256()
+        self._is_finished = False
         self.offset = 0
         """How much of it is there."""
         with folder.opened(wanted.directory) as directory:
@@ -72,10 +73,18 @@ class LargeFile:
         Raises:
             ServerNonsense: it is not what was wanted; what there is of it is removed.
         """
+        self._is_finished = True
         if self.offset != self._wanted.size_bytes or self._sha.hexdigest() != self._wanted.sha256:
             os.unlink(self._temporary, dir_fd=self._directory)
             raise ServerNonsense(NOT_THE_CONTENT)
         self._folder.settle(self._fd, self._wanted)
+        if self._folder.durable:
+            os.fsync(self._fd)
+        outcome = self._get_name()
+        self._folder.sync_names(self._directory)
+        return outcome
+
+    def _get_name(self) -> Outcome:
         temporary, name, fd = self._temporary, self._wanted.name, self._directory
         if self._folder.overwrite:
             os.replace(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
@@ -90,7 +99,10 @@ class LargeFile:
         return Outcome.RESTORED
 
     def close(self) -> None:
-        """Let go of it; what there is stays, to go on with."""
+        """Let go of it; what there is stays, to go on with, if there is anything."""
+        if self.offset == 0 and not self._is_finished:
+            with suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._directory)
         os.close(self._fd)
         os.close(self._directory)
 
