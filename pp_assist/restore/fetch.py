@@ -66,7 +66,8 @@ def _open(order: Order) -> Folder:
         RootUnhealthy: it is not there, or another one.
     """
     try:
-        return Folder(order.folder, order.overwrite, posix.is_root_user(), order.identity, settles_right=False)
+        owners = posix.is_root_user()
+        return Folder(order.folder, order.overwrite, owners, order.identity, settles_right=False, durable=True)
     except OSError as error:
         raise RootUnhealthy(f"the folder cannot be opened: {error.strerror}") from error
 
@@ -102,7 +103,7 @@ async def _at(source: Source, folder: Folder, place: Wanted, came: Callable[[int
     def report(some: Sequence[Done]) -> None:
         done.extend(some)
 
-    await restore(source, folder, [place], report, came)
+    await restore(source, folder, [place], report, came, together=False)
     (_, outcome, why) = done[-1]
     if why is not None:
         raise why

@@ -41,6 +41,7 @@ class Folder:
 
     *known*: it is there already, and known by this; without it, it is made where it is not there.
     *settles_right*: a file whose content is right already gets its owner, mode and time; else it is left as it is.
+    *durable*: directories, and what is made as `LargeFile`, outlast a power cut once they are made.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Folder:
         owners: bool,
         known: Identity | None = None,
         settles_right: bool = True,
+        durable: bool = False,
     ) -> None:
         """Open it.
 
@@ -70,6 +72,7 @@ class Folder:
             raise
         self._made: set[bytes] = set()
         self.overwrite = overwrite
+        self.durable = durable
         self._owners = owners
         self._settles_right = settles_right
 
@@ -83,6 +86,12 @@ class Folder:
         parts = directory.split(b"/") if directory else []
         with posix.opened(posix.open_beneath(self._fd, parts, posix.OPEN_DIRECTORY)) as fd:
             yield fd
+
+    def sync_names(self, directory: int) -> None:
+        """Make the names in an open directory durable, if we are to be, where a directory can be synced."""
+        if self.durable:
+            with suppress(OSError):
+                os.fsync(directory)
 
     def file_at(self, relative: bytes) -> os.stat_result | None:
         """Return what is known of the finished regular file that lies at *relative*; None: there is none."""
@@ -102,6 +111,7 @@ class Folder:
             with suppress(OSError), self.opened(parent) as fd:
                 os.mkdir(name, 0o700, dir_fd=fd)
                 self._made.add(directory)
+                self.sync_names(fd)
 
     def sort_out(self, files: Sequence[Wanted]) -> list[Done | None]:
         """Say of each file what is to be done about it: None where it must be fetched."""

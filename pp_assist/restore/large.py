@@ -1,17 +1,21 @@
 """One large file on its way back: under a temporary name, from where the last run ended, hashed as it is written."""
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
 
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, ServerNonsense
-from pp_assist.restore.folder import BLOCK_BYTES, NEW, Folder, temporary_name, write_all
+from pp_assist.restore.folder import BEGUN_MODE, BLOCK_BYTES, NEW, Folder, temporary_name, write_all
 from pp_assist.restore.wanted import Outcome, Wanted
 
 _GO_ON = os.O_RDWR | posix.NO_FOLLOW | posix.NON_BLOCK | posix.CLOSE_ON_EXEC | posix.BINARY
 _BEGIN = (NEW & ~os.O_WRONLY) | os.O_RDWR
 _PRIVATE_MODE = 0o600
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+"""Where a file can have one name only, as on many network folders."""
 
 NOT_THE_CONTENT = "what came is not the content that was asked for"
 
@@ -33,6 +37,7 @@ class LargeFile:
         self._wanted = wanted
         self._temporary = temporary_name(wanted)
         self._sha = hashlib.sha256()
+        self._is_finished = False
         self.offset = 0
         """How much of it is there."""
         with folder.opened(wanted.directory) as directory:
@@ -68,16 +73,24 @@ class LargeFile:
         Raises:
             ServerNonsense: it is not what was wanted; what there is of it is removed.
         """
+        self._is_finished = True
         if self.offset != self._wanted.size_bytes or self._sha.hexdigest() != self._wanted.sha256:
             os.unlink(self._temporary, dir_fd=self._directory)
             raise ServerNonsense(NOT_THE_CONTENT)
         self._folder.settle(self._fd, self._wanted)
+        if self._folder.durable:
+            os.fsync(self._fd)
+        outcome = self._get_name()
+        self._folder.sync_names(self._directory)
+        return outcome
+
+    def _get_name(self) -> Outcome:
         temporary, name, fd = self._temporary, self._wanted.name, self._directory
         if self._folder.overwrite:
             os.replace(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
             return Outcome.RESTORED
         try:
-            os.link(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+            _rename_to_free(temporary, name, fd)
         except FileExistsError:
             return Outcome.DIFFERS
         finally:
@@ -86,9 +99,27 @@ class LargeFile:
         return Outcome.RESTORED
 
     def close(self) -> None:
-        """Let go of it; what there is stays, to go on with."""
+        """Let go of it; what there is stays, to go on with, if there is anything."""
+        if self.offset == 0 and not self._is_finished:
+            with suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._directory)
         os.close(self._fd)
         os.close(self._directory)
+
+
+def _rename_to_free(temporary: bytes, name: bytes, directory: int) -> None:
+    """Give a file another name, in the same directory, unless that is taken; it may have both then.
+
+    Raises:
+        FileExistsError: it is.
+    """
+    try:
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(name, NEW, BEGUN_MODE, dir_fd=directory))  # the name is ours from here on
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _opened(name: bytes, directory: int) -> int:

@@ -37,20 +37,37 @@ def _nobody_asks(_: int) -> None:
 
 
 async def restore(
-    source: Source, folder: Folder, wanted: Sequence[Wanted], report: Report, came: Came = _nobody_asks
+    source: Source,
+    folder: Folder,
+    wanted: Sequence[Wanted],
+    report: Report,
+    came: Came = _nobody_asks,
+    together: bool = True,
 ) -> None:
     """Make everything *wanted* in *folder*, and *report* what became of each path.
+
+    *together*: small files come by the thousand, and are made under their own names; else as large ones do, which get
+    theirs only once they are whole.
 
     Raises:
         ServerUnreachable, NeedsLogin: there is no point in going on; the same again goes on where this ended.
     """
     with ThreadPoolExecutor(2, "restore") as threads:
-        await _Restore(source, folder, report, threads, came).run(wanted)
+        await _Restore(source, folder, report, threads, came, MAX_CONTENT_BYTES if together else -1).run(wanted)
 
 
 class _Restore:
-    def __init__(self, source: Source, folder: Folder, report: Report, threads: ThreadPoolExecutor, came: Came) -> None:
+    def __init__(
+        self,
+        source: Source,
+        folder: Folder,
+        report: Report,
+        threads: ThreadPoolExecutor,
+        came: Came,
+        small_bytes: int,
+    ) -> None:
         self._came = came
+        self._small_bytes = small_bytes
         self._source = source
         self._folder = folder
         self._report = report
@@ -63,8 +80,8 @@ class _Restore:
         needed = {parent for each in (*files, *links) for parent in _parents(each.directory)}
         await self._in_thread(self._folder.make_directories, needed | {each.relative for each in directories})
         missing = [each async for each in self._missing(files)]
-        left = await self._small([each for each in missing if each.size_bytes <= MAX_CONTENT_BYTES])
-        for each in (*left, *(each for each in missing if each.size_bytes > MAX_CONTENT_BYTES)):
+        left = await self._small([each for each in missing if each.size_bytes <= self._small_bytes])
+        for each in (*left, *(each for each in missing if each.size_bytes > self._small_bytes)):
             self._report([await self._large(each)])
         for some in _chunks(links, LOOKED_AT):
             self._report(await self._in_thread(self._folder.link, some))

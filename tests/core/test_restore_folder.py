@@ -1,5 +1,6 @@
 """Making files in a folder that is not only ours, of a server that says whatever it likes."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -187,6 +188,25 @@ def test_who_comes_when_a_large_file_gets_its_name_does_not_write_into_it(
     with pytest.raises(BeingMade):
         LargeFile(folder, wanted)
     assert os.listdir(tmp_path) == ["large"]
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_where_a_file_can_have_one_name_only_a_large_one_is_made_all_the_same(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_taken: bool
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    content = b"c" * 1000
+    made = LargeFile(folder, file("large", content))
+    made.write(content)
+    if is_taken:
+        (tmp_path / "large").write_bytes(b"mine")
+    assert made.finish() is (Outcome.DIFFERS if is_taken else Outcome.RESTORED)
+    made.close()
+    assert os.listdir(tmp_path) == ["large"]
+    assert (tmp_path / "large").read_bytes() == (b"mine" if is_taken else content)
 
 
 def test_what_a_server_says_does_not_steer_a_terminal() -> None:

@@ -210,6 +210,39 @@ async def test_what_is_right_already_is_not_touched(pair: Pair, http: httpx.Asyn
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("size", [0, 1000, 3 * MIB])
+async def test_a_file_has_its_name_only_once_it_is_whole_and_durable(
+    pair: Pair, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, size: int, overwrite: bool
+) -> None:
+    """Neither who is killed in between nor who loses power afterwards finds a part of it in a watched folder."""
+    path = pair.tree / "folder" / "a"
+    write(path, noise(size, 1))
+    await pair.settle()
+    path.unlink()
+    if overwrite:
+        path.write_bytes(b"another one")
+    else:
+        path.parent.rmdir()
+    synced: list[tuple[int, int | None]] = []
+    before = path.stat().st_ino if overwrite else None
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        named = path.stat().st_ino if path.exists() else None
+        synced.append((os.fstat(fd).st_ino, named))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    job = await fetched(http, path=str(path), overwrite=overwrite)
+    monkeypatch.undo()
+    assert (job["state"], job["outcome"]) == ("done", "restored"), job
+    assert path.read_bytes() == noise(size, 1)
+    made = path.stat().st_ino
+    assert synced.index((made, before)) < synced.index((path.parent.stat().st_ino, made))
+    assert overwrite or (pair.tree.stat().st_ino, None) in synced  # has the folder
+
+
 async def test_what_there_is_of_a_large_file_is_not_stored(pair: Pair, http: httpx.AsyncClient) -> None:
     place = Wanted(b"letter.bin", "file", 3 * MIB, "0" * 64, None, None, None, None, None)
     partial = pair.tree / os.fsdecode(temporary_name(place))
@@ -302,7 +335,7 @@ async def test_a_server_that_cannot_be_asked_is_not_taken_for_a_folder_that_cann
     pair.weather.inner = NoContents()
     job = await fetched(http, path=str(path))
     assert (job["state"], job["problem"]["code"]) == ("failed", TROUBLE[word]), job
-    assert not path.exists()
+    assert os.listdir(pair.tree) == []
 
 
 async def test_a_file_that_somebody_else_brings_back_says_so(pair: Pair, http: httpx.AsyncClient) -> None:
