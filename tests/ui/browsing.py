@@ -35,6 +35,13 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) window.noted.longest = Math.max(window.noted.longest, entry.duration);
 }).observe({ type: "longtask", buffered: false });
 """
+GO = """hash => new Promise((resolve) => {
+  const drawn = () => requestAnimationFrame(() => requestAnimationFrame(resolve));
+  if (location.hash === hash) return drawn();
+  addEventListener("hashchange", drawn, { once: true });
+  location.hash = hash;
+})"""
+"""What was shown before is not taken for what was asked for: the page hears of it first, and draws it."""
 AXE = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .map((each) => each.id + ": " + each.nodes.map((node) => node.target.join(" ")).join(", "))"""
 
@@ -100,12 +107,13 @@ class Window:
         return self
 
     def show(self, screen: str) -> Page:
-        """Go to a screen; return once its title is there and nothing on it is being loaded any more."""
-        self.page.evaluate("hash => { location.hash = hash }", f"#/{screen}")
-        name = SCREENS[screen.partition("?")[0]]
-        title = self.page.get_by_role("heading", level=1)
-        (title.filter(has_text=name) if name else title).wait_for()
-        self.page.locator(".bones, .bone").first.wait_for(state="detached")
+        """Go to a screen; return once it is drawn and nothing on it is being loaded any more."""
+        self.page.evaluate(GO, f"#/{screen}")
+        place = screen.partition("?")[0]
+        main = self.page.locator(f"main.screen-{place}")
+        title = main.get_by_role("heading", level=1)
+        (title.get_by_text(SCREENS[place], exact=True) if SCREENS[place] else title).wait_for()
+        self.page.wait_for_function("() => document.querySelector('main .bone, main [aria-busy=true]') === null")
         return self.page
 
     def dressed(self, theme: str) -> None:

@@ -89,9 +89,12 @@ def test_it_is_steered(running: World, open_window: OpenWindow) -> None:
         seen.expected = 422
         page = seen.show("settings")
         field = page.get_by_label(re.compile("Chunk size", re.IGNORECASE)).first
+        assert field.get_attribute("aria-invalid") == "false"
         field.fill("999")
         page.get_by_role("button", name=re.compile("Save", re.IGNORECASE)).first.click()
-        page.get_by_text(re.compile("64")).first.wait_for()
+        page.locator("[aria-invalid=true]").wait_for()
+        assert field.get_attribute("aria-invalid") == "true", "what is wrong is said at its field"
+        page.get_by_text("Input should be less than or equal to 64").wait_for()
         assert daemon.ask("GET", "/config")["config"]["uploader"]["chunk_size_mb"] == 4
         page = seen.show("rules")
         page.get_by_text("build/").first.wait_for()
