@@ -4,19 +4,21 @@ import asyncio
 import os
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from pp_assist.api.bodies import absolute_path
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import FetchBack, RowId
 from pp_assist.api.services import Services
+from pp_assist.core.errors import AssistError
 from pp_assist.core.fetching import Fetch, Order, Promised
 from pp_assist.core.identity import Identity, Standing, standing
 from pp_assist.core.model import Root
 from pp_assist.core.sftp_url import is_sftp
-from pp_server.wire.names import display, json_fields
+from pp_server.wire.names import display, json_fields, query_bytes
 from pp_server.wire.receipts import NotProven, check
+from pp_server.wire.restore import TreeEntry
 from pp_server.wire.times import iso, iso_or_none
 
 TO_SFTP = "to: is needed, this file came from a folder on an SFTP server, where nothing is written"
@@ -70,7 +72,35 @@ def router(services: Services) -> APIRouter:
     async def cancel(fetch_id: RowId) -> dict[str, Any]:
         return _shown(_known(services.fetches.cancel(fetch_id)))
 
+    @routes.get("/versions")
+    async def versions(request: Request) -> dict[str, Any]:
+        path = query_bytes(request.scope["query_string"], "path")
+        if not path or not path.startswith(b"/"):
+            raise Refusal(422, "invalid_request", "path: is needed, an absolute one")
+        place = root_of(await services.roots.all(), path)
+        filepath = path if place is None else place[0].shown.rstrip(b"/") + (b"/" + place[1] if place[1] else b"")
+        try:
+            found = await services.fetches.versions(filepath)
+        except AssistError as error:
+            raise Refusal(503, error.reason, str(error)) from error
+        newest_first = [_version(each) for each in reversed(found)]
+        return {**json_fields(filepath), "versions": newest_first, "total": len(found)}
+
     return routes
+
+
+def _version(entry: TreeEntry) -> dict[str, Any]:
+    return {
+        "gen": entry.gen,
+        "status": entry.status,
+        "kind": entry.kind,
+        "sha256": entry.sha256,
+        "file_size": entry.file_size,
+        "mtime": iso_or_none(None if entry.mtime_ns is None else entry.mtime_ns // 1_000_000),
+        "stored_at": entry.stored_at,
+        "deleted_at": entry.deleted_at,
+        "inconsistent": entry.inconsistent,
+    }
 
 
 async def _asked_for(body: FetchBack, services: Services) -> bytes:

@@ -29,6 +29,7 @@ from pp_assist.store.report import Report
 from pp_assist.store.roots import RootsTable
 from pp_assist.store.servers import ServersTable
 from pp_server.wire.batch import VerifyResult
+from pp_server.wire.restore import TreeEntry
 
 T = TypeVar("T")
 
@@ -116,6 +117,8 @@ class Fetches(Protocol):
     def all(self) -> list[Fetch]: ...
 
     def cancel(self, job_id: int) -> Fetch | None: ...
+
+    async def versions(self, filepath: bytes) -> list[TreeEntry]: ...
 
 
 class Folders(Protocol):

@@ -12,7 +12,9 @@ from pp_assist.core.events import Event, Tell
 from pp_assist.core.fetching import Fetch, FetchState, Order
 from pp_assist.restore.fetch import fetch
 from pp_assist.restore.source import Source
+from pp_assist.restore.versions import versions
 from pp_server.wire.names import display
+from pp_server.wire.restore import TreeEntry
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,15 @@ class Fetches:
         ended = [job.id for job in self._fetches.values() if job.state in _ENDED]
         for job_id in ended[: max(0, len(self._fetches) - MOST_KEPT)]:
             del self._fetches[job_id]
+
+    async def versions(self, filepath: bytes) -> list[TreeEntry]:
+        """Return the versions that the server has of this path, oldest first.
+
+        Raises:
+            AssistError: it cannot be asked.
+        """
+        async with self._source() as source:
+            return await versions(source, self._host_id(), filepath)
 
     # -- the work
 

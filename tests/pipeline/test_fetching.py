@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from pair import Pair, noise, write
+from pydantic import TypeAdapter
 
 from pp_assist import disk
+from pp_assist.api.answers import ANSWERS
 from pp_assist.api.app import create_app
 from pp_assist.restore import restore
 from pp_assist.restore.folder import Folder, temporary_name
@@ -465,3 +467,37 @@ async def test_one_is_cancelled_and_each_is_told(pair: Pair, http: httpx.AsyncCl
     kinds = [each.event.value for each in told if each.event != "fetch_progress"]
     assert kinds == ["fetch_started", "fetch_failed", "fetch_started", "fetch_complete"]
     assert {each.details["id"] for each in told} == {job["id"], done["id"]}
+
+
+async def test_every_version_is_listed_and_an_older_or_deleted_one_comes_back(
+    pair: Pair, http: httpx.AsyncClient
+) -> None:
+    path = pair.tree / "deep" / "letter.txt"
+    for content in (b"first", b"second, longer"):
+        write(path, content)
+        await pair.settle()
+    write(pair.tree / "deep" / "letter.txt.more", b"another path")
+    path.unlink()
+    await pair.settle()
+    asked = await http.get("/versions", params={"path": str(path)})
+    assert asked.status_code == 200, asked.text
+    answer = TypeAdapter(ANSWERS["GET /versions"]).validate_python(asked.json())
+    assert answer["filepath"] == str(path)
+    first, second = (hashlib.sha256(each).hexdigest() for each in (b"first", b"second, longer"))
+    assert [(each["status"], each["sha256"]) for each in answer["versions"]] == [
+        ("deleted", second),
+        ("superseded", second),
+        ("superseded", first),
+    ]
+    job = await fetched(http, path=str(path), version=first)
+    assert (job["state"], path.read_bytes()) == ("done", b"first"), job
+    nothing = (await http.get("/versions", params={"path": str(pair.tree / "never")})).json()
+    assert (nothing["versions"], nothing["total"]) == ([], 0)
+    assert (await http.get("/versions")).status_code == 422
+    assert (await http.get("/versions", params={"path": "relative"})).status_code == 422
+
+
+async def test_versions_of_a_server_that_is_away(pair: Pair, http: httpx.AsyncClient) -> None:
+    await pair.stop_server()
+    answer = await http.get("/versions", params={"path": str(pair.tree / "x")})
+    assert (answer.status_code, answer.json()["code"]) == (503, "server_unreachable"), answer.text

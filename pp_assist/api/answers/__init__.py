@@ -28,6 +28,7 @@ ANSWERS: dict[str, Any] = {
     "POST /queue/{action}": files.Matched,
     "POST /fetch": files.Fetch,
     "GET /fetch": files.Fetches,
+    "GET /versions": files.Versions,
     "GET /fetch/{fetch_id}": files.Fetch,
     "POST /fetch/{fetch_id}/cancel": files.Fetch,
     "GET /excludes": places.Excludes,

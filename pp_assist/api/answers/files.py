@@ -161,6 +161,32 @@ class Fetch(TypedDict):
 
 
 @exact
+class Version(TypedDict):
+    """What the server has, or had, at a path."""
+
+    gen: int
+    status: str | None
+    """active, superseded, or deleted: a deletion has the facts of what it buries."""
+    kind: str
+    sha256: str | None
+    file_size: int
+    mtime: Time | None
+    stored_at: Time | None
+    deleted_at: Time | None
+    inconsistent: bool
+
+
+@exact
+class Versions(TypedDict):
+    """GET /versions"""
+
+    filepath: str
+    filepath_b64: NotRequired[str]
+    versions: list[Version]
+    total: int
+
+
+@exact
 class Fetches(TypedDict):
     """GET /fetch"""
 
