@@ -67,6 +67,27 @@ def test_a_file_is_fetched_back_bit_by_bit(running: World, open_window: OpenWind
         assert file.read() == b"mine by now"
 
 
+def test_an_earlier_version_is_fetched_beside_what_is_there_now(running: World, open_window: OpenWindow) -> None:
+    for content in (b"as it was", b"as it is now"):
+        path = running.write("plan.txt", content)
+        settle(running)
+    with open_window(running.daemon) as seen:
+        page = seen.show("files?text=plan.txt")
+        page.get_by_role("gridcell").filter(has_text="plan.txt").first.click()
+        page.get_by_role("button", name="Versions").click()
+        rows = page.get_by_role("region", name="Versions on the server").get_by_role("listitem")
+        rows.nth(1).wait_for()
+        assert [("now" in text, "earlier" in text) for text in rows.all_inner_texts()] == [(True, False), (False, True)]
+        assert seen.barriers() == []
+        rows.nth(1).get_by_role("button").click()
+        page.get_by_role("button", name="To its own place").click()
+        page.get_by_text(re.compile("an earlier version was fetched", re.IGNORECASE)).first.wait_for()
+    with open(running.path("plan (from server).txt"), "rb") as file:
+        assert file.read() == b"as it was"
+    with open(path, "rb") as file:
+        assert file.read() == b"as it is now"
+
+
 def test_it_is_steered(running: World, open_window: OpenWindow) -> None:
     furnish(running)
     daemon = running.daemon

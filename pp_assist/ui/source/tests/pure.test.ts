@@ -3,7 +3,7 @@ import { refusal } from "../src/api/client";
 import type { ConfigField } from "../src/api/shapes";
 import { Speeds } from "../src/live/speeds";
 import { edited, labelOf, meant, nested, OTHERS, sections, unitOf } from "../src/text/settings";
-import { fetched, inWords, ledgerReason } from "../src/text/words";
+import { fetched, inWords, ledgerReason, versionRows } from "../src/text/words";
 import { treeOf } from "../src/text/tree";
 
 describe("speeds", () => {
@@ -100,4 +100,15 @@ describe("what was fetched", () => {
     expect(fetched({ outcome: "restored", sha256: "aa" }, "bb")).toEqual({ words: "An earlier version was fetched to", isEarlier: true });
     for (const outcome of ["restored", "right", "beside"]) expect(fetched({ outcome, sha256: "aa" }, "bb").words).toMatch(/earlier version/);
   });
+});
+
+test("versions say what they are and since when, and a deletion is nothing to fetch", () => {
+  const of = (status: string, deleted_at: string | null = null, sha256: string | null = "aa", kind = "file") => ({ status, kind, sha256, stored_at: "2026-11-20T10:00:00Z", deleted_at });
+  const rows = versionRows([of("deleted", "2026-11-21T10:00:00Z"), of("superseded"), of("active", null, null, "dir"), of("new")]);
+  expect(rows.map(({ word, since, canComeBack }) => [word, since?.slice(8, 10), canComeBack])).toEqual([
+    ["deleted", "21", false],
+    ["earlier", "20", true],
+    ["now", "20", false],
+    ["new", "20", true],
+  ]);
 });

@@ -92,7 +92,8 @@ export interface ActivityWanted {
 export const activity = (wanted: ActivityWanted, limit: number, asking?: Asking) =>
   get<shapes.ActivityPage>(`/activity${query({ ...wanted, limit })}`, asking);
 
-export const fetchBack = (path: Name, to: Name | null) =>
-  post<shapes.FetchJob>("/fetch", { ...inBody(path), ...(to && inBody(to, "to")) });
+export const fetchBack = (path: Name, to: Name | null, version?: string) =>
+  post<shapes.FetchJob>("/fetch", { ...inBody(path), ...(to && inBody(to, "to")), ...(version !== undefined && { version }) });
+export const versions = (path: Name, asking?: Asking) => get<shapes.Versions>(`/versions?path=${inQuery(path)}`, asking);
 export const fetches = (asking?: Asking) => get<{ fetches: shapes.FetchJob[]; total: number }>("/fetch", asking);
 export const cancelFetch = (id: number | string) => post<shapes.FetchJob>(`/fetch/${id}/cancel`);

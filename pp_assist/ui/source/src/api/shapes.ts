@@ -17,6 +17,8 @@ export type FileStatus = Schemas["FileState"];
 export type Files = Schemas["Files"];
 export type Explained = Schemas["Explanation"];
 export type FetchJob = Schemas["Fetch"];
+export type Version = Schemas["Version"];
+export type Versions = Schemas["Versions"];
 
 export type Stage = Schemas["Stage"];
 export type Steer = Schemas["Steer"];

@@ -11,13 +11,15 @@ import { Button, Meter, Notice, Problem, sentence } from "./basics";
 import { Dialog } from "./dialog";
 import { NameText } from "./name";
 import { FolderPicker } from "./picker";
+import { Versions } from "./versions";
 
 const OFTEN_MS = 700;
 const ON = ["fetch_started", "fetch_complete", "fetch_failed"];
 
 /** *sha256*: of what the file is known to be now. */
 export function FetchBack({ path, sha256 }: { path: Name; sha256: string | null }) {
-  const [asking, setAsking] = useState(false);
+  const [asking, setAsking] = useState<{ version?: string } | null>(null);
+  const [listing, setListing] = useState(false);
   const [runs, setRuns] = useState(false);
   const jobs = useAsked(
     async (options) => {
@@ -31,16 +33,23 @@ export function FetchBack({ path, sha256 }: { path: Name; sha256: string | null 
   );
   return (
     <section aria-label="Fetch it back" class="stack-small">
-      <Button icon="fetch" onClick={() => setAsking(true)}>
-        Fetch it back from the server
-      </Button>
+      <div class="actions">
+        <Button icon="fetch" onClick={() => setAsking({})}>
+          Fetch it back from the server
+        </Button>
+        <Button kind="quiet" aria-expanded={listing} onClick={() => setListing(!listing)}>
+          Versions
+        </Button>
+      </div>
       {jobs.error && <Problem error={jobs.error} again={jobs.again} />}
       {jobs.data?.map((job) => <Job key={job.id} job={job} sha256={sha256} again={jobs.again} />)}
+      {listing && <Versions path={path} onPick={(version) => setAsking({ version })} />}
       {asking && (
         <Where
           path={path}
+          version={asking.version}
           onClose={() => {
-            setAsking(false);
+            setAsking(null);
             jobs.again();
           }}
         />
@@ -49,12 +58,12 @@ export function FetchBack({ path, sha256 }: { path: Name; sha256: string | null 
   );
 }
 
-function Where({ path, onClose }: { path: Name; onClose: () => void }) {
+function Where({ path, version, onClose }: { path: Name; version: string | undefined; onClose: () => void }) {
   const [folder, setFolder] = useState<Name | null>(null);
   const doing = useDoing();
-  const fetchTo = (to: Name | null) => void doing.run(() => fetchBack(path, to)).then((ok) => ok && onClose());
+  const fetchTo = (to: Name | null) => void doing.run(() => fetchBack(path, to, version)).then((ok) => ok && onClose());
   return (
-    <Dialog title="Fetch it back to where?" onClose={onClose}>
+    <Dialog title={version === undefined ? "Fetch it back to where?" : "Fetch this version to where?"} onClose={onClose}>
       <div class="stack">
         <FolderPicker at={null} toWatch={false} onPick={setFolder} />
         <p class="hint">What is there already is never written over: where something else has its name, it gets another one beside it.</p>

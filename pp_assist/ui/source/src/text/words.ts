@@ -161,3 +161,26 @@ export function fetched(job: { outcome: string | null; sha256: string | null }, 
   const [now, earlier] = FETCHED[job.outcome ?? "restored"] ?? ["Fetched to", "An earlier version was fetched to"];
   return { words: isEarlier ? earlier : now, isEarlier };
 }
+
+const VERSION: Record<string, [word: string, tone: Tone]> = {
+  active: ["now", "good"],
+  superseded: ["earlier", "calm"],
+  deleted: ["deleted", "warn"],
+};
+
+interface Listed {
+  status: string | null;
+  kind: string;
+  sha256: string | null;
+  stored_at: string | null;
+  deleted_at: string | null;
+}
+
+/** Say of each version what it is and since when; what a deletion buries comes back with the version it buries, if that is listed. */
+export function versionRows<V extends Listed>(all: V[]): { version: V; word: string; tone: Tone; since: string | null; canComeBack: boolean }[] {
+  return all.map((version) => {
+    const [word, tone] = VERSION[version.status ?? ""] ?? [version.status ?? "", "calm"];
+    const since = version.deleted_at ?? version.stored_at;
+    return { version, word, tone, since, canComeBack: version.kind === "file" && version.sha256 !== null && version.status !== "deleted" };
+  });
+}
