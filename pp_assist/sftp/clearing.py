@@ -130,7 +130,8 @@ def clear_all(spool: Spool, ledger: Ledger, source: str) -> int:
 
     Whoever wrote such a file may have removed it since. It goes on once the source is watched again.
     """
-    here = [each for each in ledger.open(source) if each.state in _UNSENT and _is_here(spool, each)]
+    unsent = [each for each in ledger.open(source) if each.state in _UNSENT and each.target is None]
+    here = [each for each in unsent if _is_here(spool, each)]
     ledger.forget_open(source, [each.id for each in here])
     spool.remove({each.name for each in here})
     return len(here)

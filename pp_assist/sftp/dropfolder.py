@@ -261,6 +261,9 @@ class DropFolder:
 
     def _fetch(self, client: Any, arrival: Arrival) -> bool:
         assert self._keeper is not None
+        if arrival.target is not None:
+            self._taking.end_what_was_begun(client, arrival)
+            return False
         with told_apart():
             there = look(client, self._remote(arrival))
         if there is None or not there.is_file:

@@ -74,7 +74,7 @@ class State(StrEnum):
 
 
 OPEN = "state IN ('found', 'fetched', 'stored', 'moving')"
-_UNTOUCHED = "state IN ('found', 'fetched', 'stored')"
+_UNTOUCHED = f"{OPEN} AND target IS NULL"
 
 
 class Arrival(NamedTuple):
@@ -232,12 +232,16 @@ class Ledger:
             tx.executemany("DELETE FROM arrivals WHERE id = ?", [(each,) for each in ids])
 
     def forget_open(self, source: str, but: Iterable[str] = ()) -> None:
-        """Forget what of a source is not settled, but those ids: nothing was done about it on the SFTP server."""
+        """Forget what of a source is not settled, but those ids: nothing was done about it on the SFTP server.
+
+        Where something was begun, it is found once more, with where it went.
+        """
         kept = set(but)
         with self.transaction() as tx:
             rows = tx.execute(f"SELECT id FROM arrivals WHERE source = ? AND {_UNTOUCHED}", (source,))  # noqa: S608
             gone = [(row[0],) for row in rows if row[0] not in kept]
             tx.executemany("DELETE FROM arrivals WHERE id = ?", gone)
+            tx.execute(_FOUND_ONCE_MORE, (source,))
 
     def _some(self, where: str, params: Sequence[object]) -> list[Arrival]:
         sql = f"SELECT id, name, size_bytes, mtime_s, state, target, sha256 FROM arrivals WHERE {where} ORDER BY rowid"  # noqa: S608
@@ -250,6 +254,7 @@ class Ledger:
 _EARLIER_IS_NOT_LEFT = """
 UPDATE arrivals SET is_left = 0
 WHERE is_left = 1 AND (source, name) = (SELECT source, name FROM arrivals WHERE id = ?)"""
+_FOUND_ONCE_MORE = "UPDATE arrivals SET state = 'found' WHERE source = ? AND state = 'moving'"
 _FORGET_SETTLED = """
 DELETE FROM arrivals WHERE state = 'settled' AND is_left = 0 AND changed_at_ms < ?
 AND (batch IS NULL OR batch IN (SELECT id FROM outbox WHERE sent_at_ms IS NOT NULL))"""

@@ -159,12 +159,16 @@ class SftpService:
 
     async def remove_file_from_path(self, file_path: str, client_config: Config) -> bool:
         """Remove a remote file."""
+        is_asked = False
 
         def remove(client: Any) -> bool:
-            from pp_assist.sftp.connecting import told_apart
+            nonlocal is_asked
+            from pp_assist.sftp.connecting import look, told_apart
 
             with told_apart():
-                client.remove(file_path)
+                if not is_asked or look(client, file_path) is not None:  # else only the answer was lost
+                    is_asked = True
+                    client.remove(file_path)
             return True
 
         return await self._done(client_config, remove, f"remove {file_path}")

@@ -62,6 +62,24 @@ class TakingAway:
         if not self.finish(client, arrival):
             self._begin(client, arrival)
 
+    def end_what_was_begun(self, client: Any, arrival: Arrival) -> None:
+        """Settle what an earlier life of the folder moved aside. What it did not, or began to remove, is found again:
+        it may have been stored on a server that nobody uses any more.
+
+        Raises:
+            RemoteChanged: it is to be found again, or gone.
+            RemoteRefused, SftpUnreachable: it is tried again.
+        """
+        target = arrival.target
+        assert target is not None
+        is_doomed = target == self._doomed(arrival)
+        if (is_doomed or not self.is_as_it_was(client, arrival)) and _is_anything_at(client, target):
+            if not is_doomed and self._is_it(client, target, arrival):
+                self._ledger.settle([arrival.id], moved=True)
+                return
+            self._put_back(client, target, arrival)
+        raise RemoteChanged("it is to be found again")
+
     def _begin(self, client: Any, arrival: Arrival) -> None:
         target = self._doomed(arrival) if self._plan.after == "remove" else self._free_target(client, arrival)
         self._ledger.moving(arrival.id, target)

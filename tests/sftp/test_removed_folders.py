@@ -57,6 +57,8 @@ class Life:
         for state in State:
             name = f"{state}/a".encode()
             self.ledger.add(url, [(name, Seen(1, 1))], state)
+            if state is State.MOVING:
+                self.ledger.moving(self.ledger.in_state(url, state)[0].id, b"/aside")
             if state is not State.FOUND:
                 path = os.path.join(spool.files, name)
                 os.mkdir(os.path.dirname(path))
@@ -81,7 +83,7 @@ class Life:
 
     async def until_clear(self) -> None:
         async with asyncio.timeout(20):
-            while self.copies(REMOVED) != ["fetched/a"] or self.left(REMOVED) != ["fetched", "moving", "settled"]:
+            while self.copies(REMOVED) != ["fetched/a"] or self.left(REMOVED) != ["found", "fetched", "settled"]:
                 await asyncio.sleep(0.02)
 
 

@@ -229,3 +229,20 @@ async def refuses_a_folder(server: SftpServer, service: SftpService, tmp_path: P
     assert not await service.upload_file_to_folder(server.path, "p", str(local), server.config)
     assert (server.root / "reports" / "a").read_bytes() == b"a"
     assert os.listdir(server.root) == ["reports"]
+
+
+async def test_a_removal_whose_answer_is_lost_is_one(
+    other: Other, service: SftpService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (other.root / "a").write_bytes(b"a")
+    real, asked = paramiko.SFTPClient.remove, []
+
+    def cut(client: paramiko.SFTPClient, path: str) -> None:
+        real(client, path)
+        asked.append(path)
+        if len(asked) == 1:
+            raise paramiko.SSHException("the connection broke")
+
+    monkeypatch.setattr(paramiko.SFTPClient, "remove", cut)
+    assert await service.remove_file_from_path("a", other.config)
+    assert not await service.remove_file_from_path("a", other.config), "there is none"

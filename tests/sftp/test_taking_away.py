@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from pp_assist.core.drop_folders import After
 from pp_assist.sftp import storing, taking
+from pp_assist.sftp.dropfolder import DropFolder
 from pp_assist.sftp.errors import RemoteChanged, RemoteRefused, SftpUnreachable
 from pp_assist.sftp.ledger import Arrival, Ledger, State
 from pp_assist.sftp.plan import Plan
@@ -19,6 +21,7 @@ from pp_assist.sftp.polling import Seen, is_wanted
 from pp_assist.sftp.taking import TakingAway
 from tests.sftp.dropped import files_below
 from tests.sftp.sftp_servers import Other
+from tests.sftp.test_drop_folder_steps import Kept
 from tests.sftp.test_transfers import connection
 
 DATA = b"stored by now"
@@ -271,6 +274,47 @@ def test_what_nobody_has_fetched_and_is_replaced_at_the_last_moment_was_not_take
     with pytest.raises(RemoteChanged):
         taken.take_away()
     assert contents(taken) == {"in/a.txt": b"another one"}
+
+
+class Earlier:
+    """Another life of the folder began to take the file away, and was removed; its receipt is worth nothing by now."""
+
+    def __init__(self, taken: Taken, target: str | None) -> None:
+        self.taken = taken
+        doomed = f"in/.a.txt.{taken.arrival.id[:8]}.part"
+        self.target = doomed if taken.plan.after == "remove" else "done/11272026/a.txt"
+        taken.ledger.moving(taken.arrival.id, f"/{self.target}".encode())
+        if target == "there":
+            (taken.inbox.parent / self.target).parent.mkdir(parents=True, exist_ok=True)
+            taken.file.rename(taken.inbox.parent / self.target)
+        elif target == "gone":
+            taken.file.unlink()
+        taken.ledger.forget_open("s")
+        taken.ledger.forget_open("s")
+
+    def again(self) -> list[str]:
+        """What is there once the folder is watched again, and has had a turn; nothing is kept anew meanwhile."""
+        kept = Kept()
+        folder = DropFolder(self.taken.plan, self.taken.ledger, kept, lambda: 0)
+        folder.advance(lambda: nullcontext(self.taken.client))
+        assert kept.names == []
+        return files_below(self.taken.inbox.parent)
+
+
+@pytest.mark.parametrize("target", [None, "there", "gone"])
+def test_what_an_earlier_life_began_to_take_away_is_fetched_again_first(taken: Taken, target: str | None) -> None:
+    earlier = Earlier(taken, target)
+    is_moved = taken.plan.after == "move" and target == "there"
+    assert earlier.again() == ([] if target == "gone" else [earlier.target] if is_moved else ["in/a.txt"])
+    assert taken.ledger.open("s") == []
+    assert len(taken.ledger.unannounced("s")) == is_moved
+
+
+def test_what_replaced_it_in_an_earlier_life_is_put_back(taken: Taken) -> None:
+    earlier = Earlier(taken, "there")
+    (taken.inbox.parent / earlier.target).write_bytes(b"nobody has this")
+    assert earlier.again() == ["in/a.txt"]
+    assert taken.file.read_bytes() == b"nobody has this"
 
 
 def test_what_was_to_be_moved_when_nobody_says_where_to_is_refused(other: Other, tmp_path: Path) -> None:
