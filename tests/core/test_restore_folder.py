@@ -102,6 +102,24 @@ def test_a_folder_is_restored_only_where_something_about_it_is_not_right(folder:
     assert (tmp_path / "known").stat().st_mtime_ns == 5_000_000_007
 
 
+@pytest.mark.parametrize(("uid", "gid", "mode"), [(0, 0, 0o6755), (1, 0, 0o755), (0, 1, 0o755), (None, None, 0o755)])
+def test_nobody_gets_the_rights_of_another_owner(
+    folder: Folder, tmp_path: Path, uid: int | None, gid: int | None, mode: int
+) -> None:
+    """Numbers are as seen from us: 0 is our own."""
+    facts = {
+        "uid": None if uid is None else os.getuid() + uid, "gid": None if gid is None else os.getgid() + gid,
+        "mode": 0o6755,
+    }  # fmt: skip
+    folder.write([(file("small", b"x", **facts), b"x")])
+    large = LargeFile(folder, file("large", b"x", **facts))
+    large.write(b"x")
+    large.finish()
+    large.close()
+    for name in ("small", "large"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
+
+
 def test_a_file_without_permissions_is_somebodys(folder: Folder, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_bytes(b"newer")
