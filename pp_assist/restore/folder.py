@@ -20,6 +20,7 @@ from pp_assist.restore.wanted import Outcome, Wanted
 BLOCK_BYTES = 1 << 20
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NO_FOLLOW | posix.CLOSE_ON_EXEC | posix.BINARY
 USUAL_MODE, USUAL_FOLDER_MODE = 0o644, 0o755
+LENDS_RIGHTS = stat.S_ISUID | stat.S_ISGID
 BEGUN_MODE = stat.S_ISVTX
 BEGUN_FOLDER_MODE = stat.S_ISVTX | 0o700
 """Of the folder itself, where we made it, until it gets the mode it had."""
@@ -156,8 +157,10 @@ class Folder:
         """Give an open file or directory its owner, mode and time, in this order: the owner changes the mode."""
         if self._owners and wanted.uid is not None and wanted.gid is not None:
             posix.set_owner(fd, wanted.uid, wanted.gid)
-        if wanted.mode is not None or wanted.kind == "file":
-            posix.set_mode(fd, USUAL_MODE if wanted.mode is None else wanted.mode)
+        if wanted.kind == "file":
+            posix.set_mode(fd, _mode_of(fd, wanted))
+        elif wanted.mode is not None:
+            posix.set_mode(fd, wanted.mode)
         if wanted.mtime_ns is not None:
             os.utime(fd, ns=(wanted.mtime_ns, wanted.mtime_ns))
 
@@ -268,6 +271,16 @@ class Folder:
             times = (wanted.mtime_ns, wanted.mtime_ns)
             os.utime(wanted.name, ns=times, dir_fd=directory, follow_symlinks=False)
         return Outcome.RESTORED
+
+
+def _mode_of(fd: int, wanted: Wanted) -> int:
+    """Return what mode an open file gets: it lends nobody's rights but those of the owner it had."""
+    mode = USUAL_MODE if wanted.mode is None else wanted.mode
+    if mode & LENDS_RIGHTS:
+        found = os.fstat(fd)
+        if (found.st_uid, found.st_gid) != (wanted.uid, wanted.gid):
+            return mode & ~LENDS_RIGHTS
+    return mode
 
 
 def temporary_name(wanted: Wanted) -> bytes:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TypeVar
 
-from pp_assist.core.errors import AssistError, NeedsLogin, ServerNonsense, ServerUnreachable
+from pp_assist.core.errors import AssistError, NeedsLogin, ServerNonsense
 from pp_assist.restore.folder import FAILURES, Done, Folder, not_written
 from pp_assist.restore.large import NOT_THE_CONTENT, LargeFile
 from pp_assist.restore.source import Source
@@ -25,6 +25,9 @@ WRITTEN_BYTES = 4 << 20
 
 LOOKED_AT = 2000
 TRIES = 3
+RESTS_S = (1.0, 2.0)
+"""Between them; longer where the server says so, but no longer than this:"""
+LONGEST_REST_S = 30.0
 
 T = TypeVar("T")
 Report = Callable[[Sequence[Done]], None]
@@ -50,7 +53,8 @@ async def restore(
     theirs only once they are whole.
 
     Raises:
-        ServerUnreachable, NeedsLogin: there is no point in going on; the same again goes on where this ended.
+        AssistError: ServerUnreachable, NeedsLogin or another one that concerns all files alike: there is no point in
+            going on; the same again goes on where this ended.
     """
     with ThreadPoolExecutor(2, "restore") as threads:
         await _Restore(source, folder, report, threads, came, MAX_CONTENT_BYTES if together else -1).run(wanted)
@@ -106,10 +110,10 @@ class _Restore:
             lacking = dict.fromkeys(asked)
             try:
                 await self._portion(asked, places, lacking)
-            except (NeedsLogin, ServerUnreachable):
-                raise
-            except AssistError:
-                pass  # asked for one by one, each says what is wrong with it
+            except AssistError as error:
+                if error.server_wide:
+                    raise
+                # asked for one by one, each says what is wrong with it
             left += [each for digest in lacking for each in places[digest]]
         return left
 
@@ -141,18 +145,16 @@ class _Restore:
         return asyncio.ensure_future(self._in_thread(_write_proven, self._folder, ready))
 
     async def _large(self, wanted: Wanted) -> Done:
-        """Make one file by itself, going on where a connection broke."""
+        """Make one file by itself, going on where a connection broke or the server could not."""
         for number in range(TRIES):
             try:
                 return wanted, await self._fetch(wanted), None
-            except NeedsLogin:
-                raise
-            except ServerUnreachable:
-                if number + 1 == TRIES:
-                    raise
-                await asyncio.sleep(1 << number)
             except AssistError as error:
-                return wanted, Outcome.FAILED, error
+                if not error.server_wide:
+                    return wanted, Outcome.FAILED, error
+                if isinstance(error, NeedsLogin) or number + 1 == TRIES:
+                    raise
+                await asyncio.sleep(min(max(RESTS_S[number], error.retry_after_s or 0.0), LONGEST_REST_S))
             except FAILURES as error:
                 return wanted, Outcome.FAILED, not_written(error)
         raise AssertionError("unreachable")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pp_assist import posix
-from pp_assist.core.errors import Refused, ServerNonsense
+from pp_assist.core.errors import Refused, ServerNonsense, ServerUnavailable
 from pp_assist.restore import command
+from pp_assist.restore import restore as restoring
 from pp_assist.restore.folder import BEGUN_MODE, Done, Folder, temporary_name
 from pp_assist.restore.large import BeingMade, LargeFile
 from pp_assist.restore.restore import restore
@@ -63,6 +64,55 @@ async def test_what_a_server_leaves_out_is_asked_for_by_itself(folder: Folder, t
     assert {name for name in os.listdir(tmp_path) if not name.startswith(".pp-get-")} == {"a", "b"}
 
 
+class Overloaded:
+    """A server that can serve nobody now, and says when it may; it counts who asks all the same."""
+
+    def __init__(self, times: int, wait_s: float | None) -> None:
+        self.left, self.wait_s, self.asked = times, wait_s, 0
+
+    def _answer(self) -> None:
+        self.asked += 1
+        self.left -= 1
+        if self.left >= 0:
+            raise ServerUnavailable("the server answers 503: overloaded", self.wait_s)
+
+    async def contents(self, digests: Sequence[str]) -> AsyncGenerator[tuple[str, bytes | None], None]:
+        self._answer()
+        for each in digests:
+            yield each, None
+
+    async def content(self, digest: str, offset: int) -> AsyncGenerator[bytes, None]:
+        self._answer()
+        yield b"x"
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_server_that_can_serve_nobody_is_not_asked_for_each_file(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    monkeypatch.setattr(restoring, "RESTS_S", (0.0, 0.0))
+    files = [file(str(number), b"%d" % number) for number in range(100)]
+    server = Overloaded(1000, None)
+    with pytest.raises(ServerUnavailable):
+        await restore(server, folder, files, lambda _: None, together=together)  # type: ignore[arg-type]
+    assert server.asked == (1 if together else 3)
+
+
+@pytest.mark.parametrize(("asked_for_s", "rests"), [(None, [1.0, 2.0]), (5.0, [5.0, 5.0]), (3600.0, [30.0, 30.0])])
+async def test_a_server_that_can_serve_nobody_now_is_asked_again_when_it_says(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked_for_s: float | None, rests: list[float]
+) -> None:
+    rested: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        rested.append(seconds)
+
+    monkeypatch.setattr(restoring.asyncio, "sleep", sleep)
+    server = Overloaded(2, asked_for_s)
+    await restore(server, folder, [file("a", b"x")], lambda _: None, together=False)  # type: ignore[arg-type]
+    assert (rested, (tmp_path / "a").read_bytes()) == (rests, b"x")
+
+
 def settled(path: Path, *directories: Wanted) -> tuple[int, int]:
     opened = Folder(os.fsencode(path), overwrite=False, owners=False)
     opened.settle_directories(directories)
@@ -100,6 +150,24 @@ def test_a_folder_is_restored_only_where_something_about_it_is_not_right(folder:
     (tmp_path / "known" / "new").write_text("")
     assert outcomes() == {b"known": Outcome.RESTORED, b"plain": Outcome.RIGHT}
     assert (tmp_path / "known").stat().st_mtime_ns == 5_000_000_007
+
+
+@pytest.mark.parametrize(("uid", "gid", "mode"), [(0, 0, 0o6755), (1, 0, 0o755), (0, 1, 0o755), (None, None, 0o755)])
+def test_nobody_gets_the_rights_of_another_owner(
+    folder: Folder, tmp_path: Path, uid: int | None, gid: int | None, mode: int
+) -> None:
+    """Numbers are as seen from us: 0 is our own."""
+    facts = {
+        "uid": None if uid is None else os.getuid() + uid, "gid": None if gid is None else os.getgid() + gid,
+        "mode": 0o6755,
+    }  # fmt: skip
+    folder.write([(file("small", b"x", **facts), b"x")])
+    large = LargeFile(folder, file("large", b"x", **facts))
+    large.write(b"x")
+    large.finish()
+    large.close()
+    for name in ("small", "large"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
 
 
 def test_a_file_without_permissions_is_somebodys(folder: Folder, tmp_path: Path) -> None:
