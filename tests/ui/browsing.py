@@ -1,6 +1,7 @@
 """A real browser on the page of a real daemon, and everything about it that must never happen."""
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,13 +28,10 @@ SCREENS = {
 WAIT_MS = 30_000.0
 
 NOTED = """
-window.noted = { violations: [], longest: 0 };
+window.noted = { violations: [] };
 document.addEventListener("securitypolicyviolation", (event) => {
   window.noted.violations.push(event.violatedDirective + ": " + event.blockedURI);
 });
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) window.noted.longest = Math.max(window.noted.longest, entry.duration);
-}).observe({ type: "longtask", buffered: false });
 """
 GO = """hash => new Promise((resolve) => {
   const drawn = () => requestAnimationFrame(() => requestAnimationFrame(resolve));
@@ -126,15 +124,35 @@ class Window:
         found: list[str] = self.page.evaluate(AXE)
         return found
 
-    def longest_task_ms(self) -> float:
-        """Return how long the page was busy at a time, at most, since this was asked last."""
-        longest: float = self.page.evaluate("() => { const { longest } = noted; noted.longest = 0; return longest }")
-        return longest
+    @contextlib.contextmanager
+    def tasks(self) -> Iterator[list[float]]:
+        """Note how long each task of the page keeps a processor in the block, in ms. Known behind the block.
+
+        Processor time: how long others had the processor meanwhile says nothing about the page.
+        """
+        browser = self.page.context.browser
+        assert browser is not None
+        taken: list[float] = []
+        browser.start_tracing(page=self.page, categories=["toplevel"])
+        try:
+            yield taken
+        finally:
+            events = json.loads(browser.stop_tracing())["traceEvents"]
+        drawing = {_thread(each) for each in events if each.get("args", {}).get("name") == "CrRendererMain"}
+        taken += [
+            each["tdur"] / 1000
+            for each in events
+            if "RunTask" in each["name"] and "tdur" in each and _thread(each) in drawing
+        ]
 
     def problems(self) -> list[str]:
         """Say everything that should not have happened."""
         violations: list[str] = self.page.evaluate("() => noted.violations")
         return [*self.said, *(f"asked elsewhere: {url}" for url in self.elsewhere), *violations]
+
+
+def _thread(event: Any) -> tuple[int, int]:
+    return event["pid"], event["tid"]
 
 
 def context_of(browser: Browser, **more: Any) -> BrowserContext:

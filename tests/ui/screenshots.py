@@ -91,7 +91,12 @@ def losing(world: World) -> None:
     for number in range(1, 261):
         os.unlink(world.path(f"Documents/taxes 2025/receipt {number:04}.pdf"))
     world.daemon.scan()
-    eventually(lambda: world.daemon.ask("GET", "/deletions")["held"], 60.0)
+
+    def are_held() -> bool:
+        line = world.daemon.stats()["queues"]["pending_deletion"]
+        return 0 < line["count"] == line["held"]
+
+    eventually(are_held, 60.0)
 
 
 def take(seen: Window, name: str, folder: Path) -> None:

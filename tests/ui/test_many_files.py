@@ -11,9 +11,8 @@ pytestmark = pytest.mark.timeout(400)
 
 FILES = 200_000
 MOST_ROWS = 200
-LONGEST_MS = 200
-ROUNDS = 3
-"""Others may keep the machine busy: one of them without a long task shows that the page needs none."""
+LONG_MS = 50
+"""Of a processor: what browsers call a long task."""
 
 
 def test_two_hundred_thousand_files_are_scrolled_through(make_world: MakeWorld, open_window: OpenWindow) -> None:
@@ -29,17 +28,14 @@ def test_two_hundred_thousand_files_are_scrolled_through(make_world: MakeWorld, 
         grid = page.get_by_role("grid", name="Files")
         page.wait_for_function("n => +document.querySelector('[role=grid]').ariaRowCount === n + 1", arg=FILES)
         page.get_by_text("file 000000.txt").first.wait_for()
-        taken = []
-        for _ in range(ROUNDS):
-            seen.longest_task_ms()
+        with seen.tasks() as taken:
             for part in range(40):
                 grid.evaluate("(grid, part) => { grid.scrollTop = grid.scrollHeight * part / 40 }", part)
                 page.wait_for_timeout(40)
                 assert grid.get_by_role("row").count() <= MOST_ROWS
-            taken.append(seen.longest_task_ms())
-            if taken[-1] <= LONGEST_MS:
-                break
-        assert min(taken) <= LONGEST_MS, taken
+        with seen.tasks() as long:
+            page.evaluate("() => { for (const end = performance.now() + 400; performance.now() < end;); }")
+        assert max(taken) < LONG_MS < max(long), "and one that is long would be seen"
         grid.evaluate("grid => { grid.scrollTop = grid.scrollHeight }")
         page.get_by_text("file 199999.txt").first.wait_for()
         page.get_by_label("Part of the path").fill("0123 123456")

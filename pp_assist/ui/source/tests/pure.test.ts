@@ -86,9 +86,10 @@ test("what is in the way is said in words", () => {
 
 test("paths as a tree, folders with one way on joined", () => {
   expect(treeOf(["/a/b/c/1", "/a/b/c/2", "/x"])).toEqual([
-    { name: "a/b/c", below: [{ name: "1", below: [] }, { name: "2", below: [] }] },
-    { name: "x", below: [] },
+    { name: "/a/b/c", below: [{ name: "1", below: [] }, { name: "2", below: [] }] },
+    { name: "/x", below: [] },
   ]);
+  expect(treeOf(["a/1", "a/2"])).toEqual([{ name: "a", below: [{ name: "1", below: [] }, { name: "2", below: [] }] }]);
 });
 
 describe("what was fetched", () => {

@@ -30,9 +30,9 @@ const STATUSES: [string, string][] = [
 const ORDERS: [string, string][] = [
   ["", "As found"],
   ["path asc", "By path"],
-  ["size desc", "Largest first"],
-  ["changed desc", "Changed last first"],
-  ["stored desc", "Stored last first"],
+  ["size desc", "Largest"],
+  ["changed desc", "Last changed"],
+  ["stored desc", "Last stored"],
 ];
 
 const REASONS = ["pattern", "too_large", "other_file_system", "system_junk", "own_directory", "server_data", "coming_back", "too_young", "changing", "busy", "unreadable", "held_by_person", "cancelled", "refused"];

@@ -109,7 +109,7 @@ function Held({ set, again }: { set: HeldSet; again: () => void }) {
 
 /** What is missing, folder by folder; a sample of it where the daemon cannot tell more. */
 function Missing({ set }: { set: HeldSet }) {
-  const below = (path: string) => path.slice(set.path.replace(/\/$/, "").length);
+  const below = (path: string) => path.slice(set.path.replace(/\/$/, "").length + 1);
   return (
     <div class="held-box" role="group" aria-label="What is missing" tabIndex={0}>
       <Level set={set.id} path={{ text: "" }} label="Missing files" many={set.count} otherwise={<Tree paths={set.sample.map(below)} more={set.count - set.sample.length} />} />

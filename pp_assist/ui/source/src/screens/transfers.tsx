@@ -22,13 +22,13 @@ const MOST_SHOWN = 12;
 const EVENTS = ["file_discovered", "file_changed", "sha256_complete", "sha256_failed", "upload_complete", "upload_failed", "file_deleted", "steered"];
 
 const STAGES: [string, string][] = [
-  ["", "Every stage"],
+  ["", "Any stage"],
   ["checksum", "To be read"],
   ["upload", "To be sent"],
   ["vanished", "Missing, looked for again"],
   ["deletion", "Deletions to be told"],
 ];
-const STATES: [string, string][] = [["", "Whatever it waits for"], ...Object.entries(LINE_STATE).map(([state, { word }]): [string, string] => [state, word])];
+const STATES: [string, string][] = [["", "Any state"], ...Object.entries(LINE_STATE).map(([state, { word }]): [string, string] => [state, word])];
 
 const ACTIONS: { action: Steer; word: string; done: string; title: string }[] = [
   { action: "bump", word: "To the front", done: "to the front", title: "Their turn is next" },

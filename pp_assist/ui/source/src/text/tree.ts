@@ -10,7 +10,7 @@ export function treeOf(paths: string[]): Branch[] {
   const root: Branch = { name: "", below: [] };
   for (const path of paths) {
     let at = root;
-    for (const part of path.split("/").filter((each) => each !== "")) {
+    for (const part of partsOf(path)) {
       let next = at.below.find((each) => each.name === part);
       if (next === undefined) {
         next = { name: part, below: [] };
@@ -20,6 +20,12 @@ export function treeOf(paths: string[]): Branch[] {
     }
   }
   return root.below.map(joined);
+}
+
+/** Return the names in *path*; the first of an absolute one says so. */
+function partsOf(path: string): string[] {
+  const [first = "", ...rest] = path.split("/").filter((each) => each !== "");
+  return [path.startsWith("/") ? `/${first}` : first, ...rest];
 }
 
 function joined(branch: Branch): Branch {
