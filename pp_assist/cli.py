@@ -188,8 +188,7 @@ def _status(args: argparse.Namespace) -> int:
         unhealthy = [path for path in paths if path["status"] == "unhealthy"]
         left = any(queue["count"] for queue in stats["queues"].values())  # what is printed must not say otherwise
         busy = left or status["summary"]["state"] not in ("up_to_date", "nothing_watched")
-        only_you = {reason["code"] for reason in status["summary"]["reasons"]} <= _FOR_A_PERSON
-        if not busy or only_you or time.monotonic() >= end:
+        if not busy or waits_for_a_person(status["summary"]["reasons"]) or time.monotonic() >= end:
             break
         time.sleep(0.2)
     show(args, {**status, "stats": stats, "paths": paths}, lambda: _status_lines(stats, status, unhealthy))
@@ -197,7 +196,11 @@ def _status(args: argparse.Namespace) -> int:
 
 
 _FOR_A_PERSON = {"deletions_held", "held", "parked", "unread"}
-"""What no waiting helps against, where nothing else is left."""
+
+
+def waits_for_a_person(reasons: Sequence[Any]) -> bool:
+    """Say whether waiting is no use: there are reasons, and none of them goes away by itself."""
+    return bool(reasons) and {reason["code"] for reason in reasons} <= _FOR_A_PERSON
 
 
 def _status_lines(stats: Any, status: Any, unhealthy: list[Any]) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, show
+from pp_assist.cli_asking import FAILED, OK, REFUSED, USAGE, CommandError, ask, printable, show
 
 
 def add_commands(commands: Any, command: Any) -> None:
@@ -44,17 +44,20 @@ def _server_add(args: argparse.Namespace) -> int:
     if args.ca_file:
         body["ca_file"] = os.path.abspath(os.path.expanduser(args.ca_file))
     answer = ask(args, "POST", "/servers", body)
+    said = [f"added {answer['name']} ({answer['url']})"]
     if not args.no_test:
-        answer["test"] = ask(args, "POST", f"/servers/{answer['id']}/test", timeout_s=120)
-    show(args, answer, lambda: [f"added {answer['name']} ({answer['url']})", *_tested(answer.get("test"))])
+        try:
+            answer["test"] = ask(args, "POST", f"/servers/{answer['id']}/test", timeout_s=120)
+            said.append(_tested(answer["test"]))
+        except CommandError as error:  # it is added all the same
+            said.append(f"but not tested: {error}")
+    show(args, answer, lambda: said)
     return OK
 
 
-def _tested(found: Any) -> list[str]:
-    """Return what is to be said of a test; it is added all the same, and tried again and again."""
-    if found is None:
-        return []
-    return [found["text"] if found["ok"] else f"but nothing can be sent there now: {found['text']} ({found['code']})"]
+def _tested(found: Any) -> str:
+    text = printable(found["text"])
+    return text if found["ok"] else f"but nothing can be sent there now: {text} ({found['code']})"
 
 
 def _server_list(args: argparse.Namespace) -> int:
@@ -65,7 +68,7 @@ def _server_list(args: argparse.Namespace) -> int:
 
 def _server_line(server: Any) -> str:
     mark = "*" if server["is_default"] else " "
-    reason = f" ({server['reason']})" if server["reason"] else ""
+    reason = f" ({printable(server['reason'])})" if server["reason"] else ""
     state = server["state"] if server["last_contact_at"] or reason else "not tried yet"
     return f"{server['id']:>4} {mark} {server['name']:<20} {server['url']}  {state}{reason}"
 
@@ -80,7 +83,7 @@ def _server_rm(args: argparse.Namespace) -> int:
 def _server_test(args: argparse.Namespace) -> int:
     server = _named(args)
     answer = ask(args, "POST", f"/servers/{server['id']}/test", timeout_s=120)
-    show(args, answer, lambda: [f"{server['name']}: {answer['text']} ({answer['took_ms']} ms)"])
+    show(args, answer, lambda: [f"{server['name']}: {printable(answer['text'])} ({answer['took_ms']} ms)"])
     return OK if answer["ok"] else FAILED
 
 

@@ -31,13 +31,13 @@ class Restore:
         entry = _entry if query.shown is Shown.LIVE and query.at_ms is None else _past_entry
         query, entries = replace(query, limit=PAGE), 0
         for host_key in await self._metadata.hosts_of(query):
-            after: tuple[bytes, int] | None = None
-            while found := await self._metadata.page_of_tree(query, host_key, after):
+            found, after = await self._metadata.page_of_tree(query, host_key, None)
+            while found or after is not None:
                 entries += len(found)
                 yield b"".join(map(_line, map(entry, found)))
-                if len(found) < PAGE:
+                if after is None:
                     break
-                after = found[-1].path, found[-1].gen
+                found, after = await self._metadata.page_of_tree(query, host_key, after)
         yield _line({"entries": entries})
 
     async def contents(self, caller: Caller, digests: Sequence[Digest]) -> AsyncIterator[bytes]:

@@ -19,6 +19,11 @@ def absolute_path(plain: str, encoded: str | None) -> bytes:
         path = from_json(plain, encoded)
     except ValueError as error:
         raise Refusal(422, "invalid_request", f"path: {error}") from error
+    return absolute(path)
+
+
+def absolute(path: bytes) -> bytes:
+    """Return what `absolute_path` does of a path that is bytes already."""
     if is_sftp(path):
         return path.rstrip(b"/")
     expanded = os.path.expanduser(path)

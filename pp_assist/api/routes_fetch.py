@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from pp_assist.api.bodies import absolute_path
+from pp_assist.api.bodies import absolute, absolute_path
 from pp_assist.api.paths import is_within, root_of
 from pp_assist.api.problems import Refusal
 from pp_assist.api.schemas import FetchBack, RowId
@@ -75,16 +75,17 @@ def router(services: Services) -> APIRouter:
     @routes.get("/versions")
     async def versions(request: Request) -> dict[str, Any]:
         path = query_bytes(request.scope["query_string"], "path")
-        if not path or not path.startswith(b"/"):
-            raise Refusal(422, "invalid_request", "path: is needed, an absolute one")
+        if not path:
+            raise Refusal(422, "invalid_request", "path: is needed")
+        path = absolute(path)
         place = root_of(await services.roots.all(), path)
         filepath = path if place is None else place[0].shown.rstrip(b"/") + (b"/" + place[1] if place[1] else b"")
         try:
-            found = await services.fetches.versions(filepath)
+            found, total = await services.fetches.versions(filepath)
         except AssistError as error:
             raise Refusal(503, error.reason, str(error)) from error
         newest_first = [_version(each) for each in reversed(found)]
-        return {**json_fields(filepath), "versions": newest_first, "total": len(found)}
+        return {**json_fields(filepath), "versions": newest_first, "total": total}
 
     return routes
 

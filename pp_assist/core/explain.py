@@ -216,7 +216,7 @@ IN_LINE = "in_line"
 """Nothing keeps it but those before it."""
 
 _SCAN = "pp_assist scan looks at once"
-_EARLIER = "pp_client ls --versions, with this path, lists what the server has; get --deleted brings it back"
+_EARLIER = "pp_client ls --versions, with this path, lists what the server has; get, or get --deleted, brings it back"
 
 
 def _at_work(

@@ -196,6 +196,7 @@ async def _wanted(source: Source, prefix: bytes, host: dict[str, str], when: Whe
     """
     places: list[Wanted] = []
     refused: list[str] = []
+    taken: set[bytes] = set()
     hosts: dict[str, str] = {}
     async for entry in source.tree(prefix, host, when):
         hosts[entry.host_id] = entry.hostname
@@ -203,7 +204,11 @@ async def _wanted(source: Source, prefix: bytes, host: dict[str, str], when: Whe
             names = ", ".join(f"{name} ({host_id})" for host_id, name in hosts.items())
             raise SeveralHosts(f"several machines have something there, say which with --host: {names}")
         try:
-            places.append(wanted(entry, prefix))
+            place = wanted(entry, prefix)
+            if place.relative in taken:  # a file, and one in the folder that had its name
+                raise Outside("something else comes to the same place: bring it back by itself")
+            taken.add(place.relative)
+            places.append(place)
         except Outside as error:
             refused.append(f"{_shown(from_json(entry.filepath, entry.filepath_b64))}: {error}")
     return places, refused

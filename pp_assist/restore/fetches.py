@@ -95,8 +95,8 @@ class Fetches:
         for job_id in ended[: max(0, len(self._fetches) - MOST_KEPT)]:
             del self._fetches[job_id]
 
-    async def versions(self, filepath: bytes) -> list[TreeEntry]:
-        """Return the versions that the server has of this path, oldest first.
+    async def versions(self, filepath: bytes) -> tuple[list[TreeEntry], int]:
+        """Return the newest versions that the server has of this path, oldest first, and how many there are in all.
 
         Raises:
             AssistError: it cannot be asked.

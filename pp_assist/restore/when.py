@@ -1,7 +1,7 @@
 """Which versions of a path are meant: those of now, of a moment, the deleted ones, or all."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from urllib.parse import quote
 
 
@@ -35,7 +35,13 @@ def moment(text: str) -> datetime:
     Raises:
         ValueError: it is none.
     """
-    found = datetime.fromisoformat(text)
-    if len(text.strip()) <= len("2026-11-20"):
-        found = found.replace(hour=23, minute=59, second=59, microsecond=999_000)
-    return found.astimezone()
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        found = datetime.fromisoformat(text)
+    else:
+        found = datetime.combine(day, time(23, 59, 59, 999_000, fold=1))  # the last hour, where that comes twice
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text} is in no calendar") from None

@@ -234,8 +234,11 @@ class MetadataStore(Protocol):
 
     async def page_of_tree(
         self, query: ListingQuery, host_key: int, after: tuple[bytes, int] | None
-    ) -> list[ListedPath]:
-        """Return up to `query.limit` paths of a host in order of (path bytes, gen), those beyond *after*."""
+    ) -> tuple[list[ListedPath], tuple[bytes, int] | None]:
+        """Return up to `query.limit` paths of a host in order of (path bytes, gen), those beyond *after*.
+
+        And where the next page begins: None at the end. A page may be empty before that.
+        """
 
     async def apply_deletions(
         self,

@@ -46,6 +46,10 @@ def _following(conn: sa.Connection, query: ListingQuery, after: Position) -> Ite
             yield _version(row)
 
 
+LOOKED_AT = 20_000
+Place = tuple[bytes, int]
+"""A path, and where several versions of it are listed the generation of one."""
+
 _LISTED_PATH = sa.select(
     v.host_key, h.host_id, h.hostname, v.path, v.kind, v.gen, v.sha256, v.size_bytes, v.link_target, v.mtime_ns, v.mode,
     v.uid, v.gid, v.user_name, v.group_name, v.inconsistent, v.status, v.stored_ms, v.deleted_ms,
@@ -58,16 +62,26 @@ def hosts_of(conn: sa.Connection, query: ListingQuery) -> list[int]:
 
 
 def page_of_tree(
-    conn: sa.Connection, query: ListingQuery, host_key: int, after: tuple[bytes, int] | None
-) -> list[ListedPath]:
-    """Return up to `query.limit` paths of one host, those beyond (path, gen) *after*.
+    conn: sa.Connection, query: ListingQuery, host_key: int, after: Place | None
+) -> tuple[list[ListedPath], Place | None]:
+    """Return up to `query.limit` paths of one host, those beyond *after*, and where the next page begins.
 
-    One host at a time: only so is the order that of an index, and a page costs what is on it.
+    One host at a time: only so is the order that of an index, and a page costs what is on it. Where what is asked for
+    may be rare, it costs no more than LOOKED_AT versions: readers are few.
     """
     order = (v.path, v.gen) if query.shown is Shown.ALL else (v.path,)
-    wanted = [*_shown(query), v.host_key == host_key, *_within(query, order, after)]
-    statement = _LISTED_PATH.where(*wanted).order_by(*order).limit(query.limit)
-    return [ListedPath._make(row) for row in conn.execute(statement)]
+    beyond = [v.host_key == host_key, *_within(query, order, after)]
+    end = None
+    if query.shown is Shown.DELETED or query.at_ms is not None:
+        heads_only = [IS_HEAD] if query.shown is Shown.DELETED else []
+        reached = sa.select(v.path).where(*heads_only, *beyond).order_by(v.path).offset(LOOKED_AT - 1).limit(1)
+        end = conn.execute(reached).scalar()
+    within = [] if end is None else [v.path <= end]
+    statement = _LISTED_PATH.where(*_shown(query), *beyond, *within).order_by(*order).limit(query.limit)
+    found = [ListedPath._make(row) for row in conn.execute(statement)]
+    if len(found) == query.limit:
+        return found, (found[-1].path, found[-1].gen)
+    return found, None if end is None else (end, 0)
 
 
 def _wanted(query: ListingQuery) -> list[sa.ColumnElement[bool]]:

@@ -290,7 +290,7 @@ class SqliteMetadata:
 
     async def page_of_tree(
         self, query: ListingQuery, host_key: int, after: tuple[bytes, int] | None
-    ) -> list[ListedPath]:
+    ) -> tuple[list[ListedPath], tuple[bytes, int] | None]:
         """See `MetadataStore`."""
         return await self._readers.run(lambda conn: sql_listings.page_of_tree(conn, query, host_key, after))
 

@@ -21,7 +21,7 @@ MAX_CONTENTS = 4096
 MAX_CONTENT_BYTES = 256 * 1024
 """Larger contents are fetched one by one, by ranges: GET /api/files/{sha256}/content."""
 
-LONGEST_LINE_BYTES = 64 * 1024
+LONGEST_LINE_BYTES = 128 * 1024
 """Of both streams: a path and a target, each in plain and in base64, and some numbers."""
 
 

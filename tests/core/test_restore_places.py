@@ -1,15 +1,19 @@
 """Where what comes back belongs, and streams that are not what they should be."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pp_assist.core.errors import ServerNonsense
+from pp_assist.restore.command import _wanted
+from pp_assist.restore.source import Source
 from pp_assist.restore.streams import Pieces, contents, entries
 from pp_assist.restore.wanted import Outside, relative_to, wanted
+from pp_assist.restore.when import NOW, moment
 from pp_server.wire.restore import TreeEntry
 
 
@@ -27,6 +31,34 @@ from pp_server.wire.restore import TreeEntry
 )
 def test_what_is_below_the_prefix_is_below_the_folder(path: bytes, prefix: bytes, relative: bytes) -> None:
     assert relative_to(path, prefix, "dir") == relative
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "meant"),
+    [
+        ("UTC", "2026-11-20", "2026-11-20T23:59:59.999000+00:00"),
+        ("UTC", "2026-11-20T14:30", "2026-11-20T14:30:00+00:00"),
+        ("America/New_York", "2026-11-20 14:30", "2026-11-20T19:30:00+00:00"),
+        ("America/New_York", "2026-11-20T14:30:05.345Z", "2026-11-20T14:30:05.345000+00:00"),
+        ("America/New_York", "1850-01-01T00:00", "1850-01-01T04:56:02+00:00"),
+        ("America/Santiago", "2026-04-04", "2026-04-05T03:59:59.999000+00:00"),
+    ],
+)
+def test_a_moment_is_what_a_person_means(zone: str, text: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date is the end of the day, also of one whose last hour comes twice."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert moment(text).isoformat() == meant
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        moment(text)
 
 
 def test_one_file_keeps_its_name() -> None:
@@ -113,3 +145,22 @@ def test_trees_are_whole_or_nothing() -> None:
     for data in (b'{"entries":1}\n', b'{"entries":"x"}\n', b"{}\n", TREE.replace(b"dir", b"odd")):
         with pytest.raises(ServerNonsense):
             read_tree(data)
+
+
+async def test_two_that_come_to_one_place_are_not_both_brought() -> None:
+    """At the moment at which a folder took the place of a file: one would be written over the other."""
+
+    def entry(path: str) -> TreeEntry:
+        return TreeEntry(filepath=path, hostname="h", host_id="1", kind="file", gen=1, sha256="0" * 64)
+
+    class Given(Source):
+        def __init__(self) -> None:
+            pass
+
+        async def tree(self, *_: object) -> AsyncGenerator[TreeEntry, None]:
+            for path in ("/d/a", "/d/a/a", "/d/a/b"):
+                yield entry(path)
+
+    places, refused = await _wanted(Given(), b"/d/a", {}, NOW)
+    assert [place.relative for place in places] == [b"a", b"b"]
+    assert len(refused) == 1 and refused[0].startswith("/d/a/a: ")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pp_assist.cli import main
+from pp_assist.cli import main, waits_for_a_person
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.harness import Daemon, World, clean_environment, eventually, free_port, name_of
 
@@ -157,6 +157,14 @@ def test_waiting_ends_where_only_a_person_can_go_on(running: World) -> None:
     waited = running.daemon.cli("status", "--wait", "100")
     assert (waited.returncode, "pp_assist deletions list" in waited.stdout) == (5, True), waited
     assert time.monotonic() - begin < 60
+
+
+@pytest.mark.parametrize(
+    ("codes", "is_no_use"),
+    [([], False), (["held"], True), (["deletions_held", "unread"], True), (["held", "pending"], False)],
+)
+def test_waiting_is_no_use_where_there_are_reasons_and_all_are_a_persons(codes: list[str], is_no_use: bool) -> None:
+    assert waits_for_a_person([{"code": code, "text": "x"} for code in codes]) == is_no_use
 
 
 def test_settings_that_do_not_exist_stop_the_program(make_world: MakeWorld) -> None:

@@ -494,7 +494,8 @@ async def test_every_version_is_listed_and_an_older_or_deleted_one_comes_back(
     nothing = (await http.get("/versions", params={"path": str(pair.tree / "never")})).json()
     assert (nothing["versions"], nothing["total"]) == ([], 0)
     assert (await http.get("/versions")).status_code == 422
-    assert (await http.get("/versions", params={"path": "relative"})).status_code == 422
+    assert (await http.get("/versions", params={"path": "relative"})).status_code == 400
+    assert (await http.get("/versions", params={"path": f"{path.parent}/./{path.name}/"})).json()["total"] == 3
 
 
 async def test_versions_of_a_server_that_is_away(pair: Pair, http: httpx.AsyncClient) -> None:

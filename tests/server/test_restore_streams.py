@@ -11,6 +11,7 @@ from pp_server import restore
 from pp_server.content.base import SMALL_BYTES
 from pp_server.content.reading import read_together
 from pp_server.core.extents import Blob, whole_file
+from pp_server.metadata import sql_listings
 
 
 async def tree(client: Client, **params: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -73,11 +74,13 @@ async def test_large_trees_come_page_by_page_and_whole(client: Client, monkeypat
         assert end == {"entries": count}
 
 
+@pytest.mark.parametrize("looked_at", [1, 3, 20_000])
 async def test_what_was_there_earlier_is_listed_too(
-    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
     """All versions, those of a moment, and what is deleted: each with all that is needed to make it again."""
     monkeypatch.setattr(restore, "PAGE", 2)
+    monkeypatch.setattr(sql_listings, "LOOKED_AT", looked_at)
     moments: list[str] = []
 
     async def then(*operations: dict[str, Any]) -> None:
