@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from pp_assist.api.folders import FolderProblem, Inside, Start, in_order
-from pp_assist.scanner.filesystems import MOUNTS, mount_points
+from pp_assist.scanner.filesystems import MOUNTS, foreign_mount_points, mount_points
 
 MOST_READ = 100_000
 """So many names are looked at; a folder with more shows some of its folders."""
@@ -47,9 +47,10 @@ def inside(path: bytes) -> Inside:
     return Inside(resolved, sorted(names, key=in_order), is_whole)
 
 
-def unreadable(paths: list[bytes]) -> set[bytes]:
-    """Return those of *paths* that we may not look into."""
-    return {path for path in paths if not os.access(path, os.R_OK | os.X_OK)}
+def unreadable(paths: list[bytes], mounts: str = MOUNTS) -> set[bytes]:
+    """Return those of *paths* that we may not look into; of network folders, that shows once somebody does."""
+    foreign = foreign_mount_points(mounts)
+    return {path for path in paths if path not in foreign and not os.access(path, os.R_OK | os.X_OK)}
 
 
 def starts(mounts: str = MOUNTS) -> list[Start]:
@@ -67,8 +68,8 @@ def _disks(mounts: str) -> Iterator[bytes]:
     if sys.platform == "darwin":
         yield from sorted(each.path for each in os.scandir(b"/Volumes") if each.is_dir(follow_symlinks=False))
         return
-    points = set(mount_points(mounts)) - {b"/"}
-    yield from sorted(point for point in points if _is_place(point) and os.path.isdir(point))
+    points, foreign = set(mount_points(mounts)) - {b"/"}, foreign_mount_points(mounts)
+    yield from sorted(point for point in points if _is_place(point) and (point in foreign or os.path.isdir(point)))
 
 
 def _is_place(point: bytes) -> bool:

@@ -44,7 +44,7 @@ def _starts(services: Services, roots: list[Root]) -> dict[str, Any]:
     barred = services.folders.unreadable([each.path for each in found])
     shown = []
     for path, kind in found:
-        resolved = os.path.realpath(path)
+        resolved = path if kind == "mount" else os.path.realpath(path)
         name = os.path.basename(path) or path
         shown.append(_folder(services, roots, path, resolved, name, path in barred) | {"kind": kind})
     return {

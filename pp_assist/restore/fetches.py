@@ -129,6 +129,7 @@ class Fetches:
                 del self._tasks[job.id]
 
     async def _fetch(self, job: Fetch) -> None:
+        await self._let_go_of(job)
         job.state = FetchState.RUNNING
         self._say(job, Event.FETCH_STARTED)
         try:
@@ -144,6 +145,13 @@ class Fetches:
             self._end(job, FetchState.FAILED)
         else:
             self._end(job, FetchState.DONE)
+
+    async def _let_go_of(self, job: Fetch) -> None:
+        """Wait for those who have ended over the same place, and are closing what they have open there."""
+        others = [self._fetches[job_id] for job_id in self._tasks if job_id in self._fetches]
+        ended = [each.id for each in others if each.state in _ENDED and _place(each) == _place(job)]
+        if ended:
+            await asyncio.wait([self._tasks[job_id] for job_id in ended])
 
     def _progress(self, job: Fetch) -> Callable[[], None]:
         loop, told_at_s = asyncio.get_running_loop(), 0.0
@@ -168,3 +176,7 @@ class Fetches:
     def _say(self, job: Fetch, event: Event, message: str | None = None, **details: Any) -> None:
         facts: dict[str, Any] = {"id": job.id, "bytes_done": job.bytes_done, "bytes_total": job.size_bytes}
         self._tell(event, job.order.filepath, message=message, **facts, **details)
+
+
+def _place(job: Fetch) -> tuple[bytes, bytes]:
+    return job.order.folder, job.order.relative

@@ -89,19 +89,19 @@ class LargeFile:
         if self._folder.overwrite:
             os.replace(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
             return Outcome.RESTORED
+        outcome = Outcome.RESTORED
         try:
             _rename_to_free(temporary, name, fd)
         except FileExistsError:
-            return Outcome.DIFFERS
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=fd)
-        return Outcome.RESTORED
+            outcome = Outcome.DIFFERS
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=fd)
+        return outcome
 
     def close(self) -> None:
         """Let go of it; what there is stays, to go on with, if there is anything."""
-        if self.offset == 0 and not self._is_finished:
-            with suppress(OSError):
+        with suppress(OSError):
+            if os.fstat(self._fd).st_size == 0 and not self._is_finished:
                 os.unlink(self._temporary, dir_fd=self._directory)
         os.close(self._fd)
         os.close(self._directory)

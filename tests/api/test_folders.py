@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +81,42 @@ async def test_it_begins_at_home_and_where_disks_are(api: Api, tmp_path: Path, m
     assert [each["can_add"] for each in answer["folders"]] == [True, False, True]
     assert (answer["path"], answer["parent"]) == (None, None)
     assert (await inside(api, b"~"))["path"] == str(home)
+
+
+async def test_a_network_folder_that_is_dead_hides_no_other(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of it before somebody chooses it."""
+    for name in ("home", "nas", "sshfs", "disk"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+    dead = {os.fsencode(tmp_path / "all" / name) for name in ("nas", "sshfs")}
+    types = (("nas", "nfs4"), ("sshfs", "fuse.sshfs"), ("disk", "ext4"))
+    mounts = tmp_path / "mounts"
+    mounts.write_text("".join(f"1 2 98:0 / {tmp_path / 'all' / name} rw - {kind} x rw\n" for name, kind in types))
+    asked = []
+
+    def noted(inner: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *more: Any, **named: Any) -> Any:
+            if path in dead:
+                asked.append(path)
+            return inner(path, *more, **named)
+
+        return call
+
+    monkeypatch.setenv("HOME", str(tmp_path / "all" / "home"))
+    for function in (folders.starts, folders.unreadable):
+        monkeypatch.setattr(function, "__defaults__", (str(mounts),))
+    for where, what in ((os, "stat"), (os, "lstat"), (os, "access"), (os.path, "isdir")):
+        monkeypatch.setattr(where, what, noted(getattr(where, what)))
+    begin = (await api.http.get("/folders")).json()["folders"]
+    listed = (await inside(api, tmp_path / "all"))["folders"]
+    assert asked == []
+    assert {Path(each["path"]).name: each["can_add"] for each in begin} == {
+        "home": True, "": False, "disk": True, "nas": True, "sshfs": True,
+    }  # fmt: skip
+    assert {each["name"]: each["can_add"] for each in listed} == dict.fromkeys(("home", "disk", "nas", "sshfs"), True)
+    await inside(api, tmp_path / "all" / "nas")
+    assert asked
 
 
 async def test_what_cannot_be_watched_says_why(api: Api, tmp_path: Path) -> None:

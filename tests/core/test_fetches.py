@@ -1,5 +1,6 @@
 """The orders that wait: what counts, and what is the same."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from pp_assist.core.errors import NoServer
-from pp_assist.core.fetching import FetchState, Order
+from pp_assist.core.fetching import Fetch, FetchState, Order
 from pp_assist.core.identity import Identity
 from pp_assist.restore import fetches
 from pp_assist.restore.fetches import Fetches, TooMany
@@ -17,6 +18,11 @@ from pp_assist.restore.fetches import Fetches, TooMany
 async def no_server() -> AsyncIterator[Any]:
     raise NoServer("there is none")
     yield
+
+
+@asynccontextmanager
+async def a_server() -> AsyncIterator[Any]:
+    yield None
 
 
 def waiting() -> Fetches:
@@ -48,3 +54,32 @@ async def test_what_was_cancelled_does_not_wait(monkeypatch: pytest.MonkeyPatch)
         known.begin(order("c"))
     known.cancel(left[0].id)
     assert known.begin(order("c")).state is FetchState.WAITING
+
+
+async def test_who_asks_again_after_a_cancel_waits_until_the_file_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    async def slow(_: object, __: str, job: Fetch, ___: object) -> None:
+        told.append(f"begun {job.id}")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)  # a thread is writing yet
+            told.append(f"ended {job.id}")
+            raise
+
+    monkeypatch.setattr(fetches, "fetch", slow)
+    known = Fetches(a_server, lambda: "host", lambda: 1, lambda *_, **__: None)
+    working = asyncio.create_task(known.run())
+    first = known.begin(order("a"))
+    while not told:
+        await asyncio.sleep(0)
+    known.cancel(first.id)
+    known.begin(order("a", overwrite=True))
+    known.begin(order("b"))
+    async with asyncio.timeout(5):
+        while len(told) < 4:
+            await asyncio.sleep(0.01)
+    assert told.index("ended 1") < told.index("begun 2")
+    working.cancel()
+    await asyncio.wait([working])

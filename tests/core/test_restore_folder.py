@@ -258,6 +258,35 @@ def test_who_comes_when_a_large_file_gets_its_name_does_not_write_into_it(
     assert os.listdir(tmp_path) == ["large"]
 
 
+@pytest.mark.parametrize("what", ["link", "read"])
+def test_a_disk_in_trouble_takes_nothing_of_what_has_come(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    content = b"c" * 1000
+    wanted = file("large", content)
+    first = LargeFile(folder, wanted)
+    first.write(content if what == "link" else content[:500])
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, what, fails)
+        if what == "read":
+            first.close()
+        with pytest.raises(OSError, match="Input/output"):
+            first.finish() if what == "link" else LargeFile(folder, wanted)
+    if what == "link":
+        first.close()
+    assert os.listdir(tmp_path) == [os.fsdecode(temporary_name(wanted))]
+    second = LargeFile(folder, wanted)
+    assert second.offset == (1000 if what == "link" else 500)
+    second.write(content[second.offset :])
+    assert second.finish() is Outcome.RESTORED
+    second.close()
+    assert (tmp_path / "large").read_bytes() == content
+
+
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_where_a_file_can_have_one_name_only_a_large_one_is_made_all_the_same(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_taken: bool
