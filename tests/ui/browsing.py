@@ -26,6 +26,8 @@ SCREENS = {
 """By their place in the address, their titles; that of the first is a sentence."""
 
 WAIT_MS = 30_000.0
+TRACED_MS = 500.0
+"""A process hears of it a moment later that it is to note its tasks, and notes a task at its end."""
 
 NOTED = """
 window.noted = { violations: [] };
@@ -135,7 +137,9 @@ class Window:
         taken: list[float] = []
         browser.start_tracing(page=self.page, categories=["toplevel"])
         try:
+            self.page.wait_for_timeout(TRACED_MS)
             yield taken
+            self.page.wait_for_timeout(TRACED_MS)
         finally:
             events = json.loads(browser.stop_tracing())["traceEvents"]
         drawing = {_thread(each) for each in events if each.get("args", {}).get("name") == "CrRendererMain"}
