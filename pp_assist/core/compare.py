@@ -138,7 +138,7 @@ def compare(
 
 
 def _compare_entry(changes: Changes, row: KnownFile | None, entry: Snapshot, listing: Listing, look: Look) -> None:
-    eligible = _eligible(entry, listing, look)
+    eligible = _eligible(row, entry, listing, look)
     if row is None:
         if look.is_first:
             eligible = turn_ms(eligible, entry.stat.mtime_ns, look.now_ms)
@@ -172,8 +172,12 @@ def _second_look_is_due(row: KnownFile, look: Look) -> bool:
     return row.racy and look.now_ms - (row.hashed_at_ms or 0) > look.rest.quiet_ms
 
 
-def _eligible(entry: Snapshot, listing: Listing, look: Look) -> int:
-    return look.rest.eligible_at_ms(entry.stat, look.now_ms, entry.name in listing.closed)
+def _eligible(row: KnownFile | None, entry: Snapshot, listing: Listing, look: Look) -> int:
+    """Return when it may be read. A directory that was there before has nothing in it that is written piece by piece:
+    its new time is noted at once, as often as a scan comes by. A new one gets its names first.
+    """
+    closed = entry.name in listing.closed or (row is not None and entry.kind is Kind.DIR)
+    return look.rest.eligible_at_ms(entry.stat, look.now_ms, closed)
 
 
 def _set_aside(changes: Changes, row: KnownFile | None, entry: Snapshot, state: FileState, out: LeftOut) -> bool:

@@ -49,6 +49,13 @@ def test_a_young_file_that_was_just_closed_waits_a_moment() -> None:
     assert look(listing(young, closed=frozenset({b"a"}))).new == [(young, NOW_MS + 100)]
 
 
+def test_a_directory_that_was_there_waits_for_no_second_look_and_a_new_one_does() -> None:
+    young = entry(kind=Kind.DIR, stat=STAT._replace(mtime_ns=YOUNG_NS))
+    known = row(kind=Kind.DIR)
+    assert look(listing(young), known).changed == [(known, young, NOW_MS + 100)]
+    assert look(listing(young)).new == [(young, NOW_MS + 2000)]
+
+
 def test_an_untouched_file_is_left_alone() -> None:
     changes = look(listing(entry()), row())
     assert changes.unchanged == 1
