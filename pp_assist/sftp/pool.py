@@ -50,12 +50,15 @@ class Pool:
 
     def main(self, name: Hashable, fits: object, connect: Connect) -> tuple[Any, Any]:
         """Return the (SFTPClient, Transport) of a project: the same ones as long as they are any good."""
-        project = self._project(name, fits)
-        with project.lock:
-            _connected(project, connect)
-            if project.main is None or _is_closed(project.main):
-                project.main = _unused(project)
-            return project.main, project.transport
+        while True:
+            project = self._project(name, fits)
+            with project.lock:
+                if project.is_over:  # it was ended while we waited: nobody would end what we connect
+                    continue
+                _connected(project, connect)
+                if project.main is None or _is_closed(project.main):
+                    project.main = _unused(project)
+                return project.main, project.transport
 
     @contextmanager
     def borrowed(self, name: Hashable, fits: object, connect: Connect) -> Iterator[Any]:

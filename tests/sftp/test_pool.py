@@ -140,6 +140,25 @@ def test_who_waits_while_a_project_is_closed_leaves_no_connection_behind(
     assert [transport.is_active() for transport in made] == [False, False]
 
 
+def test_the_main_client_of_a_project_that_is_closed_meanwhile_is_in_nobodys_way(other: Other, pool: Pool) -> None:
+    made: list[Any] = []
+
+    def connect() -> tuple[Any, Any]:
+        client, transport = connection(other)
+        made.append(transport)
+        return client, transport
+
+    pool.main("p", 1, connect)
+    waiting = threading.Thread(target=pool.main, args=("p", 1, connect))
+    with pool._projects["p"].lock:
+        waiting.start()
+        time.sleep(0.2)
+        pool.forget("p")
+    waiting.join()
+    pool.close()
+    assert [transport.is_active() for transport in made] == [False, False]
+
+
 def test_a_connection_that_gives_nobody_a_client_any_more_is_replaced(
     other: Other, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
