@@ -30,7 +30,9 @@ async def test_deletions_wait_for_a_server_that_takes_them(pair: Pair, monkeypat
     (pair.tree / "gone").unlink()
     (pair.tree / "third").write_text("uploads are not held up by it")
     await pair.scan()
-    await pair.until(lambda c: c.queued(Stage.DELETION) == 1 and c.queued(Stage.UPLOAD) == 0)
+    await pair.until(
+        lambda c: c.queued(Stage.DELETION) == 1 and c.queued(Stage.UPLOAD) == 0 and c.queued(Stage.CHECKSUM) == 0
+    )
     asked = {path for _, path in pair.weather.requests[before:]}
     assert "/api/files/deletions" not in asked
     assert not any(path.startswith("/api/hosts/") for path in asked)

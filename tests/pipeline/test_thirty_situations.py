@@ -159,7 +159,9 @@ async def at_home(folder: Path, database: Path, patches: pytest.MonkeyPatch) -> 
             "in no watched folder", folder.parent / "f", "not_watched not_watched person", advice="pp_assist add"
         )
         await w.says("the watched folder", folder, "unsupported watched_folder rule")
-        await w.says("neither there nor known", here / "nothing", "unknown not_there file")
+        await w.says(
+            "neither there nor known", here / "nothing", "unknown not_there file", advice="pp_client ls --versions"
+        )
         await w.says(
             "unreadable",
             here / "secret",
