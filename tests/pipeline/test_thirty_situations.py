@@ -350,9 +350,10 @@ async def on_the_way(folder: Path, database: Path, patches: pytest.MonkeyPatch) 
         assert found["ahead"] is None
         server.held_up = lambda request: False
         for number in range(w.pair.settings.checksum_calculator.parallel_workers):
-            write(here / f"slow {number}", f"{number}")
+            slow = folder / f"slow {number}"  # in no directory that would be noted, too, and take a worker
+            write(slow, f"{number}")
             await w.pair.scan()
-            await w.until_why(here / f"slow {number}", "at_work")
+            await w.until_why(slow, "at_work")
         write(here / "last", "last")
         await w.pair.scan()
         async with w.daemon.db.transaction() as tx:
