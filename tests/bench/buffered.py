@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
 
 from tests.bench.contender import Contender
@@ -10,6 +11,16 @@ from tests.bench.slowlink import SlowLink
 from tests.bench.workloads import files_below
 from tests.e2e.harness import Server, clean_environment, request
 from tests.e2e.prove import revision
+
+ARRIVES_S = 60.0
+
+
+def _facts(tree: Path) -> list[tuple[str, int, str]]:
+    found = []
+    for entry in files_below(tree):
+        with open(entry.path, "rb") as file:
+            found.append((entry.name, entry.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()))
+    return found
 
 
 class IndexedCp(Contender):
@@ -48,15 +59,16 @@ class IndexedCp(Contender):
         self.spent.run([*self._command, "upload", url, *options], environment)
 
     def faults(self, tree: Path) -> list[str]:
+        """See `Contender`; what has arrived becomes a file a little later."""
+        end = time.monotonic() + ARRIVES_S
+        while (found := self._missing(tree)) and time.monotonic() < end:
+            time.sleep(0.2)
+        return found
+
+    def _missing(self, tree: Path) -> list[str]:
         reply = request(self.server.port, "GET", "/api/files?limit=1000", self.server.key)
         there = {(file["sha256"], file["file_size"]) for file in json.loads(reply.body)["files"]}
-        found = []
-        for entry in files_below(tree):
-            with open(entry.path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if (digest, entry.stat().st_size) not in there:
-                found.append(f"missing, or different: {entry.name}")
-        return found
+        return [f"missing, or different: {name}" for name, size, digest in _facts(tree) if (digest, size) not in there]
 
     def stored(self) -> list[Path]:
         return [self.server.data]
