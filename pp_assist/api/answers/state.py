@@ -164,18 +164,12 @@ class FileLedger(TypedDict):
 
 
 @exact
-class Ledger(TypedDict):
+class Ledger(FileLedger):
     """Where the names of one path stand."""
 
     path_id: int
     path: str
     path_b64: NotRequired[str]
-    stored: int
-    pending: int
-    excluded: int
-    unsupported: int
-    missing: int
-    reasons: dict[str, int]
     files: FileLedger
     counted_at: Time
     last_scan: LastScan | None
