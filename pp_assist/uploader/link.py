@@ -268,7 +268,7 @@ class ServerLink:
             await self._note(state, error, contact=state == "needs_login")
 
     async def _note(self, state: str, error: AssistError | None, contact: bool) -> None:
-        """Write down how the server stands and why, once per change: not for every file."""
+        """Write down how the server stands and why, and then tell: once per change, not for every file."""
         why = error.reason if error else None
         if self._server is None or self._noted == (self._server.id, state, why):
             return
@@ -278,8 +278,9 @@ class ServerLink:
             log.warning("server %s is %s: %s", self._server.name, state, reason)
         else:
             log.info("server %s works", self._server.name)
-        self._tell(Event.SERVER, message=reason, name=self._server.name, state=state)
+        name = self._server.name
         await self._servers.note(self._server.id, state, reason, self._clock.now_ms() if contact else None)
+        self._tell(Event.SERVER, message=reason, name=name, state=state)
 
     async def close(self) -> None:
         """Close the connections; `ready` makes new ones."""

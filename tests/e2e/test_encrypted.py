@@ -39,7 +39,8 @@ def test_files_are_stored_over_tls_and_only_with_the_pinned_certificate(make_wor
     for name, size in sizes.items():
         made.write(name, os.urandom(size))
     add_server(made)  # without a word about its certificate
-    eventually(lambda: made.daemon.ask("GET", "/status")["upload_obstacle"] == "server_untrusted", what="refused")
+    eventually(lambda: made.daemon.ask("GET", "/servers")["servers"][0]["reason"], what="refused")
+    assert made.daemon.ask("GET", "/status")["upload_obstacle"] == "server_untrusted"
     listed = made.daemon.cli("server", "list")
     assert "self-signed certificate" in listed.stdout, listed
     assert made.server.listing() == {}
@@ -53,9 +54,10 @@ def test_files_are_stored_over_tls_and_only_with_the_pinned_certificate(make_wor
     other = encrypt(made, "other")
     made.server.start()
     made.write("small", b"changed")
-    eventually(lambda: made.daemon.ask("GET", "/status")["upload_obstacle"] == "server_untrusted", what="refused")
+    eventually(lambda: made.daemon.ask("GET", "/servers")["servers"][0]["reason"], what="refused")
     reason = made.daemon.ask("GET", "/servers")["servers"][0]["reason"]
     assert fingerprint in reason and other in reason
+    assert made.daemon.ask("GET", "/status")["upload_obstacle"] == "server_untrusted"
     assert made.daemon.cli("server", "rm", "main").returncode == 0
     add_server(made, "--ca-file", str(made.folder / "other" / "cert.pem"))
     assert made.finish() == 3

@@ -66,8 +66,11 @@ class Life:
                 os.utime(path, (1, 1))
 
     def copies(self, url: str) -> list[str]:
-        files = Path(os.fsdecode(Spool(self.state, url).files))
-        return sorted(str(path.relative_to(files)) for path in files.rglob("*") if path.is_file())
+        """What is there, also while folders are being removed."""
+        top = os.fsdecode(Spool(self.state, url).files)
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names
+        )
 
     def left(self, url: str) -> list[str]:
         return [state for state, count in self.ledger.counts(url).items() if count]
