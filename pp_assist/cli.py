@@ -141,7 +141,8 @@ def _run(args: argparse.Namespace) -> int:
     import asyncio
 
     from pp_assist import logs
-    from pp_assist.run import fastest_loop, run
+    from pp_assist.posix import fastest_loop
+    from pp_assist.run import run
     from pp_assist.settings import Settings, load_settings
     from pp_assist.state import AlreadyRunning
     from pp_assist.store.db import DatabaseUnusable

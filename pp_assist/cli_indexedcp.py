@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from pp_assist.cli_asking import FAILED, NOT_REACHABLE, OK, PENDING, REFUSED, USAGE, CommandError, printable, show
+from pp_assist.posix import fastest_loop
 
 BAR_WIDTH = 30
 
@@ -50,7 +51,8 @@ def _run(work: Any) -> Any:
     import asyncio  # as long as all other imports of a command together
 
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            return runner.run(work)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
 

@@ -6,8 +6,12 @@ import os
 import stat as stat_module
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NON_BLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -235,6 +239,15 @@ def opened(fd: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def fastest_loop() -> "Callable[[], AbstractEventLoop] | None":
+    """Return what makes uvloop's event loops, or None (asyncio's own) where there is no uvloop."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
 
 
 def file_type(mode: int) -> str:

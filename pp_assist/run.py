@@ -201,15 +201,6 @@ async def _give_back_memory(daemon: Daemon) -> None:
         before = commits
 
 
-def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's event loops, or None (asyncio's own) where there is no uvloop."""
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return None
-    return uvloop.new_event_loop
-
-
 def _give_up(timeout_s: float) -> None:
     """End at once: every acknowledged effect is committed, everything else is found again at the next start."""
     log.error("still busy %.0f s after being told to stop: ending now", timeout_s)

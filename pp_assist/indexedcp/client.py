@@ -194,7 +194,8 @@ class IndexedCPClient:
             finally:
                 del self._sent[name, index]
 
-        sending = Sending(storage, plan, send, self._succeeded, self.parallel_chunks, self.max_retry_delay)
+        options = self.parallel_chunks, self.max_retry_delay, self.content_digest
+        sending = Sending(storage, plan, send, self._succeeded, *options)
         received: set[int] = set()
         is_trusted = False
         if len(plan.indexes) > 1 or plan.uploaded or plan.was_tried:

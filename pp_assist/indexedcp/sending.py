@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pp_assist.indexedcp import wire
 from pp_assist.indexedcp.buffer import ChunkStorage, Plan
 from pp_assist.indexedcp.errors import ServerAsksToWait, SourceChanged
 
@@ -32,6 +33,7 @@ class Sending:
     on_success: Callable[[Record], Awaitable[None]]
     parallel: int
     longest_wait_s: float
+    with_digest: bool
     server_name: str | None = None
     failure: Failure | None = None
     _noting: "asyncio.Future[None] | None" = None
@@ -60,7 +62,7 @@ class Sending:
             self.failure = self.failure or Failure(self._place(plan.indexes[-1]), error)
 
     async def _some(self, waiting: Iterator[int]) -> None:
-        """Send one chunk after the other; the next is read while one is sent."""
+        """Send one chunk after the other; the next is read, and hashed, while one is sent."""
         ahead = self._reading(waiting)
         try:
             while ahead is not None and self.failure is None:
@@ -85,7 +87,14 @@ class Sending:
         index = next(waiting, None)
         if index is None:
             return None
-        return index, self.storage.begin(self.storage.chunk, self.plan.name, index)
+        return index, self.storage.begin(self._read, index)
+
+    def _read(self, index: int) -> tuple[Record, bytes]:
+        """Return a chunk, ready to be sent. Blocking."""
+        record, data = self.storage.chunk(self.plan.name, index)
+        if self.with_digest:
+            record[wire.DIGEST] = wire.content_digest(data)
+        return record, data
 
     async def _one(self, record: Record, data: bytes) -> None:
         if record.get("uploadId") != self.plan.upload_id:

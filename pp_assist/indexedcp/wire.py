@@ -12,6 +12,8 @@ from pp_assist.http import Answer, BadServerUrl, check_server_url
 from pp_assist.indexedcp.errors import ServerAsksToWait, Unauthorized, UploadError
 
 UPLOAD = "/upload"
+DIGEST = "contentDigest"
+"""Where a chunk's record has the value of that header, once it was read to be sent."""
 DEFAULT_WAIT_S = 1.0
 
 
@@ -42,14 +44,18 @@ def upload_headers(record: dict[str, Any]) -> dict[str, str]:
 
 
 def chunk_headers(name: str, index: int, data: bytes, record: dict[str, Any], with_digest: bool) -> dict[str, str]:
-    """Return all headers of a chunk but the key."""
+    """Return all headers of a chunk but the key. Where *record* has its digest, it is not computed again."""
     headers = {"X-Chunk-Index": str(index), **name_headers(name), **upload_headers(record)}
     if record.get("totalChunks"):
         headers |= {"X-Total-Chunks": str(record["totalChunks"]), "X-Chunk-Size": str(record["chunkSize"])}
     if with_digest:
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        headers["Content-Digest"] = f"sha-256=:{digest}:"
+        headers["Content-Digest"] = record.get(DIGEST) or content_digest(data)
     return headers
+
+
+def content_digest(data: bytes) -> str:
+    """Return the value of `Content-Digest` (RFC 9530)."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
 def status_path(path: str, name: str) -> str:
