@@ -116,8 +116,13 @@ async def ever_told(tx: aiosqlite.Connection) -> bool:
 
 
 async def reconciled(db: Database, server: int, server_id: str) -> set[int]:
-    """Return the ids of the roots of which deletions may be told to that server."""
+    """Return the ids of the roots of which deletions may be told to that server, as of the last commit."""
     return {row[0] for row in await db.rows(_RECONCILED, (server, server_id))}
+
+
+async def reconciled_now(tx: aiosqlite.Connection, server: int, server_id: str) -> set[int]:
+    """As `reconciled`; none is added before the end of the transaction."""
+    return {row[0] for row in await tx.execute_fetchall(_RECONCILED, (server, server_id))}
 
 
 # -- comparing one root

@@ -83,11 +83,12 @@ class Deletions:
     async def _of_compared_roots(self, way: Way, claims: list[Claim]) -> list[Claim]:
         """Return the claims of roots that were compared with what the server has; the others wait for that."""
         compared = await reconciling.reconciled(self._db, *way.whose)
-        waiting = [claim for claim in claims if claim.location.folder.root_id not in compared]
-        if waiting:
+        if any(claim.location.folder.root_id not in compared for claim in claims):
             at_ms = self._clock.now_ms() + COMPARED_MS
             why = "what the server has must be compared with what is known here first"
-            async with self._db.transaction() as tx:
+            async with self._db.transaction() as tx:  # a comparison that just ended did not find these waiting
+                compared = await reconciling.reconciled_now(tx, *way.whose)
+                waiting = [claim for claim in claims if claim.location.folder.root_id not in compared]
                 await queue.later_all(tx, waiting, at_ms, reconciling.NOT_RECONCILED, why)
         return [claim for claim in claims if claim.location.folder.root_id in compared]
 

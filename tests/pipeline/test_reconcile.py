@@ -1,10 +1,12 @@
 """Whatever became of the daemon's memory, it and the server agree again: nothing is lost, deleted or sent for it."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pair import Pair, noise, running_pair, write
@@ -12,8 +14,9 @@ from pair import Pair, noise, running_pair, write
 from pp_assist import disk
 from pp_assist.core.model import FileState, Stage, WorkState
 from pp_assist.store import reconciling
+from pp_assist.store.db import Database
 from pp_assist.store.held import HeldDeletions
-from pp_assist.uploader import client
+from pp_assist.uploader import client, deletions
 from pp_server.core.model import Scope
 
 
@@ -411,3 +414,21 @@ async def test_a_key_that_may_not_read_keeps_deletions_waiting_and_nothing_else(
     assert pair.daemon.reconciler.trouble is not None
     assert pair.daemon.reconciler.trouble.reason == "not_allowed"
     assert (await pair.server_in_state("ok")).reason is None
+
+
+async def test_a_deletion_that_is_taken_while_a_comparison_ends_does_not_wait_for_the_next_look(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked whether the folder was compared right before that was written down."""
+    await filled(pair, 3)
+    before = [set[int]()]
+
+    async def as_of_then(db: Database, server: int, server_id: str) -> set[int]:
+        return before.pop() if before else await reconciling.reconciled(db, server, server_id)
+
+    monkeypatch.setattr(deletions, "reconciling", SimpleNamespace(**vars(reconciling) | {"reconciled": as_of_then}))
+    (pair.tree / "large").unlink()
+    await pair.scan()
+    async with asyncio.timeout(deletions.COMPARED_MS / 2000):
+        await pair.assert_equal()
+    assert before == []
