@@ -97,8 +97,8 @@ class Churner(Living):
                     file.write(LEFT_OUT + b"\n")
 
 
-def churn(folder: Path, seed: int, seconds: float, say: Callable[[str], None] = print) -> Churned:
-    """Churn for about that long, and look at the ledger all the time."""
+def churn(folder: Path, seed: int, seconds: float, say: Callable[[str], None] = print, at_least: int = 1) -> Churned:
+    """Churn for about that long, *at_least* so many rounds, and look at the ledger all the time."""
     end, rng, found = time.monotonic() + seconds, random.Random(seed), Churned()
     with FaultProxy() as proxy:
         made = World(folder, **ENVIRONMENT)
@@ -108,10 +108,10 @@ def churn(folder: Path, seed: int, seconds: float, say: Callable[[str], None] = 
             made.begin(proxy.url)
             tenant = Churner(made, seed, SIZES)
             tenant.work(60)
-            while (left := end - time.monotonic()) > 0:
+            while (left := end - time.monotonic()) > 0 or found.rounds < at_least:
                 found.rounds += 1
                 with tenant.at_work():
-                    _trouble(made, proxy, rng, found, time.monotonic() + min(ROUND_S, left))
+                    _trouble(made, proxy, rng, found, time.monotonic() + (min(ROUND_S, left) if left > 0 else ROUND_S))
                 proxy.set(NONE)
                 if found.rounds % QUIET_EVERY == 0:
                     _prove(made, found)
