@@ -149,6 +149,7 @@ async def test_whatever_is_held_or_cancelled_while_it_is_under_way_ends_well(pai
 async def test_what_is_bumped_is_next_in_every_line_it_passes(pair: Pair) -> None:
     assert pair.daemon
     await pair.daemon.holding.hold(None)
+    pair.daemon.checksums.resize(1)  # so that nothing is read beside the first ones
     for number in range(20):
         write(pair.tree / f"f{number:02}", noise(2 * MIB, number))
     await pair.scan()
