@@ -80,7 +80,7 @@ class IndexedCPClient:
         self.storage: ChunkStorage | None = None
         self.background_upload_task: asyncio.Task[None] | None = None
         self._uploading = asyncio.Lock()
-        self._sent: dict[tuple[str, int], Record] = {}
+        self._sent: dict[tuple[str, int], tuple[Record, bytes]] = {}
         self._connections: dict[str, Http] = {}
 
     # the buffer
@@ -188,7 +188,7 @@ class IndexedCPClient:
 
         async def send(record: Record, data: bytes) -> str:
             index = record["chunkIndex"]
-            self._sent[name, index] = record
+            self._sent[name, index] = record, data
             try:
                 return self._name_in(await self._upload_chunk(url, data, index, name), name)
             finally:
@@ -268,9 +268,9 @@ class IndexedCPClient:
 
     async def _upload_chunk(self, server_url: str, chunk: bytes, index: int, file_name: str) -> dict[str, Any]:
         """Send one chunk; return the server's answer."""
-        headers = wire.chunk_headers(
-            file_name, index, chunk, self._sent.get((file_name, index), {}), self.content_digest
-        )
+        record, as_read = self._sent.get((file_name, index), ({}, chunk))
+        digest = record.get(wire.DIGEST) if chunk is as_read else None  # who replaces this may send other bytes
+        headers = wire.chunk_headers(file_name, index, chunk, record, self.content_digest, digest)
         origin, path = wire.upload_url(server_url)
         try:
             answer = await self._http(origin).request("POST", path, content=[chunk], headers=headers)

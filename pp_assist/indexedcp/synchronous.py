@@ -192,10 +192,11 @@ class _Client(IndexedCPClient):
 
     def __init__(self, outer: IndexCPClient) -> None:
         super().__init__(**outer._options)
+        self.content_digest = False  # the other one makes the headers
         self._outer = outer
 
     async def _upload_chunk(self, server_url: str, chunk: bytes, index: int, file_name: str) -> dict[str, Any]:
-        self._outer._plans[file_name] = self._sent.get((file_name, index), {})
+        self._outer._plans[file_name], _ = self._sent.get((file_name, index), ({}, chunk))
         send = self._outer._upload_chunk_with_retry
         return await asyncio.to_thread(send, server_url, chunk, index, file_name, self.api_key)
 

@@ -43,13 +43,15 @@ def upload_headers(record: dict[str, Any]) -> dict[str, str]:
     return {header: str(record[field]) for header, field in named.items() if record.get(field)}
 
 
-def chunk_headers(name: str, index: int, data: bytes, record: dict[str, Any], with_digest: bool) -> dict[str, str]:
-    """Return all headers of a chunk but the key. Where *record* has its digest, it is not computed again."""
+def chunk_headers(
+    name: str, index: int, data: bytes, record: dict[str, Any], with_digest: bool, digest: str | None = None
+) -> dict[str, str]:
+    """Return all headers of a chunk but the key. *digest* is its `content_digest`, where that is known already."""
     headers = {"X-Chunk-Index": str(index), **name_headers(name), **upload_headers(record)}
     if record.get("totalChunks"):
         headers |= {"X-Total-Chunks": str(record["totalChunks"]), "X-Chunk-Size": str(record["chunkSize"])}
     if with_digest:
-        headers["Content-Digest"] = record.get(DIGEST) or content_digest(data)
+        headers["Content-Digest"] = digest or content_digest(data)
     return headers
 
 

@@ -16,8 +16,9 @@ import pytest
 import uvicorn
 from chunk_sender import KEY
 
-from pp_assist.indexedcp import IndexCPClient, IndexedCPClient, UploadsFailed, buffer
+from pp_assist.indexedcp import IndexCPClient, IndexedCPClient, UploadsFailed, buffer, wire
 from pp_assist.indexedcp.retry import delay_s
+from pp_assist.indexedcp.wire import content_digest as digest
 from pp_server.indexedcp import IndexedCPServer
 
 
@@ -411,6 +412,44 @@ async def test_a_lost_answer_costs_one_chunk_and_doubles_nothing(
         assert await client.upload_buffered_files(serving.url) == {str(path): serving_name(serving)}
     assert len(sent) <= 12
     assert list(serving.files().values()) == [path.read_bytes()]
+
+
+async def test_who_replaces_the_sending_may_send_other_bytes(tmp_path: Path, serving: Serving, make: Make) -> None:
+    """The digest that was made while a chunk was read is that of the chunk, and of nothing else."""
+    path = file(tmp_path, "f", 1000)
+    async with make(chunk_size=100) as client:
+        await client.add_file(path)
+        send = client._upload_chunk
+
+        async def inverted(server_url: str, chunk: bytes, index: int, name: str) -> dict[str, Any]:
+            return await send(server_url, bytes(255 - byte for byte in chunk), index, name)
+
+        client._upload_chunk = inverted  # type: ignore[method-assign]
+        await client.upload_buffered_files(serving.url)
+    assert list(serving.files().values()) == [bytes(255 - byte for byte in path.read_bytes())]
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_each_chunk_is_hashed_once(
+    tmp_path: Path, serving: Serving, make: Make, monkeypatch: pytest.MonkeyPatch, synchronous: bool
+) -> None:
+    hashed: list[bytes] = []
+    monkeypatch.setattr(wire, "content_digest", lambda data: hashed.append(data) or digest(data))  # type: ignore[func-returns-value]
+    path = file(tmp_path, "f", 1000)
+    if synchronous:
+        client = IndexCPClient(db_name=str(tmp_path / "s.db"), chunk_size=100, api_key=KEY)
+        client.buffer_and_upload(path, serving.url)
+        client.upload_chunk(serving.url, b"another upload of that name", 0, str(path))
+        hashed.pop()
+    else:
+
+        async def upload() -> None:
+            async with make(chunk_size=100) as each:
+                await each.add_file(path)
+                await each.upload_buffered_files(serving.url)
+
+        asyncio.run(upload())
+    assert b"".join(hashed) == path.read_bytes() and len(hashed) == 10
 
 
 def serving_name(serving: Serving) -> str:
