@@ -60,15 +60,15 @@ class IndexedCp(Contender):
 
     def faults(self, tree: Path) -> list[str]:
         """See `Contender`; what has arrived becomes a file a little later."""
-        end = time.monotonic() + ARRIVES_S
-        while (found := self._missing(tree)) and time.monotonic() < end:
+        end, facts = time.monotonic() + ARRIVES_S, _facts(tree)
+        while (found := self._missing(facts)) and time.monotonic() < end:
             time.sleep(0.2)
         return found
 
-    def _missing(self, tree: Path) -> list[str]:
+    def _missing(self, facts: list[tuple[str, int, str]]) -> list[str]:
         reply = request(self.server.port, "GET", "/api/files?limit=1000", self.server.key)
         there = {(file["sha256"], file["file_size"]) for file in json.loads(reply.body)["files"]}
-        return [f"missing, or different: {name}" for name, size, digest in _facts(tree) if (digest, size) not in there]
+        return [f"missing, or different: {name}" for name, size, digest in facts if (digest, size) not in there]
 
     def stored(self) -> list[Path]:
         return [self.server.data]

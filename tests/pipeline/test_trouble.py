@@ -1,6 +1,7 @@
 """Trouble on the way, at the server, at home: nothing is lost, nothing is dropped, it goes on by itself."""
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pair import Pair, noise, running_pair, write
 
 from pp_assist.core.errors import ServerUnreachable
+from pp_assist.core.events import Event
 from pp_assist.core.model import FileState, Stage, WorkState
 from pp_assist.http import Http
 from pp_assist.uploader import confirmed
@@ -68,6 +70,37 @@ async def test_nothing_is_lost_while_the_server_is_away(pair: Pair) -> None:
     await pair.start_server()
     await pair.assert_equal()
     assert pair.daemon.link.reason is None
+
+
+async def test_how_the_server_stands_is_told_once_it_is_written_down_and_however_often_that_fails_first(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(pair.tree / "before", "x")
+    await pair.assert_equal()
+    assert pair.daemon
+    happened: list[str] = []
+    servers, failing = pair.daemon.servers, ["the disk is full"]
+    note = servers.note
+
+    async def noted(number: int, state: str, *more: Any) -> None:
+        if failing:
+            raise sqlite3.OperationalError(failing.pop())
+        await note(number, state, *more)
+        happened.append(f"{state} written")
+
+    def told(event: Event, *_: object, **more: Any) -> None:
+        if event is Event.SERVER:
+            happened.append(f"{more['state']} told")
+
+    monkeypatch.setattr(servers, "note", noted)
+    monkeypatch.setattr(pair.daemon.link, "_tell", told)
+    await pair.stop_server()
+    write(pair.tree / "after", "y")
+    await pair.scan()
+    await pair.server_in_state("unreachable")
+    await pair.start_server()
+    await pair.assert_equal()
+    assert happened == ["unreachable written", "unreachable told", "ok written", "ok told"]
 
 
 async def test_a_wrong_key_loses_nothing_and_a_new_one_mends_it(pair: Pair) -> None:
