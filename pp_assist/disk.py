@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from pp_assist import posix
-from pp_assist.core.errors import AssistError, FileUnreadable, RootRenumbered, RootUnhealthy
+from pp_assist.core.errors import AssistError, BehindALink, FileUnreadable, RootRenumbered, RootUnhealthy
 from pp_assist.core.identity import Identity, Standing, standing
 from pp_assist.core.model import Folder, Kind, Location, Root, Snapshot, Stat
 
@@ -246,6 +246,7 @@ def look(location: Location) -> Snapshot | None:
 
     Raises:
         RootUnhealthy: nothing can be said, the root is not there.
+        BehindALink: nothing can be said, a link stands on the way there.
         FileUnreadable: nothing can be said, the way there cannot be read.
     """
     folder = location.folder
@@ -253,7 +254,8 @@ def look(location: Location) -> Snapshot | None:
         try:
             return look_beneath(root_fd, folder.directory, location.name)
         except OSError as error:
-            raise FileUnreadable(f"cannot look at it: {error.strerror}") from error
+            unreadable = BehindALink if error.errno == errno.ELOOP else FileUnreadable
+            raise unreadable(f"cannot look at it: {error.strerror}") from error
 
 
 def location_in(root: Root, path: bytes) -> Location:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pp_assist.core.first_upload import turn_ms
 from pp_assist.core.model import NOT_TAKEN, TRACKED, FileState, Kind, KnownFile, Listing, Snapshot, Stage
 from pp_assist.core.rest import Rest
-from pp_assist.core.rules import LeftOut, Rules
+from pp_assist.core.rules import BEHIND_A_LINK, LeftOut, Rules
 
 UNCOUNTED = 10**12
 """Rows: nobody has counted how many there are below a folder, and they may be as many as there can be."""
@@ -60,7 +60,8 @@ class Changes:
     vanished_directories: list[bytes] = field(default_factory=list)
     """Names of directories known before and missing now."""
     excluded_directories: list[tuple[bytes, LeftOut]] = field(default_factory=list)
-    """Directories known before that a pattern leaves out now, with all below them. Nothing is deleted by that."""
+    """Directories known before that a pattern leaves out now, or in whose place a link stands, with all below them.
+    Nothing is deleted by that."""
     unchanged: int = 0
     too_young: int = 0
     """Not seen, but written down since the look began: it cannot say that they are missing."""
@@ -116,6 +117,8 @@ def compare(
                 _missing(changes, row)  # a directory stands where a file was
         else:
             _compare_entry(changes, row, entry, listing, look)
+        if entry.kind is Kind.SYMLINK and entry.name in before:
+            changes.excluded_directories.append((entry.name, BEHIND_A_LINK))
         present.add(entry.name)
     if listing.complete:
         asked = listing.asked

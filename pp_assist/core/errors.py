@@ -45,6 +45,12 @@ class FileUnreadable(AssistError):
     reason = "unreadable"
 
 
+class BehindALink(FileUnreadable):
+    """A symbolic link stands on the way to the file: links are never followed, so what is behind it is not seen."""
+
+    reason = "behind_a_link"
+
+
 class RootUnhealthy(AssistError):
     """The root is missing, or is not the folder that was registered: nothing can be said about its files."""
 

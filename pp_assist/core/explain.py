@@ -135,6 +135,7 @@ _RULES = {
     "other_file_system": "it lies on another file system than the watched folder",
     "too_large": "it is larger than rules.max_size_mb",
     "pattern": "a pattern leaves it out",
+    "behind_a_link": "a link stands on the way to it: links are stored as links, and never followed",
 }
 _RULE_ADVICE = {
     "other_file_system": "to have it stored: pp_assist add, with this folder",
@@ -170,10 +171,8 @@ def explain(
         advice = _RULE_ADVICE.get(sight.out.reason)
         return Explanation(Verdict.EXCLUDED, sight.out.reason, Blame.RULE, text, sight.out.rule, advice=advice)
     if sight.behind_a_link:
-        text = "a link stands on the way to it: links are stored as links, and never followed"
-        return _say(
-            Verdict.NOT_WATCHED, "behind_a_link", Blame.FILE, text, advice="pp_assist add, with the folder itself"
-        )
+        advice = "pp_assist add, with the folder itself"
+        return _say(Verdict.NOT_WATCHED, "behind_a_link", Blame.FILE, _RULES["behind_a_link"], advice=advice)
     if sight.unsupported:
         word = sight.unsupported.replace(" ", "_")
         return _say(Verdict.UNSUPPORTED, word, Blame.FILE, f"this is not stored: {sight.unsupported}")

@@ -27,6 +27,8 @@ JUNK = LeftOut("system_junk")
 OTHER_FILE_SYSTEM = LeftOut("other_file_system")
 SERVER_DATA = LeftOut("server_data")
 COMING_BACK = LeftOut("coming_back")
+BEHIND_A_LINK = LeftOut("behind_a_link")
+"""A link stands where the folder was. It is stored as a link; what was in the folder is not there to be seen."""
 
 
 def marks_server_data(entries: Iterable[Snapshot]) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import aiosqlite
 
-from pp_assist.core.errors import AssistError, RootForgotten, RootUnhealthy
+from pp_assist.core.errors import AssistError, BehindALink, RootForgotten, RootUnhealthy
 from pp_assist.core.events import Event
 from pp_assist.core.model import Claim, Kind, Root, Snapshot, Stage, is_gone
 from pp_assist.disk import look_at_all
 from pp_assist.scanner.record import Recorder
-from pp_assist.store import held, queue, versions
+from pp_assist.store import excluded, held, queue, versions
 from pp_assist.store.roots import RootsTable
 from pp_server.wire.names import display
 
@@ -41,7 +41,9 @@ class SecondLooks:
                 self._waiting.release(claims)
 
     async def _look_again(self, claims: list[Claim]) -> None:
-        """Hand on what is gone for sure; what is there again is seen like any other file; the rest waits."""
+        """Hand on what is gone for sure; what is there again is seen like any other file; the rest waits, unless a link
+        stands on the way to it by now: that is no deletion, and nobody would come to another end.
+        """
         looks = await self._recorder.in_thread(look_at_all, [claim.location for claim in claims])
         seen = list(zip(claims, looks, strict=True))
         now_ms = self._recorder.clock.now_ms()
@@ -50,8 +52,9 @@ class SecondLooks:
         async with self._recorder.db.transaction() as tx:
             for root_id, claims_of_root in _by_root(gone).items():
                 await self._certainly_gone(tx, roots.get(root_id), claims_of_root, now_ms)
+            await excluded.forget_missing(tx, [claim for claim, found in seen if isinstance(found, BehindALink)])
             for claim, found in seen:
-                if isinstance(found, AssistError):
+                if isinstance(found, AssistError) and not isinstance(found, BehindALink):
                     await queue.later(tx, claim, now_ms + ROOT_RETRY_MS, found.reason, str(found))
         if gone:
             self._deletions.wake()

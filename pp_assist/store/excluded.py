@@ -1,19 +1,25 @@
-"""Whole directories that a pattern leaves out from now on. Leaving out never deletes: nothing is told.
+"""Whole directories that are left out from now on: by a pattern, or because a link stands in their place. Leaving out
+never deletes: nothing is told.
 
 Such a directory is not looked into any more, so what is known below it is settled when that begins. When it is taken
 in again, each of its files is found as one that was excluded; what is missing by then is forgotten.
 """
 
+from collections.abc import Sequence
+
 import aiosqlite
 
 from pp_assist.core.compare import Changes
+from pp_assist.core.model import Claim
 from pp_assist.core.rules import LeftOut
+from pp_assist.store import queue, versions
 from pp_assist.store.observations import KEEP, join
 from pp_server.wire.names import below
 
 _HERE = "SELECT id FROM directories WHERE root_id = ? AND (path = ? OR (path >= ? AND path < ?))"
 _FORGET_MISSING = f"DELETE FROM files WHERE state = 'vanished' AND directory_id IN ({_HERE})"  # noqa: S608 - constants
 _KEEP_MISSING = KEEP.format(which=f"f.state = 'vanished' AND f.directory_id IN ({_HERE})")
+_KEEP = KEEP.format(which="f.id = ?")
 _NO_WORK = f"""
 DELETE FROM work WHERE file_id IN (SELECT id FROM files WHERE directory_id IN ({_HERE}))"""  # noqa: S608 - constants
 _EXCLUDE = f"""
@@ -26,6 +32,13 @@ async def settle(tx: aiosqlite.Connection, root_id: int, directory: bytes, chang
     for name, out in changes.excluded_directories:
         path = join(directory, name)
         await _exclude(tx, (root_id, path, *below(path)), out)
+
+
+async def forget_missing(tx: aiosqlite.Connection, missing: Sequence[Claim]) -> None:
+    """Forget files whose deletion cannot be told any more, and remember that the server keeps them."""
+    current = await queue.current(tx, missing)
+    await tx.executemany(_KEEP, [(claim.file_id,) for claim in missing if claim.file_id in current])
+    await versions.forget(tx, missing)
 
 
 async def _exclude(tx: aiosqlite.Connection, where: tuple[object, ...], out: LeftOut) -> None:

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pp_assist.clock import Clock
 from pp_assist.core.backoff import delay_ms
-from pp_assist.core.errors import AssistError, NotAllowed, NotOffered, Refused, Remedy, ServerNonsense
+from pp_assist.core.errors import AssistError, BehindALink, NotAllowed, NotOffered, Refused, Remedy, ServerNonsense
 from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import generations, queue, reconciling, tree_moves, versions
+from pp_assist.store import excluded, generations, queue, reconciling, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queues import Queues
 from pp_assist.uploader.client import read_batch
@@ -108,6 +108,8 @@ class Deletions:
                     gone.append(claim)
                 elif certain:  # its upload, still under way, must not be overtaken
                     await queue.later(tx, claim, now_ms + UPLOAD_ENDS_MS, "being_uploaded", "its upload must end first")
+                elif isinstance(seen, BehindALink):  # and so it will be tomorrow
+                    await excluded.forget_missing(tx, [claim])
                 elif isinstance(seen, AssistError):
                     await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
                 elif isinstance(seen, Snapshot):  # it is back

@@ -268,6 +268,15 @@ def test_what_a_pattern_leaves_out_is_excluded_and_never_deleted() -> None:
     assert not (changes.vanished or changes.vanished_directories or changes.forgotten or changes.directories)
 
 
+@pytest.mark.parametrize("levels", [(), (Level(b"", parse_list(("d",), "setting")),)])
+def test_a_link_in_the_place_of_a_folder_leaves_out_what_was_in_it(levels: tuple[Level, ...]) -> None:
+    link = entry(b"d", Kind.SYMLINK)
+    changes = look(listing(link, levels=levels), row(b"d", kind=Kind.DIR), directories=(b"d",))
+    assert changes.excluded_directories == [(b"d", LeftOut("behind_a_link"))]
+    assert not (changes.vanished or changes.vanished_directories or changes.forgotten or changes.directories)
+    assert not look(listing(link), row(b"d", kind=Kind.SYMLINK)).excluded_directories
+
+
 def test_what_is_excluded_already_by_the_same_line_is_not_written_again() -> None:
     known = row(b"a.o", FileState.EXCLUDED, reason="pattern", rule=OBJECTS.rule)
     assert not look(listing(entry(b"a.o"), levels=PATTERNS), known).set_aside

@@ -6,7 +6,6 @@ Each function replaces what one of our functions does, for the block that `prese
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -176,7 +175,7 @@ def no_gen(patches: contextlib.ExitStack) -> None:
         def apply(self: Plan, order: Any) -> Any:
             known = self._heads.get(order.path)
             if known is not None and order.gen is not None and known.gen > order.gen:
-                order = replace(order, gen=known.gen + 1)
+                order = order._replace(gen=known.gen + 1)
             return really(self, order)
 
         return apply

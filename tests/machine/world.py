@@ -170,6 +170,8 @@ class World:
         self._late: list[asyncio.Future[None]] = []
         self.looked: dict[tuple[bytes, int], bool] = {}
         """(path, generation) of a deletion → whether the path was absent when the daemon looked last."""
+        self.links: set[bytes] = set()
+        """Where links have stood, as the server knows the paths."""
         self.broken: list[str] = []
         self.crashed_at = ""
         self.api_key = ""
@@ -189,6 +191,7 @@ class World:
         self.tree.mkdir()
         self.state.mkdir()
         self.weather, self.denied, self.looked, self.broken = [], set(), {}, []
+        self.links = set()
         self.crash_in = None
         self.clock.set_ms = 0
         self.clock.base_ms = time.time_ns() // 1_000_000 + 600_000
@@ -340,7 +343,10 @@ class World:
         arrived = httpx.Request(request.method, request.url, headers=headers, content=body)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         answer = await transport.handle_async_request(arrived)
-        return answer.status_code, answer.headers, await answer.aread()
+        content = await answer.aread()
+        if answer.status_code == 500 and b'"internal"' in content and not self.durable.dead:
+            self.broken.append(f"{request.method} {request.url.path} is answered with an internal error")
+        return answer.status_code, answer.headers, content
 
     async def ask(self, path: str, **params: Any) -> httpx.Response:
         """Ask the server in our own name."""
@@ -496,6 +502,17 @@ class World:
                 entry = Entry(kind, says, status.st_mode & 0o7777, disk.stat_of(status).mtime_ns)
                 found[os.fsencode(self.tree) + path[len(home) :]] = entry
         return found
+
+    def note_links(self) -> None:
+        """Remember where links stand."""
+        home = os.fsencode(self.tree_home)
+        for folder, folders, names in os.walk(home):
+            links = [path for name in (*folders, *names) if os.path.islink(path := os.path.join(folder, name))]
+            self.links |= {os.fsencode(self.tree) + path[len(home) :] for path in links}
+
+    def was_behind_a_link(self, shown: bytes) -> bool:
+        """Say whether a link has ever stood above this path."""
+        return any(shown.startswith(link + b"/") for link in self.links)
 
     def is_absent(self, shown: bytes) -> bool:
         """Say whether nothing has this path, wherever the tree is mounted at the moment."""

@@ -43,6 +43,15 @@ async def hinted(pair: Pair, places: Places) -> None:
     await pair.until(lambda counts: counts.queued(*Stage) == 0)
 
 
+async def assert_adds_up(pair: Pair) -> None:
+    """All names that a scan sees have a row, and the other way round."""
+    assert pair.daemon
+    await pair.scan()
+    await pair.daemon.scanner.ledger.count()
+    (entry,) = pair.daemon.scanner.ledger.entries().values()
+    assert entry.tally is not None and entry.tally.difference == 0
+
+
 @pytest.mark.parametrize("how", ["scan", "hints"])
 async def test_a_ppignore_leaves_out_what_is_stored_and_deletes_nothing(tree: Pair, how: str) -> None:
     live, sent = await tree.live(), tree.bytes_sent
@@ -226,3 +235,36 @@ async def test_a_deletion_that_waits_in_a_folder_left_out_is_not_told(tree: Pair
     await tree.start_server()
     await tree.settle()
     assert os.fsencode(tree.tree / "cache/x") in await tree.live()
+
+
+async def test_what_was_in_a_folder_that_a_link_replaces_is_left_out_and_stays_on_the_server(tree: Pair) -> None:
+    live, sent = await tree.live(), tree.bytes_sent
+    os.rename(tree.tree / "src", tree.folder / "elsewhere")
+    os.symlink(tree.folder / "elsewhere", tree.tree / "src")
+    await tree.settle()
+    out = await rows(tree, EXCLUDED)
+    assert set(out) == {"src/b.c", "src/b.o", "src/deep", "src/deep/c.o"}
+    assert {row.rule for row in out.values()} == {"behind_a_link"}
+    assert await tree.live() == live, "none is deleted"
+    await assert_adds_up(tree)
+    shutil.rmtree(tree.folder / "elsewhere" / "deep")
+    (tree.tree / "src").unlink()
+    os.rename(tree.folder / "elsewhere", tree.tree / "src")
+    await tree.settle()
+    assert await rows(tree, EXCLUDED) == {}
+    assert tree.bytes_sent == sent, "the server has them all"
+    assert await tree.live() == live, "what went while a link was there is not told as deleted"
+    await assert_adds_up(tree)
+
+
+async def test_what_is_missing_when_a_link_takes_the_place_of_its_folder_is_no_deletion(tree: Pair) -> None:
+    live = await tree.live()
+    assert tree.daemon
+    shutil.rmtree(tree.tree / "src")
+    await tree.scan()
+    assert (await rows(tree))["src/b.c"].state is FileState.VANISHED
+    os.symlink("cache", tree.tree / "src")
+    await tree.settle()
+    assert set(await rows(tree)) == {"a.txt", "a.o", "cache/x", "cache/deep/y", "cache/deep/z"}
+    assert await tree.live() == live, "none is deleted"
+    await assert_adds_up(tree)

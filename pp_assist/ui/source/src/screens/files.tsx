@@ -35,7 +35,7 @@ const ORDERS: [string, string][] = [
   ["stored desc", "Last stored"],
 ];
 
-const REASONS = ["pattern", "too_large", "other_file_system", "system_junk", "own_directory", "server_data", "coming_back", "too_young", "changing", "busy", "unreadable", "held_by_person", "cancelled", "refused"];
+const REASONS = ["pattern", "too_large", "other_file_system", "system_junk", "own_directory", "server_data", "coming_back", "behind_a_link", "too_young", "changing", "busy", "unreadable", "held_by_person", "cancelled", "refused"];
 
 const EVENTS = ["file_discovered", "file_changed", "file_missing", "file_deleted", "file_moved", "sha256_complete", "upload_complete", "upload_failed", "scan_complete"];
 
