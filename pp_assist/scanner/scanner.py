@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 HINT_WAIT_S = 0.05
 """After the first hint: a save is several events."""
 
+FIRST_S = 3.0
+"""So long at most a scan waits until what events have told of was looked at."""
+
 SWITCHED_OFF = "events are not used (scanner.use_filesystem_events)"
 
 ASTRAY_S = 5.0
@@ -94,6 +97,8 @@ class Scanner:
         self._guard: Guard | None = None
         self._root_ids: set[int] = set()
         self._announced = Announced()
+        self._followed = asyncio.Event()
+        """Set while no urgent hint is being followed."""
         self.stats = ScannerStats()
 
     @property
@@ -140,8 +145,11 @@ class Scanner:
                 tasks.create_task(self.ledger.run(), name="ledger")
                 if watcher is not None and self._guard is not None:
                     tasks.create_task(self._guarding(self._guard), name="guard")
-                    tasks.create_task(self._hints(watcher.sink.woken, HINT_WAIT_S, watcher.sink.take), name="hints")
-                    later = self._hints(watcher.sink.woken_later, LATER_WAIT_S, watcher.sink.take_later)
+                    self._followed.set()
+                    sink = watcher.sink
+                    now = self._hints(sink.woken, HINT_WAIT_S, sink.take, self._followed)
+                    later = self._hints(sink.woken_later, LATER_WAIT_S, sink.take_later, asyncio.Event())
+                    tasks.create_task(now, name="hints")
                     tasks.create_task(later, name="later hints")
         finally:
             self._watcher, self._guard = None, None
@@ -203,7 +211,18 @@ class Scanner:
         """Say whether events certainly tell of everything that happens in any root."""
         return self._watcher is not None and all(self._watcher.proven(root_id) for root_id in self._root_ids)
 
+    async def _announced_first(self) -> None:
+        """Let what events have told of be looked at first: a scan at the same time finds it name by name, too, and each
+        holds up the other.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_S):
+                while self._watcher is not None and (self._watcher.sink.woken.is_set() or not self._followed.is_set()):
+                    await self._followed.wait()
+                    await asyncio.sleep(0)
+
     async def _scan(self, scan: Scan) -> None:
+        await self._announced_first()
         began_ms = self._clock.mono_ms()
         if scan.root_ids is None:
             self._plan.ripe(began_ms)
@@ -297,9 +316,12 @@ class Scanner:
 
     # -- hints
 
-    async def _hints(self, woken: asyncio.Event, wait_s: float, take: Callable[[], Hints]) -> None:
+    async def _hints(
+        self, woken: asyncio.Event, wait_s: float, take: Callable[[], Hints], followed: asyncio.Event
+    ) -> None:
         while True:
             await woken.wait()
+            followed.clear()
             await asyncio.sleep(wait_s)
             hints = take()
             for root_id, reason in hints.suspect.items():  # at once: at no moment does it look as if all were well
@@ -307,6 +329,7 @@ class Scanner:
                     self._watcher.distrust(root_id, reason)
             with self._announced.following(hints):
                 await self._follow(hints)
+            followed.set()
 
     async def _follow(self, hints: Hints) -> None:
         """Look where the hints point."""
