@@ -127,10 +127,15 @@ ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = excluded.gen"""
 """Remember that the server keeps files that are forgotten here, and never told as deleted."""
 _KEEP = KEEP.format(which="f.id = ?")
 
-_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path >= ? AND path < ?"
-_ALL_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path = ?"
-_END_OF_SOME = """
-SELECT path FROM directories WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path LIMIT 1 OFFSET ?"""
+_LAST_OF_SOME = """
+SELECT id, path FROM directories WHERE root_id = ?1 AND (path = ?2 OR (path >= ?3 AND path < ?4)) AND path < ?5
+ORDER BY path DESC LIMIT ?6"""
+_IS_SOMEWHERE = """
+EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id AND state <> 'vanished')
+OR EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id AND child.gone = 0)"""
+"""Something in it, or below it, is known to be there: it must be found missing before the directory is."""
+_GONE = f"UPDATE directories SET gone = 1 WHERE id = ? AND NOT ({_IS_SOMEWHERE})"  # noqa: S608 - constants
+_NOT_GONE = f"UPDATE directories SET gone = 0 WHERE id = ? AND ({_IS_SOMEWHERE})"  # noqa: S608 - constants
 _GONE_BEFORE = """
 SELECT id, path FROM directories WHERE root_id = ? AND gone = 1 AND (?2 IS NULL OR path < ?2)
 ORDER BY path DESC LIMIT ?3"""
@@ -198,6 +203,11 @@ async def recall(tx: aiosqlite.Connection, root_id: int, listings: Sequence[List
         for position, path in await tx.execute_fetchall(sql, (root_id,)):
             known[position].children.append(path.rpartition(b"/")[2])
     return known
+
+
+async def there_again(tx: aiosqlite.Connection, root_id: int, directory: bytes) -> None:
+    """Note that somebody has seen something in *directory*: it is there, and so is all above it."""
+    await tx.executemany(_THERE_AGAIN, [(root_id, each) for each in (directory, *_above(directory))])
 
 
 def join(directory: bytes, name: bytes) -> bytes:
@@ -308,23 +318,28 @@ async def _change(
 
 
 async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:
-    """Note that *directory* and all below it are missing. It comes last: until then a look finds it missing again."""
-    first, end = below(directory)
-    while first < end:
+    """Note that *directory* and all below it are missing, the deepest first. It comes last: until then a look finds it
+    missing again. What somebody has found there meanwhile stays, with all above it: whoever looks next is to see that.
+    """
+    last = below(directory)[1]
+    while True:
         async with db.transaction() as tx:
-            rows = list(await tx.execute_fetchall(_END_OF_SOME, (root_id, first, end, AT_A_TIME)))
-            until = rows[0][0] if rows else end
-            await tx.execute(_GONE, (root_id, first, until))
-            if until == end:
-                await tx.execute(_ALL_GONE, (root_id, directory))
-            first = until
+            some = root_id, directory, *below(directory), last, AT_A_TIME
+            rows = list(await tx.execute_fetchall(_LAST_OF_SOME, some))
+            await tx.executemany(_GONE, [(row[0],) for row in rows])
+        if len(rows) < AT_A_TIME:
+            return
+        last = rows[-1][1]
 
 
 async def sweep(db: Database, root_id: int) -> None:
-    """Drop the rows of missing directories that no file needs any more, deepest first."""
+    """Drop the rows of missing directories that no file needs any more, deepest first. One in which something is known
+    to be there is not missing: the next scan looks for it, or finds it missing.
+    """
     last: bytes | None = None
     while rows := await db.rows(_GONE_BEFORE, (root_id, last, AT_A_TIME)):
         async with db.transaction() as tx:
+            await tx.executemany(_NOT_GONE, [(row["id"],) for row in rows])
             await tx.executemany(_SWEEP, [(row["id"],) for row in rows])
         last = rows[-1]["path"]
 

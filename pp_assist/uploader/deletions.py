@@ -14,7 +14,7 @@ from pp_assist.core.events import Event, Tell
 from pp_assist.core.model import Claim, Kind, Snapshot, Stage, is_gone
 from pp_assist.core.rest import Rest
 from pp_assist.disk import look_at_all
-from pp_assist.store import excluded, generations, queue, reconciling, tree_moves, versions
+from pp_assist.store import excluded, generations, observations, queue, reconciling, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queues import Queues
 from pp_assist.uploader.client import read_batch
@@ -116,6 +116,8 @@ class Deletions:
                     (gen,) = await generations.take(tx, 1)
                     eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None, seen.kind)
+                    folder = claim.location.folder  # it may count as missing: then nobody would look for it there again
+                    await observations.there_again(tx, folder.root_id, folder.directory)
         if len(gone) < len(claims):
             self._queues.wake_checksums()
         return gone

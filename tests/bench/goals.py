@@ -156,6 +156,7 @@ GOALS = [
     Goal("W11 of W1", "restic", beside("restic", "w11-small"), 0.75, 0.5),
     Goal("W11 of W3", "restic", beside("restic", "w11-large"), 0.75, 0.5),
     Goal("W13, defaults", "our daemon", beside("ours", "w13", ours="indexedcp"), 1.2, 1.0),
+    Goal("W13, defaults", "our daemon, as narrow", beside("ours-narrow", "w13", ours="indexedcp"), 1.2, 1.0),
     Goal("W13, 4 MiB, two at a time", "our daemon", beside("ours", "w13", ours="indexedcp-wide"), 1.2, 1.0),
     *(
         goal

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 from tests.bench.contender import Contender
@@ -63,6 +64,8 @@ class Ours(Contender):
     name = "ours"
     watches = True
     encrypted = False
+    settings: ClassVar[dict[str, str]] = {}
+    """Of the daemon, from the environment."""
 
     def __init__(
         self, folder: Path, link: SlowLink | None = None, daemons: int = 1, counted: Path | None = None
@@ -124,7 +127,7 @@ class Ours(Contender):
             folder = self.folder / f"daemon{number}"
             folder.mkdir()
             new = Daemon if self._counted is None else partial(CountedDaemon, counted=self._counted)
-            daemon = new(folder, PP_ASSIST_HOSTNAME=f"bench{number}")
+            daemon = new(folder, PP_ASSIST_HOSTNAME=f"bench{number}", **self.settings)
             self.daemons.append(daemon)
             daemon.spawn()
             assert daemon.process is not None
@@ -187,6 +190,13 @@ class OursEncrypted(Ours):
 
     name = "ours-tls"
     encrypted = True
+
+
+class OursNarrow(Ours):
+    """The daemon with chunks of 1 MiB, one after the other: what IndexedCP does by default."""
+
+    name = "ours-narrow"
+    settings: ClassVar = {"PP_ASSIST_UPLOADER__CHUNK_SIZE_MB": "1", "PP_ASSIST_UPLOADER__PARALLEL_CHUNKS": "1"}
 
 
 def stored(daemon: Daemon, files: int) -> bool:

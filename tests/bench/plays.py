@@ -14,7 +14,7 @@ from tests.bench.buffered import IndexedCp
 from tests.bench.contender import Contender
 from tests.bench.ground import Ground
 from tests.bench.meter import Meter, exact_cpu_s, memory, on_disk
-from tests.bench.ours import Ours
+from tests.bench.ours import Ours, OursNarrow
 from tests.bench.slowlink import SlowLink
 from tests.bench.workloads import MIB, extent, rest
 
@@ -304,7 +304,7 @@ WATCHING = {"w7", "w8"}
 
 def takes_part(contender: type[Contender], workload: str) -> bool:
     """Say whether a workload means anything for a contender."""
-    if issubclass(contender, IndexedCp):
+    if issubclass(contender, (IndexedCp, OursNarrow)):
         return workload == BUFFERED
     if workload in ALONE:
         return contender is Ours

@@ -21,13 +21,13 @@ from tests.bench import workloads
 from tests.bench.buffered import IndexedCp, IndexedCpWide
 from tests.bench.contender import Contender
 from tests.bench.ground import Ground, be_alone, ground
-from tests.bench.ours import Ours, OursEncrypted
+from tests.bench.ours import Ours, OursEncrypted, OursNarrow
 from tests.bench.peers import Copyparty, RcloneSftp, Restic, Rsync
 from tests.bench.plays import PART_OF, PLAYS, Run, Sizes, takes_part
 from tests.bench.syncthing import Syncthing
 from tests.e2e.prove import revision
 
-OURS: tuple[type[Contender], ...] = (Ours, OursEncrypted, IndexedCp, IndexedCpWide)
+OURS: tuple[type[Contender], ...] = (Ours, OursEncrypted, OursNarrow, IndexedCp, IndexedCpWide)
 PEERS: tuple[type[Contender], ...] = (Restic, Rsync, RcloneSftp, Syncthing, Copyparty)
 
 

@@ -50,6 +50,25 @@ def test_a_dozen_deletions_within_an_hour_are_held_and_told_once_a_person_says_s
         assert world.examples == 1
 
 
+def test_a_folder_that_is_back_when_its_end_is_to_be_told_can_be_missing_again() -> None:
+    """Found by storms of renames: it went on to count as missing, and so was never found missing once more."""
+    with playground() as world:
+        state = machine.Machine()
+        state.begin(0)
+        state.change(name="g/h/i", onto="g", content=(40, 1), how="write")
+        state.work()
+        world.weather = ["503"] * 5
+        state.change(name="g", onto="g", content=(0, 0), how="remove")
+        state.work()
+        assert world.rows("SELECT COUNT(*) FROM work WHERE stage = 'deletion'") == [(3,)]
+        state.change(name="g/h/i", onto="g", content=(40, 1), how="write")
+        world.weather = []
+        world.wait(300.0)
+        assert world.rows("SELECT COUNT(*) FROM work") == [(0,)], "all of it was seen, without a scan"
+        state.change(name="g", onto="g", content=(0, 0), how="remove")
+        state.teardown()
+
+
 def _is_stored(state: machine.Machine, world: World) -> None:
     state.work()
 

@@ -1,6 +1,7 @@
 """Whatever happens to the tree, the server's live files become the tree's."""
 
 import os
+import shutil
 
 import pytest
 from pair import Pair, noise, write
@@ -199,4 +200,17 @@ async def test_a_file_is_put_back_while_the_server_may_have_got_another_one(pair
     await pair.until(lambda counts: pair.asked("/api/batch") > told)
     write(file, "old")
     os.utime(file, ns=long_ago)
+    await pair.assert_equal()
+
+
+async def test_a_folder_that_was_taken_for_missing_with_files_in_it_is_looked_for_by_scans(pair: Pair) -> None:
+    """What earlier versions could leave behind: files that are stored in a folder that counts as missing."""
+    write(pair.tree / "d" / "sub" / "file", "1")
+    write(pair.tree / "stays" / "file", "2")
+    await pair.settle()
+    assert pair.daemon
+    async with pair.daemon.db.transaction() as tx:
+        await tx.executemany("UPDATE directories SET gone = 1 WHERE path = ?", [(b"d",), (b"d/sub",)])
+    shutil.rmtree(pair.tree / "d")
+    await pair.settle()
     await pair.assert_equal()
