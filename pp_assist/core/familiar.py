@@ -43,11 +43,8 @@ def unfamiliar(
     names = {facts[0] for facts in set(seen).symmetric_difference(known.facts)}
     names |= _judged(seen, folders, directory, judge, rules)
     if known.children:
-        names.update(set(known.children).difference(facts[0] for facts in seen if facts[1] in _MAY_LEAD_THERE))
+        names.update(set(known.children).difference(facts[0] for facts in seen if facts[1] == Kind.DIR))
     return names
-
-
-_MAY_LEAD_THERE = (Kind.DIR.value, Kind.SYMLINK.value)
 
 
 def _judged(

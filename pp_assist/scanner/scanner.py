@@ -277,6 +277,8 @@ class Scanner:
                 if counted.is_full and self._watcher is not None:
                     await self._recorder.in_thread(counted.pending, self._watcher.sink)
             await self._count(counted)
+        if not start:
+            await observations.take_back(self._recorder.db, root.id)
         await observations.sweep(self._recorder.db, root.id)
         await held.end_empty(self._recorder.db, self._recorder.queues.deletion)
         if force:

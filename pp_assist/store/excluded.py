@@ -11,8 +11,8 @@ import aiosqlite
 
 from pp_assist.core.compare import Changes
 from pp_assist.core.model import Claim
-from pp_assist.core.rules import LeftOut
-from pp_assist.store import queue, versions
+from pp_assist.core.rules import BEHIND_A_LINK, LeftOut
+from pp_assist.store import queue, tree_moves, versions
 from pp_assist.store.observations import KEEP, join
 from pp_server.wire.names import below
 
@@ -22,6 +22,9 @@ _KEEP_MISSING = KEEP.format(which=f"f.state = 'vanished' AND f.directory_id IN (
 _KEEP = KEEP.format(which="f.id = ?")
 _NO_WORK = f"""
 DELETE FROM work WHERE file_id IN (SELECT id FROM files WHERE directory_id IN ({_HERE}))"""  # noqa: S608 - constants
+_MISSING = f"SELECT id FROM files WHERE state = 'vanished' AND directory_id IN ({_HERE})"  # noqa: S608 - constants
+_ANY_MOVE = "SELECT 1 FROM tree_moves LIMIT 1"
+_GONE = "UPDATE directories SET gone = 1 WHERE root_id = ? AND path = ?"
 _EXCLUDE = f"""
 UPDATE files SET state = 'excluded', reason = ?, rule_pattern = ?, rule_source = ?, rule_line = ?
 WHERE directory_id IN ({_HERE})"""  # noqa: S608 - constants
@@ -31,18 +34,25 @@ async def settle(tx: aiosqlite.Connection, root_id: int, directory: bytes, chang
     """Write down what *changes* of one look at *directory* mean for everything below it."""
     for name, out in changes.excluded_directories:
         path = join(directory, name)
-        await _exclude(tx, (root_id, path, *below(path)), out)
+        where = root_id, path, *below(path)
+        await _exclude(tx, where, out)
+        if out == BEHIND_A_LINK:
+            await tx.execute(_GONE, (root_id, path))  # so it is settled once
 
 
 async def forget_missing(tx: aiosqlite.Connection, missing: Sequence[Claim]) -> None:
     """Forget files whose deletion cannot be told any more, and remember that the server keeps them."""
     current = await queue.current(tx, missing)
-    await tx.executemany(_KEEP, [(claim.file_id,) for claim in missing if claim.file_id in current])
-    await versions.forget(tx, missing)
+    if current:
+        await tx.executemany(_KEEP, [(file_id,) for file_id in current])
+        await tree_moves.keep_sources(tx, current)
+        await versions.forget(tx, missing)
 
 
 async def _exclude(tx: aiosqlite.Connection, where: tuple[object, ...], out: LeftOut) -> None:
     await tx.execute(_KEEP_MISSING, where)
+    if await tx.execute_fetchall(_ANY_MOVE):
+        await tree_moves.keep_sources(tx, {row[0] for row in await tx.execute_fetchall(_MISSING, where)})
     await tx.execute(_FORGET_MISSING, where)
     await tx.execute(_NO_WORK, where)
     await tx.execute(_EXCLUDE, (out.reason, *(out.rule or (None, None, None)), *where))

@@ -15,7 +15,7 @@ WHERE d.root_id = ? AND (f.kind <> 'dir' OR ?) GROUP BY 1, 2"""
 _NOT_LOOKED_INTO = f"""
 SELECT c.path FROM directories c JOIN directories d ON d.id = c.parent_id JOIN files f ON f.directory_id = d.id
 AND f.name = CAST(substr(c.path, CASE WHEN length(d.path) > 0 THEN length(d.path) + 2 ELSE 1 END) AS BLOB)
-WHERE c.root_id = ? AND c.gone = 0 AND NOT (f.kind = 'dir' AND (
+WHERE c.root_id = ? AND NOT (f.kind = 'dir' AND (
     f.state IN ('discovered', 'ready_for_upload', 'completed', 'unchanged', 'vanished')
     OR (f.state = 'unsupported' AND f.reason = '{NOT_TAKEN}'))) ORDER BY c.path"""  # noqa: S608 - constants
 """Folders whose name stands for something else by now: one that is left out, a link."""

@@ -128,22 +128,24 @@ ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = excluded.gen"""
 _KEEP = KEEP.format(which="f.id = ?")
 
 _LAST_OF_SOME = """
-SELECT id, path FROM directories WHERE root_id = ?1 AND (path = ?2 OR (path >= ?3 AND path < ?4)) AND path < ?5
-ORDER BY path DESC LIMIT ?6"""
+SELECT id, path FROM directories WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path DESC LIMIT ?"""
+_ITSELF = "SELECT id, path FROM directories WHERE root_id = ? AND path = ?"
 _IS_SOMEWHERE = """
-EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id AND state <> 'vanished')
+EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id AND state NOT IN ('vanished', 'excluded'))
 OR EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id AND child.gone = 0)"""
 """Something in it, or below it, is known to be there: it must be found missing before the directory is."""
 _GONE = f"UPDATE directories SET gone = 1 WHERE id = ? AND NOT ({_IS_SOMEWHERE})"  # noqa: S608 - constants
-_NOT_GONE = f"UPDATE directories SET gone = 0 WHERE id = ? AND ({_IS_SOMEWHERE})"  # noqa: S608 - constants
+_NOT_GONE = """
+SELECT path FROM directories WHERE root_id = ? AND gone = 1 AND EXISTS (
+    SELECT 1 FROM files WHERE directory_id = directories.id AND state NOT IN ('vanished', 'excluded')) LIMIT ?"""
 _GONE_BEFORE = """
-SELECT id, path FROM directories WHERE root_id = ? AND gone = 1 AND (?2 IS NULL OR path < ?2)
-ORDER BY path DESC LIMIT ?3"""
+SELECT id, path FROM directories WHERE root_id = ? AND gone = 1 AND path < ? ORDER BY path DESC LIMIT ?"""
 _SWEEP = """
 DELETE FROM directories WHERE id = ? AND gone = 1
 AND NOT EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id)
 AND NOT EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id)"""
 
+_AFTER_ALL_PATHS = b"\xff" * 5000
 AT_A_TIME = 1000
 """Rows of a directory that is gone that one transaction is about; and values that one question has."""
 
@@ -321,25 +323,31 @@ async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:
     """Note that *directory* and all below it are missing, the deepest first. It comes last: until then a look finds it
     missing again. What somebody has found there meanwhile stays, with all above it: whoever looks next is to see that.
     """
-    last = below(directory)[1]
-    while True:
+    first, last = below(directory)
+    rows: list[Any] = [None] * AT_A_TIME
+    while len(rows) == AT_A_TIME:
         async with db.transaction() as tx:
-            some = root_id, directory, *below(directory), last, AT_A_TIME
-            rows = list(await tx.execute_fetchall(_LAST_OF_SOME, some))
-            await tx.executemany(_GONE, [(row[0],) for row in rows])
-        if len(rows) < AT_A_TIME:
-            return
-        last = rows[-1][1]
+            rows = list(await tx.execute_fetchall(_LAST_OF_SOME, (root_id, first, last, AT_A_TIME)))
+            itself = [] if len(rows) == AT_A_TIME else await tx.execute_fetchall(_ITSELF, (root_id, directory))
+            await tx.executemany(_GONE, [(row[0],) for row in (*rows, *itself)])
+        last = rows[-1][1] if rows else last
+
+
+async def take_back(db: Database, root_id: int) -> None:
+    """Have directories in which something is known to be there count as there: the next scan looks for them, or finds
+    them missing.
+    """
+    if rows := await db.rows(_NOT_GONE, (root_id, AT_A_TIME)):
+        async with db.transaction() as tx:
+            for row in rows:
+                await there_again(tx, root_id, row["path"])
 
 
 async def sweep(db: Database, root_id: int) -> None:
-    """Drop the rows of missing directories that no file needs any more, deepest first. One in which something is known
-    to be there is not missing: the next scan looks for it, or finds it missing.
-    """
-    last: bytes | None = None
+    """Drop the rows of missing directories that no file needs any more, deepest first."""
+    last = _AFTER_ALL_PATHS
     while rows := await db.rows(_GONE_BEFORE, (root_id, last, AT_A_TIME)):
         async with db.transaction() as tx:
-            await tx.executemany(_NOT_GONE, [(row["id"],) for row in rows])
             await tx.executemany(_SWEEP, [(row["id"],) for row in rows])
         last = rows[-1]["path"]
 

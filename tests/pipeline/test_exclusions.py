@@ -268,3 +268,22 @@ async def test_what_is_missing_when_a_link_takes_the_place_of_its_folder_is_no_d
     assert set(await rows(tree)) == {"a.txt", "a.o", "cache/x", "cache/deep/y", "cache/deep/z"}
     assert await tree.live() == live, "none is deleted"
     await assert_adds_up(tree)
+
+
+async def test_what_is_known_below_a_link_is_left_out_also_where_the_link_is_no_news(tree: Pair) -> None:
+    """As earlier versions wrote it down: the link as stored, and what had been in the folder as stored or in line."""
+    live = await tree.live()
+    shutil.rmtree(tree.tree / "src")
+    os.symlink("cache", tree.tree / "src")
+    await tree.settle()
+    assert tree.daemon
+    async with tree.daemon.db.transaction() as tx:
+        await tx.execute("UPDATE directories SET gone = 0")
+        await tx.execute("UPDATE files SET state = 'completed' WHERE state = 'excluded'")
+    await tree.settle()
+    assert set(await rows(tree, EXCLUDED)) == {"src/b.c", "src/b.o", "src/deep", "src/deep/c.o"}
+    changes = tree.daemon.db.commits
+    await tree.scan()
+    assert await tree.live() == live
+    assert tree.daemon.db.commits - changes < 10, "it is settled once"
+    await assert_adds_up(tree)
