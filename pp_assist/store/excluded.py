@@ -13,13 +13,12 @@ from pp_assist.core.compare import Changes
 from pp_assist.core.model import Claim
 from pp_assist.core.rules import BEHIND_A_LINK, LeftOut
 from pp_assist.store import queue, tree_moves, versions
-from pp_assist.store.observations import KEEP, join
+from pp_assist.store.observations import KEEP, KEEP_ONE, join
 from pp_server.wire.names import below
 
 _HERE = "SELECT id FROM directories WHERE root_id = ? AND (path = ? OR (path >= ? AND path < ?))"
 _FORGET_MISSING = f"DELETE FROM files WHERE state = 'vanished' AND directory_id IN ({_HERE})"  # noqa: S608 - constants
 _KEEP_MISSING = KEEP.format(which=f"f.state = 'vanished' AND f.directory_id IN ({_HERE})")
-_KEEP = KEEP.format(which="f.id = ?")
 _NO_WORK = f"""
 DELETE FROM work WHERE file_id IN (SELECT id FROM files WHERE directory_id IN ({_HERE}))"""  # noqa: S608 - constants
 _MISSING = f"SELECT id FROM files WHERE state = 'vanished' AND directory_id IN ({_HERE})"  # noqa: S608 - constants
@@ -44,7 +43,7 @@ async def forget_missing(tx: aiosqlite.Connection, missing: Sequence[Claim]) -> 
     """Forget files whose deletion cannot be told any more, and remember that the server keeps them."""
     current = await queue.current(tx, missing)
     if current:
-        await tx.executemany(_KEEP, [(file_id,) for file_id in current])
+        await tx.executemany(KEEP_ONE, [(file_id,) for file_id in current])
         await tree_moves.keep_sources(tx, current)
         await versions.forget(tx, missing)
 

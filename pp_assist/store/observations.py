@@ -125,11 +125,11 @@ SELECT d.root_id, d.path, f.name, MAX(f.gen, f.offered_gen) FROM files f JOIN di
 WHERE f.offered_gen IS NOT NULL AND {which}
 ON CONFLICT (root_id, directory, name) DO UPDATE SET gen = excluded.gen"""
 """Remember that the server keeps files that are forgotten here, and never told as deleted."""
-_KEEP = KEEP.format(which="f.id = ?")
+KEEP_ONE = KEEP.format(which="f.id = ?")
 
 _LAST_OF_SOME = """
 SELECT id, path FROM directories WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path DESC LIMIT ?"""
-_ITSELF = "SELECT id, path FROM directories WHERE root_id = ? AND path = ?"
+_ITSELF = "SELECT id FROM directories WHERE root_id = ? AND path = ?"
 _IS_SOMEWHERE = """
 EXISTS (SELECT 1 FROM files WHERE directory_id = directories.id AND state NOT IN ('vanished', 'excluded'))
 OR EXISTS (SELECT 1 FROM directories child WHERE child.parent_id = directories.id AND child.gone = 0)"""
@@ -302,7 +302,7 @@ async def record(
     await _many(tx, _VANISH_FILE, [(by.value, gen, file_id) for file_id, gen in fresh])
     await _many(tx, _VANISH_WORK, [(file_id, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
     forgotten = [row for _, c in found for row in c.forgotten]
-    await _many(tx, _KEEP, [(row.id,) for row in forgotten if row.may_be_on_server])
+    await _many(tx, KEEP_ONE, [(row.id,) for row in forgotten if row.may_be_on_server])
     await _many(tx, _FORGET, [(row.id,) for row in forgotten])
 
 
@@ -324,13 +324,14 @@ async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:
     missing again. What somebody has found there meanwhile stays, with all above it: whoever looks next is to see that.
     """
     first, last = below(directory)
-    rows: list[Any] = [None] * AT_A_TIME
-    while len(rows) == AT_A_TIME:
+    while True:
         async with db.transaction() as tx:
             rows = list(await tx.execute_fetchall(_LAST_OF_SOME, (root_id, first, last, AT_A_TIME)))
-            itself = [] if len(rows) == AT_A_TIME else await tx.execute_fetchall(_ITSELF, (root_id, directory))
-            await tx.executemany(_GONE, [(row[0],) for row in (*rows, *itself)])
-        last = rows[-1][1] if rows else last
+            await tx.executemany(_GONE, [(row[0],) for row in rows])
+            if len(rows) < AT_A_TIME:
+                await tx.executemany(_GONE, await tx.execute_fetchall(_ITSELF, (root_id, directory)))
+                return
+        last = rows[-1][1]
 
 
 async def take_back(db: Database, root_id: int) -> None:

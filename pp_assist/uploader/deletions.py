@@ -97,6 +97,8 @@ class Deletions:
         loop = asyncio.get_running_loop()
         looks = await loop.run_in_executor(self._threads, look_at_all, [claim.location for claim in claims])
         gone: list[Claim] = []
+        hidden: list[Claim] = []
+        back: set[tuple[int, bytes]] = set()
         now_ms = self._clock.now_ms()
         async with self._db.transaction() as tx:
             current = await queue.wanted(tx, claims)  # it may have taken long to come to them
@@ -109,15 +111,17 @@ class Deletions:
                 elif certain:  # its upload, still under way, must not be overtaken
                     await queue.later(tx, claim, now_ms + UPLOAD_ENDS_MS, "being_uploaded", "its upload must end first")
                 elif isinstance(seen, BehindALink):  # and so it will be tomorrow
-                    await excluded.forget_missing(tx, [claim])
+                    hidden.append(claim)
                 elif isinstance(seen, AssistError):
                     await queue.later(tx, claim, now_ms + LOOK_AGAIN_MS, seen.reason, str(seen))
                 elif isinstance(seen, Snapshot):  # it is back
                     (gen,) = await generations.take(tx, 1)
                     eligible = self._rest.eligible_at_ms(seen.stat, now_ms)
                     await versions.look_again(tx, claim, seen.stat, gen, eligible, now_ms, None, seen.kind)
-                    folder = claim.location.folder  # it may count as missing: then nobody would look for it there again
-                    await observations.there_again(tx, folder.root_id, folder.directory)
+                    back.add((claim.location.folder.root_id, claim.location.folder.directory))
+            await excluded.forget_missing(tx, hidden)
+            for folder in back:  # it may count as missing: then nobody would look for what is in it once more
+                await observations.there_again(tx, *folder)
         if len(gone) < len(claims):
             self._queues.wake_checksums()
         return gone
