@@ -102,6 +102,19 @@ def reader_stopped(pair: Pair) -> Iterator[LinuxEvents]:
         yield watcher.events
 
 
+async def test_a_scan_comes_after_what_events_have_told_of(watching: Pair) -> None:
+    for number in range(300):
+        write(watching.tree / f"{number % 20}" / f"{number}", f"{number}")
+    assert watching.daemon
+    stage = watching.daemon.scanner
+    assert stage._watcher is not None
+    await until(stage._watcher.sink.woken.is_set)
+    await watching.scan()
+    told = await watching.daemon.db.rows("SELECT noticed_by, COUNT(*) FROM files GROUP BY 1")
+    assert [tuple(row) for row in told] == [("event", 320)]
+    await watching.assert_equal()
+
+
 async def test_directories_made_at_once_with_files_in_them(watching: Pair) -> None:
     for number in range(40):
         write(watching.tree / f"a{number}" / "b" / "c" / "d" / "file", f"{number}")
