@@ -259,11 +259,12 @@ async def test_what_was_in_a_folder_that_a_link_replaces_is_left_out_and_stays_o
 
 async def test_what_is_missing_when_a_link_takes_the_place_of_its_folder_is_no_deletion(tree: Pair) -> None:
     live = await tree.live()
-    assert tree.daemon
+    await tree.stop_server()  # so that nothing can be told before the link is there
     shutil.rmtree(tree.tree / "src")
     await tree.scan()
     assert (await rows(tree))["src/b.c"].state is FileState.VANISHED
     os.symlink("cache", tree.tree / "src")
+    await tree.start_server()
     await tree.settle()
     assert set(await rows(tree)) == {"a.txt", "a.o", "cache/x", "cache/deep/y", "cache/deep/z"}
     assert await tree.live() == live, "none is deleted"
