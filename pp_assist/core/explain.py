@@ -50,8 +50,6 @@ class Sight:
     unsupported: str | None = None
     is_root: bool = False
     """It is the watched folder itself."""
-    behind_a_link: bool = False
-    """A link stands on the way to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +139,7 @@ _RULE_ADVICE = {
     "other_file_system": "to have it stored: pp_assist add, with this folder",
     "too_large": "to have it stored: raise rules.max_size_mb",
     "pattern": "to have it stored: take the pattern away, or add one with ! behind it",
+    "behind_a_link": "to have it stored: pp_assist add, with the folder itself",
 }
 _STAGES = {
     Stage.CHECKSUM: "it is in line to be read",
@@ -170,9 +169,6 @@ def explain(
         text = _RULES.get(sight.out.reason, "a rule leaves it out")
         advice = _RULE_ADVICE.get(sight.out.reason)
         return Explanation(Verdict.EXCLUDED, sight.out.reason, Blame.RULE, text, sight.out.rule, advice=advice)
-    if sight.behind_a_link:
-        advice = "pp_assist add, with the folder itself"
-        return _say(Verdict.NOT_WATCHED, "behind_a_link", Blame.FILE, _RULES["behind_a_link"], advice=advice)
     if sight.unsupported:
         word = sight.unsupported.replace(" ", "_")
         return _say(Verdict.UNSUPPORTED, word, Blame.FILE, f"this is not stored: {sight.unsupported}")

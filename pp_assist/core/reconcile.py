@@ -133,4 +133,4 @@ def is_adopted(sight: Sight) -> bool:
     What a rule leaves out, or would if it were still there, is not: leaving out never deletes. Nor is what lies behind
     a link, where it may well be.
     """
-    return sight.out is None and sight.unsupported is None and not sight.behind_a_link
+    return sight.out is None and sight.unsupported is None

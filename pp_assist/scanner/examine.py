@@ -6,7 +6,7 @@ from pp_assist.core.errors import RootUnhealthy
 from pp_assist.core.explain import Sight
 from pp_assist.core.model import Kind, Root, Snapshot, Stat
 from pp_assist.core.patterns import Judge
-from pp_assist.core.rules import SERVER_DATA, Rules, marks_server_data
+from pp_assist.core.rules import BEHIND_A_LINK, SERVER_DATA, Rules, marks_server_data
 from pp_assist.disk import look_beneath, opened_root
 from pp_assist.scanner.ignore import Ignores
 from pp_server.wire.names import SERVER_DATA_MARK
@@ -63,10 +63,10 @@ class _Examiner:
 
     def _entry(self, directory: bytes, name: bytes, expected: Kind, size_bytes: int) -> Sight:
         above = self._folder(directory)
-        if above.problem or above.out or above.unsupported or above.behind_a_link:
+        if above.problem or above.out or above.unsupported:
             return above
         if above.kind is Kind.SYMLINK:
-            return Sight(behind_a_link=True)
+            return Sight(out=BEHIND_A_LINK)
         judge = Judge(self._ignores.reach(directory)[1], directory)
         entry = mark = None
         if above.kind is Kind.DIR:

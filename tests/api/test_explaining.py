@@ -71,7 +71,7 @@ async def test_a_link_on_the_way_is_not_followed(api: Api) -> None:
     (api.folder.parent / "elsewhere" / "f").write_text("x")
     (api.folder / "link").symlink_to(api.folder.parent / "elsewhere")
     await api.http.post("/paths", json={"path": str(api.folder)})
-    assert short(await why(api, api.folder / "link" / "f")) == ("not_watched", "behind_a_link")
+    assert short(await why(api, api.folder / "link" / "f")) == ("excluded", "behind_a_link")
 
 
 async def test_below_a_folder_that_is_not_recursive(api: Api) -> None:

@@ -48,7 +48,7 @@ WAITING, BACKOFF, PARKED, HELD = WorkState
         (Sight(kind=Kind.SYMLINK, size_bytes=10, mtime_ns=7), LINK, None, "stored stored file"),
         (Sight(kind=Kind.SYMLINK), NOT_SENT, None, "unsupported not_taken_by_server server"),
         (THERE, known(FileState.COMPLETED, moving=True), None, "pending moving waiting"),
-        (Sight(behind_a_link=True), STORED, None, "not_watched behind_a_link file"),
+        (Sight(out=LeftOut("behind_a_link")), STORED, None, "excluded behind_a_link rule"),
         (Sight(kind=Kind.FIFO, unsupported="fifo"), None, None, "unsupported fifo file"),
         (Sight(kind=Kind.FILE, unsupported="path too long"), None, None, "unsupported path_too_long file"),
         (Sight(problem="Permission denied"), STORED, None, "unknown unreadable file"),

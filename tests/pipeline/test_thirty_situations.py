@@ -154,7 +154,7 @@ async def at_home(folder: Path, database: Path, patches: pytest.MonkeyPatch) -> 
         await w.says("fifo", here / "fifo", "unsupported fifo file")
         await w.says("socket", here / "socket", "unsupported socket file")
         await w.says("path too long", deep / "f", "unsupported path_too_long file")
-        await w.says("behind a link", here / "link" / "f", "not_watched behind_a_link file", advice="pp_assist add")
+        await w.says("behind a link", here / "link" / "f", "excluded behind_a_link rule", advice="pp_assist add")
         await w.says(
             "in no watched folder", folder.parent / "f", "not_watched not_watched person", advice="pp_assist add"
         )
