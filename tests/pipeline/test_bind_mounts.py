@@ -63,7 +63,7 @@ async def test_what_a_mount_hides_is_not_deleted(tmp_path: Path, bound: Path) ->
 
 
 async def test_a_file_that_was_missing_before_the_mount_is_not_looked_for_below_it(tmp_path: Path, bound: Path) -> None:
-    async with running_pair(tmp_path, delete_grace_seconds=0.5) as pair:
+    async with running_pair(tmp_path, delete_grace_seconds=2) as pair:
         write(pair.tree / "sub/a", "a")
         await pair.assert_equal()
         live = await pair.live()
@@ -72,7 +72,7 @@ async def test_a_file_that_was_missing_before_the_mount_is_not_looked_for_below_
         await pair.until(lambda counts: counts.queued(Stage.VANISHED) == 1)
         os.rename(pair.folder / "a", pair.tree / "sub/a")
         bind(bound, pair.tree / "sub")
-        await asyncio.sleep(0.7)  # the second look has come and gone
+        await asyncio.sleep(2.5)  # the second look has come and gone
         assert (await pair.counts()).queued(Stage.VANISHED) == 1
         assert await pair.live() == live
         subprocess.run(["umount", str(pair.tree / "sub")], check=True)
