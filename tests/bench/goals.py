@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 Line = dict[str, Any]
+Turn = tuple[str, int]
+"""When a series of runs began, and which of its runs: what is compared was measured right after one another."""
+
 MIB = 1 << 20
 LINE_BYTES_PER_S = 100e6 / 8
 """Of the slow line of W12."""
@@ -18,12 +21,12 @@ class Measured:
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = [line for line in lines if line["right"]]
 
-    def by_run(self, step: str, who: str, field: str) -> dict[int, float]:
+    def by_run(self, step: str, who: str, field: str) -> dict[Turn, float]:
         """Return the median of a field in each run."""
-        found: dict[int, list[float]] = {}
+        found: dict[Turn, list[float]] = {}
         for line in self._lines:
             if (line["step"], line["contender"]) == (step, who) and line.get(field) is not None:
-                found.setdefault(line.get("run", 0), []).append(line[field])
+                found.setdefault((line.get("series", ""), line.get("run", 0)), []).append(line[field])
         return {run: statistics.median(values) for run, values in found.items()}
 
     def numbered(self, prefix: str) -> list[str]:
@@ -35,7 +38,7 @@ class Measured:
 Figure = Callable[[Measured], list[float]]
 
 
-def ratios(above: dict[int, float], below: dict[int, float]) -> list[float]:
+def ratios(above: dict[Turn, float], below: dict[Turn, float]) -> list[float]:
     """Return the ratio in each run that has both."""
     return [above[run] / below[run] for run in above if below.get(run)]
 
@@ -49,7 +52,7 @@ def beside_the_best(step: str) -> Figure:
     """Our wall time to that of whoever was the quickest in that run."""
 
     def figure(measured: Measured) -> list[float]:
-        best: dict[int, float] = {}
+        best: dict[Turn, float] = {}
         for peer in PEERS:
             for run, wall_s in measured.by_run(step, peer, "wall_s").items():
                 best[run] = min(wall_s, best.get(run, wall_s))
@@ -92,7 +95,7 @@ def crowded(measured: Measured) -> list[float]:
     return ratios(_per_file(measured, steps[0]), _per_file(measured, steps[-1])) if len(steps) > 1 else []
 
 
-def _per_file(measured: Measured, step: str) -> dict[int, float]:
+def _per_file(measured: Measured, step: str) -> dict[Turn, float]:
     files = measured.by_run(step, "ours", "files")
     return {run: wall_s / files[run] for run, wall_s in measured.by_run(step, "ours", "wall_s").items()}
 

@@ -20,6 +20,7 @@ from typing import Any
 from tests.bench import workloads
 from tests.bench.buffered import IndexedCp, IndexedCpWide
 from tests.bench.contender import Contender
+from tests.bench.goals import Turn
 from tests.bench.ground import Ground, be_alone, ground
 from tests.bench.ours import Ours, OursEncrypted, OursNarrow
 from tests.bench.peers import Copyparty, RcloneSftp, Restic, Rsync
@@ -39,14 +40,14 @@ def main() -> int:
     be_alone()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped and removed
     wrong, end = 0, time.monotonic() + options.seconds
-    sizes = sizes_of(options)
+    sizes, series = sizes_of(options), datetime.now(UTC).isoformat(timespec="seconds")
     with ground(options.folder, options.disk_gib) as place:
         print(f"on {place.disk}; network: {place.network}", flush=True)
         for workload, number, contender in turns(options):
             if time.monotonic() > end:
                 print(f"out of time: nothing from {workload}, run {number}, {contender.name} on", flush=True)
                 break
-            wrong += not one(place, sizes, workload, number, contender, options)
+            wrong += not one(place, sizes, workload, (series, number), contender, options)
     return 1 if wrong else 0
 
 
@@ -76,7 +77,7 @@ def plays(wanted: list[str]) -> list[str]:
 
 
 def one(
-    place: Ground, sizes: Sizes, workload: str, number: int, contender: type[Contender], options: argparse.Namespace
+    place: Ground, sizes: Sizes, workload: str, turn: Turn, contender: type[Contender], options: argparse.Namespace
 ) -> bool:
     """One contender, once; say whether all was right. Its lines are written only once they are checked."""
     about = {
@@ -87,7 +88,8 @@ def one(
         "network": place.network,
         "load": round(os.getloadavg()[0], 2),
         "workload": workload,
-        "run": number,
+        "series": turn[0],
+        "run": turn[1],
         "contender": contender.name,
         "version": contender.version(),
     }

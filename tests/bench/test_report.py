@@ -60,6 +60,7 @@ def test_beside_goals_ratios_are_made_run_by_run() -> None:
         [
             *(line("ours", 1.0 * n, run=n) for n in (1, 2, 3)),
             *(line("restic", 2.0 * n * n, run=n) for n in (1, 2, 3)),
+            line("restic", 1000.0, run=1, series="another day"),
             line("rsync", 1.0, run=9),
             line("ours", 1.0, step="w9-100", files=100),
             line("ours", 30.0, step="w9-1000", files=1000),
