@@ -19,6 +19,7 @@ from pp_assist import disk, posix
 from pp_assist.core.model import STORABLE, TRACKED, FileState, Server, Stage
 from pp_assist.daemon import Daemon, build
 from pp_assist.http import Http
+from pp_assist.scanner.ledger import Entry
 from pp_assist.settings import Settings
 from pp_assist.steering.bandwidth import Bandwidth
 from pp_assist.store.counting import Counts
@@ -233,6 +234,23 @@ class Pair:
             counts = await self.until(lambda counts: counts.queued(*Stage) == 0)
             if await self.to_compare() == 0:
                 return counts
+
+    async def entry(self) -> Entry:
+        """Scan, count, and return what the ledger says of the tree."""
+        assert self.daemon
+        await self.scan()
+        await self.daemon.scanner.ledger.count()
+        (found,) = self.daemon.scanner.ledger.entries().values()
+        return found
+
+    async def assert_adds_up(self, **parts: int) -> None:
+        """Each name on the disk is counted as something, of each of *parts* so many; and none is that is not there."""
+        found = await self.entry()
+        assert found.tally is not None
+        assert (found.tally.difference, found.tally.unread_directories) == (0, 0)
+        counted = found.counted
+        assert {name: getattr(counted, name) for name in parts} == parts
+        assert found.tally.on_disk == counted.accounted_for
 
     async def to_compare(self) -> int:
         assert self.daemon

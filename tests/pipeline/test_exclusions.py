@@ -43,15 +43,6 @@ async def hinted(pair: Pair, places: Places) -> None:
     await pair.until(lambda counts: counts.queued(*Stage) == 0)
 
 
-async def assert_adds_up(pair: Pair) -> None:
-    """All names that a scan sees have a row, and the other way round."""
-    assert pair.daemon
-    await pair.scan()
-    await pair.daemon.scanner.ledger.count()
-    (entry,) = pair.daemon.scanner.ledger.entries().values()
-    assert entry.tally is not None and entry.tally.difference == 0
-
-
 @pytest.mark.parametrize("how", ["scan", "hints"])
 async def test_a_ppignore_leaves_out_what_is_stored_and_deletes_nothing(tree: Pair, how: str) -> None:
     live, sent = await tree.live(), tree.bytes_sent
@@ -246,7 +237,7 @@ async def test_what_was_in_a_folder_that_a_link_replaces_is_left_out_and_stays_o
     assert set(out) == {"src/b.c", "src/b.o", "src/deep", "src/deep/c.o"}
     assert {row.rule for row in out.values()} == {"behind_a_link"}
     assert await tree.live() == live, "none is deleted"
-    await assert_adds_up(tree)
+    await tree.assert_adds_up()
     shutil.rmtree(tree.folder / "elsewhere" / "deep")
     (tree.tree / "src").unlink()
     os.rename(tree.folder / "elsewhere", tree.tree / "src")
@@ -254,7 +245,7 @@ async def test_what_was_in_a_folder_that_a_link_replaces_is_left_out_and_stays_o
     assert await rows(tree, EXCLUDED) == {}
     assert tree.bytes_sent == sent, "the server has them all"
     assert await tree.live() == live, "what went while a link was there is not told as deleted"
-    await assert_adds_up(tree)
+    await tree.assert_adds_up()
 
 
 async def test_what_is_missing_when_a_link_takes_the_place_of_its_folder_is_no_deletion(tree: Pair) -> None:
@@ -268,7 +259,7 @@ async def test_what_is_missing_when_a_link_takes_the_place_of_its_folder_is_no_d
     await tree.settle()
     assert set(await rows(tree)) == {"a.txt", "a.o", "cache/x", "cache/deep/y", "cache/deep/z"}
     assert await tree.live() == live, "none is deleted"
-    await assert_adds_up(tree)
+    await tree.assert_adds_up()
 
 
 async def test_what_is_known_below_a_link_is_left_out_also_where_the_link_is_no_news(tree: Pair) -> None:
@@ -287,4 +278,4 @@ async def test_what_is_known_below_a_link_is_left_out_also_where_the_link_is_no_
     await tree.scan()
     assert await tree.live() == live
     assert tree.daemon.db.commits - changes < 10, "it is settled once"
-    await assert_adds_up(tree)
+    await tree.assert_adds_up()

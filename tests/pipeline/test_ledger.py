@@ -9,30 +9,12 @@ from pair import Pair, write
 
 from pp_assist.core.aside import Steer
 from pp_assist.core.ledger import Counted, Files
-from pp_assist.scanner.ledger import Entry
 from pp_assist.store import ledger
 from pp_assist.store.queue_steering import Which
 
 
-async def entry(pair: Pair) -> Entry:
-    assert pair.daemon
-    await pair.scan()
-    await pair.daemon.scanner.ledger.count()
-    (found,) = pair.daemon.scanner.ledger.entries().values()
-    return found
-
-
 def names_on_disk(pair: Pair) -> int:
     return sum(len(folders) + len(files) for _, folders, files in os.walk(pair.tree))
-
-
-async def adds_up(pair: Pair, **parts: int) -> None:
-    found = await entry(pair)
-    assert found.tally is not None
-    assert (found.tally.difference, found.tally.unread_directories) == (0, 0)
-    counted = found.counted
-    assert {name: getattr(counted, name) for name in parts} == parts
-    assert found.tally.on_disk == counted.accounted_for
 
 
 async def test_each_name_is_in_one_of_four(pair: Pair) -> None:
@@ -45,16 +27,16 @@ async def test_each_name_is_in_one_of_four(pair: Pair) -> None:
     os.symlink("a", pair.tree / "link")
     os.mkfifo(pair.tree / "fifo")
     await pair.settle()
-    await adds_up(pair, stored=5, pending=0, excluded=2, unsupported=1, missing=0)
+    await pair.assert_adds_up(stored=5, pending=0, excluded=2, unsupported=1, missing=0)
     assert names_on_disk(pair) == 8 + 1  # what is below `out` is not looked at
 
     await pair.daemon.holding.hold(None)
     write(pair.tree / "e", "5")
     write(pair.tree / "f", "6")
-    await adds_up(pair, stored=5, pending=2)
+    await pair.assert_adds_up(stored=5, pending=2)
     await pair.daemon.line.steer(Steer.HOLD, Which(glob="e"))
     os.mkdir(pair.tree / "sub 2")
-    counted = (await entry(pair)).counted
+    counted = (await pair.entry()).counted
     assert counted.reasons == {"held_by_person": 1, "to_hash": 2}
     assert counted.files == Files(stored=3, pending=2, missing=0, reasons={"held_by_person": 1, "to_hash": 1})
 
@@ -64,22 +46,22 @@ async def test_folders_that_are_left_out_taken_in_replaced_and_moved(pair: Pair)
         write(pair.tree / f"one/two/f{number}", str(number))
         write(pair.tree / f"three/f{number}", str(number))
     await pair.settle()
-    await adds_up(pair, stored=63)
+    await pair.assert_adds_up(stored=63)
     write(pair.tree / ".ppignore", "two/\n")
     await pair.settle()
-    await adds_up(pair, excluded=1, stored=33)
+    await pair.assert_adds_up(excluded=1, stored=33)
     (pair.tree / ".ppignore").unlink()
     await pair.settle()
-    await adds_up(pair, excluded=0, stored=63)
+    await pair.assert_adds_up(excluded=0, stored=63)
     os.rename(pair.tree / "one", pair.tree / "elsewhere")
     await pair.settle()
-    await adds_up(pair, stored=63)
+    await pair.assert_adds_up(stored=63)
     os.rename(pair.tree / "three", pair.folder / "away")
     os.symlink(pair.folder / "away", pair.tree / "three")  # what is below it is neither missing nor there
-    await adds_up(pair)
+    await pair.assert_adds_up()
     os.unlink(pair.tree / "three")
     os.mkfifo(pair.tree / "three")
-    await adds_up(pair)
+    await pair.assert_adds_up()
 
 
 async def test_while_much_changes_nothing_is_claimed_that_is_not_so(pair: Pair) -> None:
@@ -97,12 +79,12 @@ async def test_while_much_changes_nothing_is_claimed_that_is_not_so(pair: Pair) 
 
     churning = asyncio.create_task(churn())
     for _ in range(5):
-        found = await entry(pair)
+        found = await pair.entry()
         assert found.tally is not None and found.tally.difference == 0
     stop.set()
     await churning
     await pair.settle()
-    await adds_up(pair, pending=0)
+    await pair.assert_adds_up(pending=0)
 
 
 async def test_a_folder_that_cannot_be_read_leaves_it_open(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +101,7 @@ async def test_a_folder_that_cannot_be_read_leaves_it_open(pair: Pair, monkeypat
         monkeypatch.setattr(os, "scandir", scandir)
     else:
         (pair.tree / "sub").chmod(0)
-    found = await entry(pair)
+    found = await pair.entry()
     assert found.tally is not None
     assert (found.tally.unread_directories, found.tally.difference) == (1, None)
 
@@ -130,12 +112,12 @@ async def test_a_count_that_is_wrong_is_said_loudly(
     for number in range(5):
         write(pair.tree / f"f{number}", str(number))
     await pair.settle()
-    await adds_up(pair, stored=5)
+    await pair.assert_adds_up(stored=5)
     assert not [record for record in caplog.records if "add up" in record.message]
     monkeypatch.setattr(ledger, "count", lambda *_: Counted(stored=3))
-    found = await entry(pair)
+    found = await pair.entry()
     assert found.tally is not None and found.tally.difference == 2
     assert any("2 names have no row" in record.message for record in caplog.records)
     monkeypatch.setattr(ledger, "count", lambda *_: Counted(stored=3, excluded=9))
-    found = await entry(pair)
+    found = await pair.entry()
     assert found.tally is not None and found.tally.difference == -7
