@@ -76,6 +76,7 @@ class Ours(Contender):
         self._trust: dict[str, str] = {}
         self.daemons: list[Daemon] = []
         self._roots: list[Path] = []
+        self._watching = False
         self._count = daemons
         self._counted = counted
 
@@ -102,11 +103,13 @@ class Ours(Contender):
         self._options = ["--ca-file", made["cert"]]
 
     def sync(self, tree: Path) -> None:
-        if not self.daemons:
-            self.begin()
-        else:
+        if self._watching:
             for daemon in self.daemons:
                 daemon.scan(DONE_S)
+        elif self.daemons:
+            self.watch()
+        else:
+            self.begin()
         expected = [sum(1 for _ in files_below(root)) for root in self._roots]
         began = time.monotonic()
         end = began + DONE_S
@@ -123,6 +126,11 @@ class Ours(Contender):
 
     def begin(self, spawned: Callable[[int], None] = lambda pid: None) -> None:
         """Start the daemons, and tell them of the server and of their trees."""
+        self.launch(spawned)
+        self.watch()
+
+    def launch(self, spawned: Callable[[int], None] = lambda pid: None) -> None:
+        """Start the daemons, and tell them of the server."""
         for number in range(self._count):
             folder = self.folder / f"daemon{number}"
             folder.mkdir()
@@ -132,10 +140,15 @@ class Ours(Contender):
             daemon.spawn()
             assert daemon.process is not None
             spawned(daemon.process.pid)
-        for daemon, root in zip(self.daemons, self._roots, strict=True):
+        for daemon in self.daemons:
             daemon.wait_until_ready()
             server = {"name": "bench", "url": self._url, "api_key": self.server.key, **self._trust}
             daemon.ask("POST", "/servers", server)
+
+    def watch(self) -> None:
+        """Tell the daemons of their trees."""
+        self._watching = True
+        for daemon, root in zip(self.daemons, self._roots, strict=True):
             daemon.watch(os.fsencode(root))
 
     def restore(self, tree: Path, to: Path) -> None:

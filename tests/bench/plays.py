@@ -236,13 +236,15 @@ def growing(run: Run, make: Maker) -> None:
 
 
 def crowd(run: Run, make: Maker) -> None:
-    """W10: several daemons share the same files against one server."""
+    """W10: several daemons, which run already, share the same files against one server."""
     for daemons in run.sizes.daemons:
         for number in range(daemons):
             part = run.tree / f"part{number:02d}" if daemons > 1 else run.tree
             workloads.small_files(part, run.sizes.files // daemons, max(1, run.sizes.dirs // daemons), seed=1 + number)
         rest()
         with run.with_contender(make, daemons=daemons) as contender:
+            assert isinstance(contender, Ours)
+            contender.launch()
             cold(run, contender, f"w10-{daemons}", daemons=daemons)
             run.check(contender)
         run.close()

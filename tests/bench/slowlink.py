@@ -64,7 +64,7 @@ class SlowLink:
             assert task is not None
             self._tasks.add(task)
             try:
-                with contextlib.suppress(OSError, EOFError):
+                with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):  # only `_close` cancels
                     await self._carry(target, client, to_client)
             finally:
                 to_client.close()
