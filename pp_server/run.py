@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from pp_server import posix
 from pp_server.admin_app import create_admin_app
 from pp_server.app import create_app
+from pp_server.bounds import serving
 from pp_server.bounds.connections import ConnectionLimits
 from pp_server.bounds.http import bounded
 from pp_server.core.errors import StartRefused
@@ -43,16 +44,11 @@ FILES_PER_CONNECTION = 2
 """Itself, and what is downloaded over it."""
 
 
-class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us (there are two of them) and does not wait long for handshakes."""
+class Server(serving.Server):
+    """A server that does not wait long for handshakes. There are two of them."""
 
     handshake_seconds = 10.0
     """So long a client has for its handshake, over TLS."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on *sockets*; uvicorn would do the same, without a limit for the time a handshake may take."""

@@ -1,9 +1,7 @@
 """The API as a component: uvicorn inside the daemon's own loop. Signals belong to the daemon."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -11,6 +9,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from pp_server.bounds.connections import ConnectionLimits
 from pp_server.bounds.http import bounded
+from pp_server.bounds.serving import Server
 
 STOP_S = 3
 """For running requests to end, when the daemon is stopped; the last of it is ours, to end them in good order."""
@@ -25,12 +24,6 @@ class _Socket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.transport.abort()
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,7 +61,7 @@ class Api:
             http=bounded(self._limits),
             timeout_graceful_shutdown=STOP_S,
         )
-        server = _Server(config)
+        server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[self._listener]), name="uvicorn")
         try:
             await asyncio.shield(serving)

@@ -31,7 +31,8 @@ class Plan:
         self._interval_s = interval_s
         self._explicit = explicit
         self._ended_ms = 0
-        self._took_s = 0.0
+        self._last: dict[int, tuple[int, int]] = {}
+        """Of each root, how long its last scan took, and when it ended: also of one that was just added."""
         self._full_ms: int | None = None
         self._sooner: dict[int, int] = {}
         self._rested_ms: dict[int, int] = {}
@@ -48,8 +49,10 @@ class Plan:
         """Return when everything is to be scanned; *proven*: whether events are, at this moment."""
         if self._full_ms is not None:
             return self._full_ms
-        wait_s = next_scan_after_s(self._interval_s, self._explicit, self._took_s, proven)
-        return self._ended_ms + int(wait_s * 1000)
+        took_s = sum(took_ms for took_ms, _ in self._last.values()) / 1000
+        wait_s = next_scan_after_s(self._interval_s, self._explicit, took_s, proven)
+        all_since_ms = min((ended_ms for _, ended_ms in self._last.values()), default=0)
+        return max(self._ended_ms, all_since_ms) + int(wait_s * 1000)
 
     def rescan(self, root_id: int, now_ms: int) -> None:
         """Plan a scan of one root: now, unless one has just ended and scanning on and on would cost too much."""
@@ -64,8 +67,15 @@ class Plan:
 
     def scanned(self, root_id: int, took_ms: int, now_ms: int) -> None:
         """Note that a scan of the whole of a root has ended."""
+        self._last[root_id] = took_ms, now_ms
         self._rested_ms[root_id] = now_ms + int(min(took_ms / SCAN_SHARE, LONGEST_RESCAN_PAUSE_S * 1000))
 
-    def scanned_all(self, took_ms: int, now_ms: int) -> None:
+    def scanned_all(self, now_ms: int) -> None:
         """Note that a scan of everything has ended."""
-        self._full_ms, self._ended_ms, self._took_s = None, now_ms, took_ms / 1000
+        self._full_ms, self._ended_ms = None, now_ms
+
+    def forget(self, root_id: int) -> None:
+        """Plan nothing more for a root."""
+        self._sooner.pop(root_id, None)
+        self._rested_ms.pop(root_id, None)
+        self._last.pop(root_id, None)

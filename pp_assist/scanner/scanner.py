@@ -124,6 +124,10 @@ class Scanner:
 
     async def root_removed(self, root_id: int) -> None:
         """Stop watching a root that was forgotten."""
+        self._plan.forget(root_id)
+        await self._unwatch(root_id)
+
+    async def _unwatch(self, root_id: int) -> None:
         if self._watcher is not None:
             await self._recorder.in_thread(self._watcher.unwatch, root_id)
 
@@ -223,15 +227,13 @@ class Scanner:
 
     async def _scan(self, scan: Scan) -> None:
         await self._announced_first()
-        began_ms = self._clock.mono_ms()
         if scan.root_ids is None:
-            self._plan.ripe(began_ms)
+            self._plan.ripe(self._clock.mono_ms())
         for root in await self._enabled():
             if scan.root_ids is None or root.id in scan.root_ids:
                 await self._scan_root(root, scan.start, scan.force)
-        ended_ms = self._clock.mono_ms()
         if scan.root_ids is None:
-            self._plan.scanned_all(ended_ms - began_ms, ended_ms)
+            self._plan.scanned_all(self._clock.mono_ms())
         self.stats.last_scan_at_ms = self._clock.now_ms()
         self.stats.scans_finished += 1
 
@@ -305,7 +307,7 @@ class Scanner:
             log.warning("nothing can be said about %s: %s", display(root.path), error)
             self._tell(Event.ERROR, root.shown, root_id=root.id, message=str(error))
             await self._roots.unhealthy(root.id, str(error))
-        await self.root_removed(root.id)  # what is watched may not be what comes back: the next good scan watches anew
+        await self._unwatch(root.id)  # what is watched may not be what comes back: the next good scan watches anew
 
     async def _astray(self) -> None:
         """Look where others did not find a file: it was written down after a look that was overtaken by another."""

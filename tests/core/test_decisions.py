@@ -208,14 +208,28 @@ def test_what_is_due_depends_on_what_is_proven_now() -> None:
     plan = Plan(60, explicit=False)
     plan.begin(5)
     assert plan.full_ms(proven=True) == 5
-    plan.scanned_all(500, 1000)
+    plan.scanned(1, took_ms=300, now_ms=800)
+    plan.scanned(2, took_ms=200, now_ms=1000)
+    plan.scanned_all(1000)
     assert plan.next_ms(proven=True) == 1_001_000
     assert plan.next_ms(proven=False) == 61_000
 
 
+def test_a_folder_that_was_added_is_not_all_scanned_again_a_minute_later() -> None:
+    plan = Plan(60, explicit=False)
+    plan.begin(0)
+    plan.scanned_all(5)  # nothing is watched yet
+    assert plan.next_ms(proven=True) == 60_005
+    plan.scanned(1, took_ms=500, now_ms=2000)
+    assert plan.next_ms(proven=True) == 1_002_000
+    plan.rescan(1, 3000)
+    plan.forget(1)
+    assert plan.next_ms(proven=True) == 60_005
+
+
 def test_a_doubtful_root_is_scanned_at_once_and_again_and_again_only_with_pauses() -> None:
     plan = Plan(3600, explicit=True)
-    plan.scanned_all(0, 0)
+    plan.scanned_all(0)
     plan.rescan(1, 100)
     plan.rescan(2, 200)
     assert plan.next_ms(proven=False) == 100
