@@ -220,7 +220,14 @@ def idle(run: Run, make: Maker) -> None:
         used = {f"{side}_cpu_s": round(exact_cpu_s(pids) - before[side], 4) for side, pids in sides.items()}
         held = {f"{side}_rss_bytes": memory(pids, "VmRSS") for side, pids in sides.items()}
         share = round(100 * used["client_cpu_s"] / run.sizes.idle_s, 4)
-        run.note(step="w8", files=run.sizes.files, seconds=run.sizes.idle_s, client_percent=share, **used, **held)
+        run.note(
+            step=f"w8-{run.sizes.files}",
+            files=run.sizes.files,
+            seconds=run.sizes.idle_s,
+            client_percent=share,
+            **used,
+            **held,
+        )
 
 
 def growing(run: Run, make: Maker) -> None:
