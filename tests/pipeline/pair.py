@@ -262,8 +262,8 @@ class Pair:
             while await self.to_compare():
                 await asyncio.sleep(0.01)
 
-    async def until(self, condition: Callable[[Counts], bool]) -> Counts:
-        async with asyncio.timeout(DEADLINE_S):
+    async def until(self, condition: Callable[[Counts], bool], deadline_s: float = DEADLINE_S) -> Counts:
+        async with asyncio.timeout(deadline_s):
             while not condition(counts := await self.counts()):
                 await asyncio.sleep(0.01)
         return counts

@@ -132,7 +132,9 @@ async def test_small_files_held_up_do_not_hold_up_large_ones(pair: Pair) -> None
     write(pair.tree / "large", noise(LARGE, 1))
     await pair.scan()
     await pair.until(lambda c: c.files[FileState.COMPLETED] == 1)
-    assert (await pair.counts()).queued(Stage.UPLOAD) == 5
+    assert (await pair.counts()).queued(Stage.CHECKSUM, Stage.UPLOAD) == 5, (
+        "hashed, and on their way from there at once"
+    )
     stuck.set()
     await pair.assert_equal()
 
