@@ -45,7 +45,7 @@ FILES_PER_CONNECTION = 2
 
 
 class Server(serving.Server):
-    """A server that does not wait long for handshakes. There are two of them."""
+    """A server that does not wait long for handshakes."""
 
     handshake_seconds = 10.0
     """So long a client has for its handshake, over TLS."""

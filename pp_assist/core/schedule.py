@@ -74,6 +74,10 @@ class Plan:
         """Note that a scan of everything has ended."""
         self._full_ms, self._ended_ms = None, now_ms
 
+    def not_scanned(self, root_id: int) -> None:
+        """Note that a root could not be scanned: to look whether it is back costs nothing, so that is not put off."""
+        self._last.pop(root_id, None)
+
     def forget(self, root_id: int) -> None:
         """Plan nothing more for a root."""
         self._sooner.pop(root_id, None)

@@ -307,6 +307,7 @@ class Scanner:
             log.warning("nothing can be said about %s: %s", display(root.path), error)
             self._tell(Event.ERROR, root.shown, root_id=root.id, message=str(error))
             await self._roots.unhealthy(root.id, str(error))
+        self._plan.not_scanned(root.id)
         await self._unwatch(root.id)  # what is watched may not be what comes back: the next good scan watches anew
 
     async def _astray(self) -> None:

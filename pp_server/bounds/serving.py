@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
 
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
-        if value:
+        if value:  # it begins with False, and nobody takes it back
             self._leaving.set()
 
     async def main_loop(self) -> None:

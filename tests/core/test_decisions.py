@@ -222,6 +222,9 @@ def test_a_folder_that_was_added_is_not_all_scanned_again_a_minute_later() -> No
     assert plan.next_ms(proven=True) == 60_005
     plan.scanned(1, took_ms=500, now_ms=2000)
     assert plan.next_ms(proven=True) == 1_002_000
+    plan.not_scanned(1)
+    assert plan.next_ms(proven=False) == 60_005, "a disk that is away is soon looked for again"
+    plan.scanned(1, took_ms=500_000, now_ms=2000)
     plan.rescan(1, 3000)
     plan.forget(1)
     assert plan.next_ms(proven=True) == 60_005
