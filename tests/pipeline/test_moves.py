@@ -381,7 +381,7 @@ async def test_what_a_person_wants_kept_stays_where_the_server_has_it(pair: Pair
     await pair.stop_server()
     os.rename(pair.tree / "a", pair.tree / "b")
     await pair.scan()
-    await pair.until(lambda counts: counts.queued(Stage.CHECKSUM) == 0)  # else `b` itself is missed by a later scan only
+    await pair.until(lambda counts: counts.queued(Stage.CHECKSUM) == 0)  # else a later scan misses `b`
     shutil.rmtree(pair.tree / "b")
     await pair.scan()
     deletions = HeldDeletions(db, pair.daemon.queues.deletion)
