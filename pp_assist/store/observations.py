@@ -17,7 +17,7 @@ from pp_assist.core.model import ALL_NAMES, FileState, Kind, KnownFile, Listing,
 from pp_assist.core.patterns import Rule
 from pp_assist.core.rest import Rest
 from pp_assist.core.rules import LeftOut
-from pp_assist.store import generations
+from pp_assist.store import bulk, generations
 from pp_assist.store.db import Database
 from pp_assist.store.queue import HELD_BY_A_PERSON
 from pp_server.wire.names import below
@@ -76,21 +76,22 @@ _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 _ADD_FILE = """
 INSERT INTO files (id, directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line,
                    noticed_by, gen, discovered_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+{values}"""
 _LAST_FILE = "SELECT COALESCE(MAX(id), 0) FROM files"
 _ADD_WORK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+{values}"""
 
 _CHANGE_FILE = """
-UPDATE files SET state = 'discovered', kind = ?, reason = NULL, rule_pattern = NULL, rule_source = NULL,
-    rule_line = NULL, noticed_by = ?, gen = ?,
-    stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END WHERE id = ?"""
+WITH v (kind, noticed_by, gen, is_told_gone, id) AS ({values})
+UPDATE files SET state = 'discovered', kind = v.kind, reason = NULL, rule_pattern = NULL, rule_source = NULL,
+    rule_line = NULL, noticed_by = v.noticed_by, gen = v.gen,
+    stored_gen = CASE WHEN v.is_told_gone THEN NULL ELSE stored_gen END FROM v WHERE files.id = v.id"""
 _CHANGE_WORK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?, ?)
+{{values}}
 ON CONFLICT (file_id) DO UPDATE SET
     queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
     stage = 'checksum', gen = excluded.gen, attempts = 0, last_error = NULL,
@@ -99,11 +100,11 @@ ON CONFLICT (file_id) DO UPDATE SET
     reason = CASE WHEN {HELD_BY_A_PERSON} THEN work.reason
         ELSE COALESCE(excluded.reason, CASE WHEN work.stage = 'checksum' THEN 'changing' END) END,
     seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
-    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""  # noqa: S608 - constants
+    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
 _RECHECK = """
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-VALUES (?, 'checksum', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file_id) DO NOTHING"""
+{values} ON CONFLICT (file_id) DO NOTHING"""
 _SOONER = "UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, ?) WHERE file_id = ? AND stage = 'checksum'"
 
 _SET_ASIDE = """
@@ -112,9 +113,11 @@ UPDATE files SET state = ?, reason = ?, rule_pattern = ?, rule_source = ?, rule_
 WHERE id = ?"""  # the server may have been told that it is gone: should the file return, its receipt is worth nothing
 _NO_WORK = "DELETE FROM work WHERE file_id = ?"
 
-_VANISH_FILE = "UPDATE files SET state = 'vanished', noticed_by = ?, gen = ? WHERE id = ?"
+_VANISH_FILE = """
+WITH v (noticed_by, gen, id) AS ({values})
+UPDATE files SET state = 'vanished', noticed_by = v.noticed_by, gen = v.gen FROM v WHERE files.id = v.id"""
 _VANISH_WORK = """
-INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) VALUES (?, 'vanished', ?, ?, ?)
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) {values}
 ON CONFLICT (file_id) DO UPDATE SET
     stage = 'vanished', gen = excluded.gen, state = 'waiting', queued_at_ms = excluded.queued_at_ms,
     eligible_at_ms = excluded.eligible_at_ms, attempts = 0, reason = NULL, last_error = NULL"""
@@ -281,26 +284,28 @@ async def record(
             (file_id, known.directory_id, e.name, e.kind.value, state.value, *_rule(out), by.value, 0, now_ms)
             for file_id, (known, e, state, out) in enumerate(fresh_aside, last + 1 + len(new))
         ]
-        await tx.executemany(_ADD_FILE, added)
+        await bulk.write(tx, _ADD_FILE, added)
         first_gen = 0 if not new else added[0][-2]
-        await _many(
+        await bulk.write(
             tx,
             _ADD_WORK,
             [
-                (last + 1 + n, first_gen + n, now_ms, at, rest.why(at, now_ms), *e.stat)
+                (last + 1 + n, Stage.CHECKSUM.value, first_gen + n, now_ms, at, rest.why(at, now_ms), *e.stat)
                 for n, (_, e, at) in enumerate(new)
             ],
         )
     await _change(tx, [(row, entry, at, rest.why(at, now_ms), next(gens)) for row, entry, at in changed], now_ms, by)
-    rechecks = [(row.id, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
-    await _many(tx, _RECHECK, rechecks)
+    to_read = Stage.CHECKSUM.value
+    rechecks = [(row.id, to_read, row.gen, now_ms, now_ms, *entry.stat) for _, c in found for row, entry in c.recheck]
+    await bulk.write(tx, _RECHECK, rechecks)
     await _many(tx, _SOONER, [(at, row.id) for _, c in found for row, at in c.sooner])
     known_aside = [(state.value, *_rule(out), e.kind.value, row.id) for _, row, e, state, out in aside if row]
     await _many(tx, _SET_ASIDE, known_aside)
     await _many(tx, _NO_WORK, [row[-1:] for row in known_aside])
     fresh = [(row.id, next(gens)) for row in vanished]
-    await _many(tx, _VANISH_FILE, [(by.value, gen, file_id) for file_id, gen in fresh])
-    await _many(tx, _VANISH_WORK, [(file_id, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
+    await bulk.write(tx, _VANISH_FILE, [(by.value, gen, file_id) for file_id, gen in fresh])
+    gone = Stage.VANISHED.value
+    await bulk.write(tx, _VANISH_WORK, [(file_id, gone, gen, now_ms, now_ms + grace_ms) for file_id, gen in fresh])
     forgotten = [row for _, c in found for row in c.forgotten]
     await _many(tx, KEEP_ONE, [(row.id,) for row in forgotten if row.may_be_on_server])
     await _many(tx, _FORGET, [(row.id,) for row in forgotten])
@@ -315,8 +320,10 @@ async def _change(
     """Give rows a new generation and put them in line to be read: (row, entry as seen, eligible at ms, why, gen)."""
     told = Stage.DELETION  # the server may have been told: it must be given it again
     rows = [(e.kind.value, by.value, gen, row.stage is told, row.id) for row, e, *_, gen in changes]
-    await _many(tx, _CHANGE_FILE, rows)
-    await _many(tx, _CHANGE_WORK, [(row.id, gen, now_ms, at, why, *e.stat) for row, e, at, why, gen in changes])
+    await bulk.write(tx, _CHANGE_FILE, rows)
+    to_read = Stage.CHECKSUM.value
+    works = [(row.id, to_read, gen, now_ms, at, why, *e.stat) for row, e, at, why, gen in changes]
+    await bulk.write(tx, _CHANGE_WORK, works)
 
 
 async def directory_gone(db: Database, root_id: int, directory: bytes) -> None:

@@ -14,19 +14,24 @@ import aiosqlite
 from pp_assist.clock import Clock
 from pp_assist.core.aside import CANCELLED, HELD_BY_PERSON
 from pp_assist.core.model import HUGE_BYTES, Claim, Folder, Hashed, Kind, Lane, Location, Stage, Stat, Stored
+from pp_assist.store import bulk
 from pp_assist.store.db import Database
 from pp_server.wire.batch import MAX_INLINE_BYTES
 
-CLAIM = """
-SELECT w.file_id, w.gen, w.attempts, w.queued_at_ms, f.name, f.kind, f.offered_gen, f.racy,
-       w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
-       f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256, w.blocks, f.link_target,
-       f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid, f.stored_sent,
-       f.stored_snapshot, f.stored_kind, f.stored_target,
-       d.id, r.id, r.path, r.device, r.inode, d.path, r.shown, r.recursive, r.file_system
+_CLAIMED = """
+w.file_id, w.gen, w.attempts, w.queued_at_ms, f.name, f.kind, f.offered_gen, f.racy,
+w.seen_size, w.seen_mtime_ns, w.seen_ctime_ns, w.seen_inode, w.seen_device,
+f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f.sha256, w.blocks, f.link_target,
+f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid, f.stored_sent,
+f.stored_snapshot, f.stored_kind, f.stored_target,
+d.id, r.id, r.path, r.device, r.inode, d.path, r.shown, r.recursive, r.file_system"""
+_BLOBS = ("f.name", "w.blocks", "f.link_target", "f.stored_target", "r.path", "r.shown", "d.path")
+_SELECT = """
+SELECT {columns}
 FROM work w JOIN files f ON f.id = w.file_id JOIN directories d ON d.id = f.directory_id
 JOIN roots r ON r.id = d.root_id"""
-_READY = f"""{CLAIM}
+CLAIM = _SELECT.replace("{columns}", _CLAIMED)
+_READY = f"""{_SELECT}
 WHERE {{which}} AND (w.eligible_at_ms <= ? OR w.eligible_at_ms > ?) AND r.enabled = 1 AND r.status = 'healthy'
 AND w.file_id NOT IN (SELECT value FROM json_each(?)) ORDER BY w.eligible_at_ms, w.file_id LIMIT ?"""  # noqa: S608 - constants
 _NEXT = "SELECT MIN(eligible_at_ms) FROM work w WHERE {which} AND eligible_at_ms > ?"
@@ -50,11 +55,15 @@ IMPOSSIBLE_WAIT_MS = 2 * 86_400_000
 CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
 _PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?1 WHERE {which} AND eligible_at_ms > ?2 + ?1"
-_CURRENT = "SELECT file_id, gen, stage FROM work WHERE file_id IN (SELECT value FROM json_each(?))"
-_WANTED = f"{_CURRENT} AND (state = 'waiting' OR state = 'backoff')"
+_CURRENT = """
+SELECT json_group_array(w.file_id) FROM json_each(?) c JOIN work w ON w.file_id = json_extract(c.value, '$[0]')
+WHERE w.gen = json_extract(c.value, '$[1]') AND w.stage = json_extract(c.value, '$[2]')"""
+_WANTED = f"{_CURRENT} AND (w.state = 'waiting' OR w.state = 'backoff')"
 HELD_BY_A_PERSON = f"work.state = 'held' AND work.reason = '{HELD_BY_PERSON}'"
 """Of a row: it stays held whatever becomes of its file."""
-_DONE = "DELETE FROM work WHERE file_id = ? AND gen = ? AND stage = ?"
+_DONE = """
+WITH v (file_id, gen, stage) AS ({values}) DELETE FROM work WHERE file_id IN (
+    SELECT w.file_id FROM v JOIN work w ON w.file_id = v.file_id AND w.gen = v.gen AND w.stage = v.stage)"""
 _RETRY = """
 UPDATE work SET state = 'backoff', eligible_at_ms = ?, attempts = attempts + 1, reason = ?, last_error = ?
 WHERE file_id = ? AND gen = ? AND stage = ? AND state <> 'held' AND state <> 'parked'"""
@@ -79,10 +88,13 @@ UPDATE work SET stage = ?, gen = ?, state = 'waiting', queued_at_ms = ?, eligibl
 WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
 _ASIDE = "state = 'held' OR state = 'parked'"
 _TO_UPLOAD = f"""
-UPDATE work SET stage = 'upload', gen = ?, queued_at_ms = ?, attempts = 0, last_error = NULL, blocks = ?, lane = ?,
+WITH v (gen, now_ms, blocks, lane, file_id, gen_so_far) AS ({{values}})
+UPDATE work SET stage = 'upload', gen = v.gen, queued_at_ms = v.now_ms, attempts = 0, last_error = NULL,
+    blocks = v.blocks, lane = v.lane,
     state = CASE WHEN {_ASIDE} THEN state ELSE 'waiting' END, reason = CASE WHEN {_ASIDE} THEN reason END,
-    eligible_at_ms = CASE WHEN {_ASIDE} THEN NULL WHEN eligible_at_ms = {BUMPED_MS} THEN {BUMPED_MS} ELSE ? END
-WHERE file_id = ? AND gen = ? AND stage = 'checksum'"""  # noqa: S608 - constants
+    eligible_at_ms = CASE
+        WHEN {_ASIDE} THEN NULL WHEN eligible_at_ms = {BUMPED_MS} THEN {BUMPED_MS} ELSE v.now_ms END
+FROM v WHERE work.file_id = v.file_id AND work.gen = v.gen_so_far AND stage = 'checksum'"""  # noqa: S608 - constants
 
 
 class WorkQueue:
@@ -92,7 +104,8 @@ class WorkQueue:
         self._db = db
         self._stage = stage
         which = _WHICH[stage, lane]
-        self._ready, self._next, self._put_back = (sql.format(which=which) for sql in (_READY, _NEXT, _PUT_BACK))
+        self._next, self._put_back = (sql.format(which=which) for sql in (_NEXT, _PUT_BACK))
+        self._ready = bulk.AtOnce(_READY.replace("{which}", which), _CLAIMED.replace("\n", " ").split(", "), _BLOBS)
         self._clock = clock
         self._claimed: set[int] = set()
         self._lent: set[int] = set()
@@ -142,7 +155,7 @@ class WorkQueue:
         """Take up to *limit* eligible rows that nobody holds, oldest first; none if there are none."""
         held = frozenset(self._claimed)  # whoever gives one back while we read has changed its row after our snapshot
         times = (now_ms, now_ms + IMPOSSIBLE_WAIT_MS)
-        rows = await self._db.rows(self._ready, (*times, json.dumps(list(held)), limit))
+        rows = self._ready.rows(await self._db.value(self._ready.sql, (*times, json.dumps(list(held)), limit)))
         held |= self._claimed
         claims = claims_of(self._stage, [row for row in rows if row[0] not in held])
         self._claimed.update(claim.file_id for claim in claims)
@@ -202,14 +215,14 @@ async def wanted(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
 
 
 async def _of(tx: aiosqlite.Connection, sql: str, claims: Sequence[Claim]) -> set[int]:
-    rows = await tx.execute_fetchall(sql, (json.dumps([claim.file_id for claim in claims]),))
-    there = {(row[0], row[1], row[2]) for row in rows}
-    return {claim.file_id for claim in claims if (claim.file_id, claim.gen, claim.stage) in there}
+    asked = json.dumps([(claim.file_id, claim.gen, claim.stage) for claim in claims])
+    ((there,),) = await tx.execute_fetchall(sql, (asked,))
+    return set(json.loads(there))
 
 
 async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
     """Remove finished work; a row of a newer generation stays."""
-    await tx.executemany(_DONE, [(c.file_id, c.gen, c.stage) for c in claims])
+    await bulk.write(tx, _DONE, [(c.file_id, c.gen, c.stage) for c in claims])
 
 
 async def retry(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:
@@ -253,8 +266,8 @@ async def to_upload(tx: aiosqlite.Connection, moves: Sequence[tuple[Claim, Hashe
 
     What a person has set aside, or put first, since it was claimed stays so.
     """
-    rows = [(gen, now_ms, read.blocks, lane_of(read).value, now_ms, c.file_id, c.gen) for c, read, gen in moves]
-    await tx.executemany(_TO_UPLOAD, rows)
+    rows = [(gen, now_ms, read.blocks, lane_of(read).value, c.file_id, c.gen) for c, read, gen in moves]
+    await bulk.write(tx, _TO_UPLOAD, rows)
 
 
 _KINDS = {kind.value: kind for kind in Kind}

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 import aiosqlite
 
 from pp_assist.core.model import NOT_TAKEN, Claim, FileState, Hashed, Kind, Stage, Stat
-from pp_assist.store import queue, stored_blocks
+from pp_assist.store import bulk, queue, stored_blocks
 from pp_assist.store.receipts import Kept
 
 _CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND stage = ?)"
 
-_HASHED = """
-UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
-    sha256 = ?, link_target = ?, racy = ?, hashed_at_ms = ?, state = ?, gen = ?
-WHERE id = ?"""
+_AS_READ = """size_bytes = v.size_bytes, mtime_ns = v.mtime_ns, ctime_ns = v.ctime_ns, inode = v.inode,
+    device = v.device, mode = v.mode, uid = v.uid, gid = v.gid, sha256 = v.sha256, link_target = v.link_target,
+    racy = v.racy, hashed_at_ms = v.hashed_at_ms"""
+_FACTS = """size_bytes, mtime_ns, ctime_ns, inode, device, mode, uid, gid, sha256, link_target, racy, hashed_at_ms"""
+_HASHED = f"""
+WITH v ({_FACTS}, state, gen, id) AS ({{values}})
+UPDATE files SET {_AS_READ}, state = v.state, gen = v.gen FROM v WHERE files.id = v.id"""  # noqa: S608 - constants
 _LOOK_AGAIN_FILE = f"""
 UPDATE files SET state = 'discovered', kind = COALESCE(?, kind), gen = ?,
     stored_gen = CASE WHEN ? THEN NULL ELSE stored_gen END
@@ -28,17 +31,21 @@ UPDATE work SET queued_at_ms = CASE WHEN stage = 'checksum' THEN queued_at_ms EL
     reason = CASE WHEN {queue.HELD_BY_A_PERSON} THEN reason ELSE ? END, last_error = NULL, attempts = 0,
     seen_size = ?, seen_mtime_ns = ?, seen_ctime_ns = ?, seen_inode = ?, seen_device = ?
 WHERE file_id = ? AND gen = ? AND stage = ?"""  # noqa: S608 - constants
-_OFFERED = "UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), gen) WHERE id = ?"
-_OFFERED_AS_READ = """
-UPDATE files SET size_bytes = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, mode = ?, uid = ?, gid = ?,
-    sha256 = ?, link_target = ?, racy = ?, hashed_at_ms = ?, offered_gen = MAX(COALESCE(offered_gen, 0), gen)
-WHERE id = ?"""
+_OFFERED = """
+WITH v (id) AS ({values})
+UPDATE files SET offered_gen = MAX(COALESCE(offered_gen, 0), gen) FROM v WHERE files.id = v.id"""
+_OFFERED_AS_READ = f"""
+WITH v ({_FACTS}, id) AS ({{values}})
+UPDATE files SET {_AS_READ}, offered_gen = MAX(COALESCE(offered_gen, 0), gen)
+FROM v WHERE files.id = v.id"""  # noqa: S608 - constants
 _STORED = """
-UPDATE files SET state = ?, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns, stored_mode = mode,
-    stored_uid = uid, stored_gid = gid, stored_at_ms = ?, stored_sequence = ?, stored_server = ?, stored_sent = ?,
-    stored_kind = kind, stored_target = link_target, stored_size = CASE kind WHEN 'file' THEN size_bytes ELSE 0 END,
-    stored_at = ?, stored_tree = ?, stored_leaf = ?, stored_snapshot = 0
-WHERE id = ?"""
+WITH v (state, stored_at_ms, sequence, server, sent, stored_at, tree, leaf, id) AS ({values})
+UPDATE files SET state = v.state, stored_gen = gen, stored_sha256 = sha256, stored_mtime_ns = mtime_ns,
+    stored_mode = mode, stored_uid = uid, stored_gid = gid, stored_at_ms = v.stored_at_ms,
+    stored_sequence = v.sequence, stored_server = v.server, stored_sent = v.sent, stored_kind = kind,
+    stored_target = link_target, stored_size = CASE kind WHEN 'file' THEN size_bytes ELSE 0 END,
+    stored_at = v.stored_at, stored_tree = v.tree, stored_leaf = v.leaf, stored_snapshot = 0
+FROM v WHERE files.id = v.id"""
 _OTHERS_RECEIPTS = """
 UPDATE files SET stored_gen = NULL,
     state = CASE WHEN state IN ('completed', 'unchanged') THEN 'ready_for_upload' ELSE state END
@@ -67,7 +74,8 @@ async def hashed(
 ) -> None:
     """Record digests: (claim, what was read, racy, new state, generation)."""
     current = await queue.current(tx, [claim for claim, *_ in rows])
-    await tx.executemany(
+    await bulk.write(
+        tx,
         _HASHED,
         [
             (*_facts(read), racy, now_ms, state.value, gen, claim.file_id)
@@ -104,11 +112,10 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int
     wanted = await queue.wanted(tx, claims)
     there = [claim for claim in claims if claim.file_id in wanted]
     known = [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD]
-    if known:
-        await tx.executemany(_OFFERED, known)
+    await bulk.write(tx, _OFFERED, known)
     if len(known) < len(there):
         read = [(claim, claim.hashed) for claim in there if claim.hashed and claim.stage is not Stage.UPLOAD]
-        await tx.executemany(_OFFERED_AS_READ, [(*_facts(h), c.racy, now_ms, c.file_id) for c, h in read])
+        await bulk.write(tx, _OFFERED_AS_READ, [(*_facts(h), c.racy, now_ms, c.file_id) for c, h in read])
     return there
 
 
@@ -145,7 +152,7 @@ async def stored(
             continue
         facts = (state.value, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
         values.append((*facts, tree, None if tree is None else receipt.leaf, claim.file_id))
-    await tx.executemany(_STORED, values)
+    await bulk.write(tx, _STORED, values)
     await stored_blocks.keep(tx, [claim for claim, *_ in rows])
     await queue.done(tx, [claim for claim, *_ in rows])
 

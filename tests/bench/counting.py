@@ -6,6 +6,7 @@ thread, as JSON. The daemon's go through aiosqlite, the server's through SQLAlch
 
 import atexit
 import json
+import re
 import runpy
 import sys
 import time
@@ -13,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WIDTH = 100
+WIDTH = 120
+MANY = re.compile(r"VALUES [(?, )]+\)")
+"""As many rows as there are: one statement of ours, however many."""
 
 
 class Counted:
@@ -24,7 +27,7 @@ class Counted:
 
     def add(self, statement: str, rows: int, began_ns: int) -> None:
         """Note one call that began at *began_ns* of this thread's CPU time."""
-        found = self.statements.setdefault(" ".join(statement.split())[:WIDTH], [0, 0, 0.0])
+        found = self.statements.setdefault(MANY.sub("VALUES ...", " ".join(statement.split()))[:WIDTH], [0, 0, 0.0])
         found[0] += 1
         found[1] += rows
         found[2] += (time.thread_time_ns() - began_ns) / 1e9

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pp_assist.store import astray, counting, held, reconciling
+from pp_assist.store import astray, counting, held, observations, queue, reconciling, versions
 from pp_assist.store.db import migrations
 
 
@@ -43,3 +43,25 @@ def test_files_are_counted_without_reading_them(empty: sqlite3.Connection) -> No
     assert any(
         step.startswith("SCAN files USING COVERING INDEX files_by_state") for step in plan(empty, counting.COUNT)
     )
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        (versions._HASHED, 15),
+        (versions._OFFERED, 1),
+        (versions._OFFERED_AS_READ, 13),
+        (versions._STORED, 9),
+        (observations._CHANGE_FILE, 5),
+        (observations._VANISH_FILE, 3),
+        (queue._DONE, 3),
+        (queue._TO_UPLOAD, 6),
+    ],
+)
+def test_rows_that_many_values_are_about_are_found_by_their_number(
+    empty: sqlite3.Connection, sql: str, columns: int
+) -> None:
+    row = f"({', '.join('?' * columns)})"
+    steps = plan(empty, sql.replace("{values}", f"VALUES {row}, {row}"))
+    assert any(step.startswith("SEARCH") and "INTEGER PRIMARY KEY" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN") and ("files" in step or "work" in step)]
