@@ -13,21 +13,23 @@ from typing import Any
 
 import aiosqlite
 
-PORTIONS = (128, 16, 1)
-"""How many rows a statement has: few numbers, so that each statement is prepared once and kept."""
+MOST_ROWS = 256
+"""How many rows one statement has at most."""
 
 
 async def write(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[object]]) -> None:
-    """Run *sql*, in which `{values}` stands for *rows*. Where it updates, no two of them may be about the same row."""
-    if not rows:
-        return
-    row = f"({', '.join('?' * len(rows[0]))})"
-    start = 0
-    for size in PORTIONS:
+    """Run *sql*, in which `{values}` stands for *rows*. Where it updates, no two of them may be about the same row.
+
+    It must do nothing about a row of NULLs: with them, the last ones are made a power of two, so that there are only a
+    few statements, each prepared once and kept.
+    """
+    for start in range(0, len(rows), MOST_ROWS):
+        some = rows[start : start + MOST_ROWS]
+        width, size = len(some[0]), 1 << (len(some) - 1).bit_length()
+        row = f"({', '.join('?' * width)})"
+        nothing = (None,) * (width * (size - len(some)))
         statement = sql.replace("{values}", f"VALUES {', '.join([row] * size)}")
-        while len(rows) - start >= size:
-            await tx.execute(statement, tuple(chain.from_iterable(rows[start : start + size])))
-            start += size
+        await tx.execute(statement, (*chain.from_iterable(some), *nothing))
 
 
 class AtOnce:
