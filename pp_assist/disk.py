@@ -8,7 +8,7 @@ import os
 import stat as stat_module
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from pp_assist import posix
 from pp_assist.core.errors import AssistError, BehindALink, FileUnreadable, RootRenumbered, RootUnhealthy
@@ -193,18 +193,26 @@ def look_beneath(root_fd: int, directory: bytes, name: bytes) -> Snapshot | None
     Raises:
         OSError: it cannot be said (no permission, an I/O error, a link on the way).
     """
+    gone = nothing_if_gone(root_fd, directory)
+    with gone, opened_directory(root_fd, directory) as parent, suppress(FileNotFoundError):
+        found = snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+        return mounts_marked(parent, [found])[0]
+    return None
+
+
+@contextmanager
+def nothing_if_gone(root_fd: int, directory: bytes) -> Iterator[None]:
+    """Leave the block where *directory* certainly is not there.
+
+    Raises:
+        OSError: it cannot be said (no permission, an I/O error, a link or another file system on the way).
+    """
     try:
-        with opened_directory(root_fd, directory) as parent:
-            try:
-                found = snapshot_of(name, os.stat(name, dir_fd=parent, follow_symlinks=False))
-                return mounts_marked(parent, [found])[0]
-            except FileNotFoundError:
-                return None
+        yield
     except OSError as error:
         if error.errno not in GONE:
             raise
-    _check_the_way(root_fd, directory.split(b"/"))
-    return None
+        _check_the_way(root_fd, directory.split(b"/"))
 
 
 def read_entry(parent: int, name: bytes) -> tuple[Snapshot, bytes | None]:

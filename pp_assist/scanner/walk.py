@@ -1,7 +1,7 @@
 """Reading directories: one at a time, streamed, beneath an open root, never through a link. Blocking."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ from pp_assist.core.hints import MAX_NAMES_PER_DIRECTORY
 from pp_assist.core.model import AFTER_ALL_NAMES, ALL_NAMES, Listing, Part, Root, Snapshot
 from pp_assist.core.patterns import IGNORE_NAME
 from pp_assist.core.rules import Rules, marks_server_data
-from pp_assist.disk import GONE, Way, look_beneath, mounts_marked, opened_root, snapshot_of
+from pp_assist.disk import GONE, Way, mounts_marked, nothing_if_gone, opened_directory, opened_root, snapshot_of
 from pp_assist.scanner.ignore import Ignores, Levels, reachable
 from pp_assist.scanner.unfamiliar import Seen, Unfamiliar, entries_of
 from pp_server.wire.names import SERVER_DATA_MARK
@@ -243,16 +243,15 @@ def _look_at_places(
 
 
 def _look_at(root_fd: int, directory: bytes, levels: Levels, names: Mapping[bytes, bool]) -> _Looked:
-    entries: list[Snapshot] = []
+    entries: Sequence[Snapshot] = ()
     problem = None
     asked = frozenset({*names, SERVER_DATA_MARK})  # the mark counts for every name beside it
-    for name in asked:
-        try:
-            entry = look_beneath(root_fd, directory, name)
-        except OSError as error:
-            problem = f"cannot look at all names: {error.strerror}"
-        else:
-            entries += [entry] if entry else []
+    try:
+        with nothing_if_gone(root_fd, directory), opened_directory(root_fd, directory) as fd:
+            found, problem = _looks(fd, asked, problem)
+            entries = entries_of(*found)
+    except OSError as error:
+        problem = f"cannot look at all names: {error.strerror}"
     closed = frozenset(name for name, is_closed in names.items() if is_closed)
     listing = Listing(directory, tuple(entries), problem is None, asked, closed, problem, levels)
     return _Looked(listing, len(entries), [], levels)
