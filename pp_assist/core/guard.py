@@ -30,3 +30,8 @@ def why_hold(lost: int, known: int, told: int) -> str | None:
     if gone > MOST or gone * 100 > before * SHARE_PERCENT:
         return ALL if lost >= known else MASS
     return None
+
+
+def enough(lost: int, told: int) -> int:
+    """Return how many known files need to be counted: any number above it makes `why_hold` say the same."""
+    return max(lost + 1, (lost + told) * 100 // SHARE_PERCENT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import aiosqlite
 
-from pp_assist.core.guard import WINDOW_MS, why_hold
+from pp_assist.core.guard import WINDOW_MS, enough, why_hold
 from pp_assist.core.model import Claim, Kind
 from pp_assist.store import held_tree, tree_moves
 from pp_assist.store.db import Database
@@ -28,9 +28,10 @@ SELECT COUNT(*) FROM work w CROSS JOIN files f ON f.id = w.file_id CROSS JOIN di
 WHERE w.stage = 'vanished' AND f.kind = 'file' AND d.root_id = ? AND NOT {_ELSEWHERE}"""  # noqa: S608 - CROSS: else every file of the root is looked at
 _MOVED = f"SELECT f.id FROM files f WHERE f.id IN (SELECT value FROM json_each(?)) AND {_ELSEWHERE}"  # noqa: S608
 _KNOWN = """
-SELECT COUNT(*) FROM files f JOIN directories d ON d.id = f.directory_id LEFT JOIN work w ON w.file_id = f.id
+SELECT COUNT(*) FROM directories d CROSS JOIN files f ON f.directory_id = d.id LEFT JOIN work w ON w.file_id = f.id
 WHERE f.kind = 'file' AND f.offered_gen IS NOT NULL AND f.state NOT IN ('excluded', 'unsupported')
 AND (w.stage IS NULL OR w.stage <> 'deletion' OR w.state = 'held') AND d.root_id = ?"""
+_KNOWN_AT_MOST = f"SELECT COUNT(*) FROM ({_KNOWN.replace('COUNT(*)', '1')} LIMIT ?)"  # noqa: S608 - constants
 _IS_HELD = "SELECT 1 FROM held_deletions WHERE root_id = ?"
 _TOLD = "SELECT COALESCE(SUM(count), 0) FROM passed_deletions WHERE root_id = ? AND minute > ?"
 _COUNT_PASSED = """
@@ -137,7 +138,7 @@ async def _why_hold(tx: aiosqlite.Connection, root_id: int, now_ms: int) -> str 
     lost, told = await _one(tx, _LOST, (root_id,)), await _one(tx, _TOLD, (root_id, since))
     if why_hold(lost, 0, told) is None:  # so few that the size of the root does not matter
         return None
-    return why_hold(lost, await _one(tx, _KNOWN, (root_id,)), told)
+    return why_hold(lost, await _one(tx, _KNOWN_AT_MOST, (root_id, enough(lost, told))), told)
 
 
 async def _one(tx: aiosqlite.Connection, sql: str, parameters: tuple[object, ...]) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pp_assist.core.guard import why_hold
+from pp_assist.core.guard import FEWEST, MOST, enough, why_hold
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,13 @@ from pp_assist.core.guard import why_hold
 )
 def test_the_limits(lost: int, known: int, told: int, why: str | None) -> None:
     assert why_hold(lost, known, told) == why
+
+
+def test_counting_enough_files_says_the_same_as_counting_all() -> None:
+    some = (0, 1, FEWEST - 1, FEWEST, 99, 250, 251, MOST, MOST + 1, 5000)
+    for lost in some:
+        for told in some:
+            limit = enough(lost, told)
+            for known in {*some, limit - 1, limit, limit + 1, 100_000} - set(range(lost)):
+                assert why_hold(lost, min(known, limit), told) == why_hold(lost, known, told), (lost, known, told)
+    assert enough(500, 0) == 2000, "of a million files no more are counted"
