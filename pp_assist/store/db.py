@@ -163,6 +163,8 @@ def is_damage(error: BaseException) -> bool:
     """Say whether *error* means that something else is in the file than was written there."""
     if not isinstance(error, sqlite3.DatabaseError):
         return False
+    if "JSON cannot hold BLOB" in str(error):
+        return True  # see `bulk`: bytes where we only ever wrote text and numbers
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return "decode to UTF-8" in str(error)  # Python's own: text that we never wrote

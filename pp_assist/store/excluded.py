@@ -41,7 +41,7 @@ async def settle(tx: aiosqlite.Connection, root_id: int, directory: bytes, chang
 
 async def forget_missing(tx: aiosqlite.Connection, missing: Sequence[Claim]) -> None:
     """Forget files whose deletion cannot be told any more, and remember that the server keeps them."""
-    current = await queue.current(tx, missing)
+    current = {file_id for file_id, *_ in await queue.current(tx, missing)}
     if current:
         await tx.executemany(KEEP_ONE, [(file_id,) for file_id in current])
         await tree_moves.keep_sources(tx, current)

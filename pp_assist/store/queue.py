@@ -56,7 +56,7 @@ CLOCK_STEP_MS = 60_000
 """By less than this the clock may be put back without anybody caring."""
 _PUT_BACK = "UPDATE work AS w SET eligible_at_ms = eligible_at_ms - ?1 WHERE {which} AND eligible_at_ms > ?2 + ?1"
 _CURRENT = """
-SELECT json_group_array(w.file_id) FROM json_each(?) c JOIN work w ON w.file_id = json_extract(c.value, '$[0]')
+SELECT json_group_array(json(c.value)) FROM json_each(?) c JOIN work w ON w.file_id = json_extract(c.value, '$[0]')
 WHERE w.gen = json_extract(c.value, '$[1]') AND w.stage = json_extract(c.value, '$[2]')"""
 _WANTED = f"{_CURRENT} AND (w.state = 'waiting' OR w.state = 'backoff')"
 HELD_BY_A_PERSON = f"work.state = 'held' AND work.reason = '{HELD_BY_PERSON}'"
@@ -95,6 +95,10 @@ UPDATE work SET stage = 'upload', gen = v.gen, queued_at_ms = v.now_ms, attempts
     eligible_at_ms = CASE
         WHEN {_ASIDE} THEN NULL WHEN eligible_at_ms = {BUMPED_MS} THEN {BUMPED_MS} ELSE v.now_ms END
 FROM v WHERE work.file_id = v.file_id AND work.gen = v.gen_so_far AND stage = 'checksum'"""  # noqa: S608 - constants
+
+
+Key = tuple[int, int, str]
+"""File id, generation, stage."""
 
 
 class WorkQueue:
@@ -204,25 +208,29 @@ def lane_of(read: Hashed) -> Lane:
     return Lane.SMALL if read.content_bytes <= MAX_INLINE_BYTES else Lane.LARGE
 
 
-async def current(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
-    """Return the file ids of those *claims* whose row is still about what was claimed."""
+def key_of(claim: Claim) -> Key:
+    """Return what a row of `work` must be about for *claim* to count."""
+    return claim.file_id, claim.gen, claim.stage
+
+
+async def current(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[Key]:
+    """Return the keys of those *claims* whose row is still about what was claimed: of one for each file at most."""
     return await _of(tx, _CURRENT, claims)
 
 
-async def wanted(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[int]:
-    """Return the file ids of those *claims* that are `current`, and have not been held or parked since."""
+async def wanted(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> set[Key]:
+    """Return the keys of those *claims* that are `current`, and have not been held or parked since."""
     return await _of(tx, _WANTED, claims)
 
 
-async def _of(tx: aiosqlite.Connection, sql: str, claims: Sequence[Claim]) -> set[int]:
-    asked = json.dumps([(claim.file_id, claim.gen, claim.stage) for claim in claims])
-    ((there,),) = await tx.execute_fetchall(sql, (asked,))
-    return set(json.loads(there))
+async def _of(tx: aiosqlite.Connection, sql: str, claims: Sequence[Claim]) -> set[Key]:
+    ((there,),) = await tx.execute_fetchall(sql, (json.dumps([key_of(claim) for claim in claims]),))
+    return {(file_id, gen, stage) for file_id, gen, stage in json.loads(there)}
 
 
 async def done(tx: aiosqlite.Connection, claims: Iterable[Claim]) -> None:
     """Remove finished work; a row of a newer generation stays."""
-    await bulk.write(tx, _DONE, [(c.file_id, c.gen, c.stage) for c in claims])
+    await bulk.write(tx, _DONE, [key_of(claim) for claim in claims])
 
 
 async def retry(tx: aiosqlite.Connection, claim: Claim, at_ms: int, reason: str, error: str) -> None:

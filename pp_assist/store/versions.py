@@ -80,7 +80,7 @@ async def hashed(
         [
             (*_facts(read), racy, now_ms, state.value, gen, claim.file_id)
             for claim, read, racy, state, gen in rows
-            if claim.file_id in current
+            if queue.key_of(claim) in current
         ],
     )
 
@@ -97,8 +97,8 @@ async def look_again(
 ) -> None:
     """Put a file that is not what we thought (of another *kind*, perhaps) in line, under the new generation *gen*."""
     server_may_know = claim.stage == "deletion"  # it may have been told that the file is gone
-    await tx.execute(_LOOK_AGAIN_FILE, (kind, gen, server_may_know, *_key(claim)))
-    await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *_key(claim)))
+    await tx.execute(_LOOK_AGAIN_FILE, (kind, gen, server_may_know, *queue.key_of(claim)))
+    await tx.execute(_LOOK_AGAIN_WORK, (now_ms, gen, eligible_ms, reason, *seen, *queue.key_of(claim)))
 
 
 async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int) -> list[Claim]:
@@ -110,7 +110,7 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int
     offered as.
     """
     wanted = await queue.wanted(tx, claims)
-    there = [claim for claim in claims if claim.file_id in wanted]
+    there = [claim for claim in claims if queue.key_of(claim) in wanted]
     known = [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD]
     await bulk.write(tx, _OFFERED, known)
     if len(known) < len(there):
@@ -148,7 +148,7 @@ async def stored(
     current = await queue.current(tx, [claim for claim, *_ in rows])
     values = []
     for claim, receipt, state, sent, tree in rows:
-        if claim.file_id not in current:
+        if queue.key_of(claim) not in current:
             continue
         facts = (state.value, now_ms, receipt.sequence, receipt.server_id, sent, receipt.stored_at)
         values.append((*facts, tree, None if tree is None else receipt.leaf, claim.file_id))
@@ -165,7 +165,7 @@ async def disregard_receipts_of_others(tx: aiosqlite.Connection, server_id: str 
 
 async def not_taken(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
     """Leave alone what the server does not take, until there is one that does: see `taken_now`."""
-    await tx.executemany(_DO_NOT_SEND, [(NOT_TAKEN, *_key(claim)) for claim in claims])
+    await tx.executemany(_DO_NOT_SEND, [(NOT_TAKEN, *queue.key_of(claim)) for claim in claims])
     await queue.done(tx, claims)
 
 
@@ -183,13 +183,9 @@ async def disregard_all_receipts(tx: aiosqlite.Connection, now_ms: int) -> None:
 
 async def renew(tx: aiosqlite.Connection, rows: Sequence[tuple[Claim, int]]) -> None:
     """Give files a newer generation, without a change of anything else."""
-    await tx.executemany(_RENEW, [(gen, *_key(claim)) for claim, gen in rows])
+    await tx.executemany(_RENEW, [(gen, *queue.key_of(claim)) for claim, gen in rows])
 
 
 async def forget(tx: aiosqlite.Connection, claims: Sequence[Claim]) -> None:
     """Drop files whose deletion the server has confirmed, with their work."""
-    await tx.executemany(_FORGET, [_key(claim) for claim in claims])
-
-
-def _key(claim: Claim) -> tuple[int, int, str]:
-    return claim.file_id, claim.gen, claim.stage
+    await tx.executemany(_FORGET, [queue.key_of(claim) for claim in claims])

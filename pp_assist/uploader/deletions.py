@@ -103,7 +103,7 @@ class Deletions:
         async with self._db.transaction() as tx:
             current = await queue.wanted(tx, claims)  # it may have taken long to come to them
             for claim, seen in zip(claims, looks, strict=True):
-                if claim.file_id not in current:
+                if queue.key_of(claim) not in current:
                     continue
                 certain = is_gone(seen, claim.location) or _cannot_be_told_otherwise(way, seen)
                 if certain and not self._queues.is_uploading(claim):

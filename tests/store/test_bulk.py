@@ -58,3 +58,10 @@ async def test_many_rows_are_few_statements(things: Database) -> None:
         await bulk.write(tx, _ADD, [(n, b"", "") for n in range(1, 400)])
         await tx.set_trace_callback(None)  # type: ignore[arg-type]
     assert told == ["INSERT", "INSERT"]
+
+
+async def test_bytes_where_only_text_can_be_are_damage(things: Database) -> None:
+    question = bulk.AtOnce("SELECT {columns} FROM (SELECT x'ff' AS text)", ("text",), ())
+    with pytest.raises(sqlite3.OperationalError):
+        await things.value(question.sql)
+    assert things.damaged.is_set()

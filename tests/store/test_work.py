@@ -127,6 +127,23 @@ async def test_a_receipt_for_an_outdated_version_does_not_complete_the_file(db: 
     assert counts.queued(Stage.CHECKSUM) == 1
 
 
+@pytest.mark.parametrize("newest_is", ["first", "last"])
+async def test_only_the_receipt_for_the_newest_version_counts_where_two_come_at_once(
+    db: Database, root_id: int, newest_is: str
+) -> None:
+    """A large file is still under way when it has become a small one, which overtakes it."""
+    await see(db, root_id, {b"f": OLD})
+    (late,) = await hash_all(db)
+    await see(db, root_id, {b"f": OLD._replace(size_bytes=2)})
+    (newest,) = await hash_all(db, "b" * 64)
+    claims = [newest, late] if newest_is == "first" else [late, newest]
+    rows = [(each, receipt(each)._replace(sequence=each.gen), FileState.COMPLETED, True, None) for each in claims]
+    async with db.transaction() as tx:
+        await versions.stored(tx, rows, NOW_MS)
+    (row,) = await db.rows("SELECT state, stored_sequence, stored_sha256 FROM files")
+    assert tuple(row) == ("completed", newest.gen, "b" * 64)
+
+
 async def test_what_is_held_while_it_is_worked_on_stays_held(db: Database, root_id: int) -> None:
     """The guard holds deletions that are being told: a failure must not let them go, nor crash on them."""
     await see(db, root_id, {b"a": OLD})
