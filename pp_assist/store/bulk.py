@@ -13,8 +13,8 @@ from typing import Any
 
 import aiosqlite
 
-MOST_ROWS = 256
-"""How many rows one statement has at most."""
+MOST_VALUES = 2048
+"""How many values one statement has at most. Kept, it takes 80 bytes for each of them."""
 
 
 async def write(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[object]]) -> None:
@@ -23,9 +23,13 @@ async def write(tx: aiosqlite.Connection, sql: str, rows: Sequence[Sequence[obje
     It must do nothing about a row of NULLs: with them, the last ones are made a power of two, so that there are only a
     few statements, each prepared once and kept.
     """
-    for start in range(0, len(rows), MOST_ROWS):
-        some = rows[start : start + MOST_ROWS]
-        width, size = len(some[0]), 1 << (len(some) - 1).bit_length()
+    if not rows:
+        return
+    width = len(rows[0])
+    most = 1 << (MOST_VALUES // width).bit_length() - 1
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        size = 1 << (len(some) - 1).bit_length()
         row = f"({', '.join('?' * width)})"
         nothing = (None,) * (width * (size - len(some)))
         statement = sql.replace("{values}", f"VALUES {', '.join([row] * size)}")

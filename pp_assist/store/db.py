@@ -12,9 +12,6 @@ import aiosqlite
 
 APPLICATION_ID = 0x50504153  # "PPAS"
 
-KEPT_STATEMENTS = 256
-"""How many prepared statements whoever writes keeps: some are there for each power of two of rows, see `bulk`."""
-
 _PRAGMAS = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -135,7 +132,7 @@ async def open_database(path: str) -> AsyncIterator[Database]:
         DatabaseUnusable: it was written by a newer version, or a migration failed.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private from its first moment on
-    writer = await aiosqlite.connect(path, isolation_level=None, cached_statements=KEPT_STATEMENTS)
+    writer = await aiosqlite.connect(path, isolation_level=None)
     try:
         try:
             await _check_ours(writer)
