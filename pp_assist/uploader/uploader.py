@@ -117,9 +117,10 @@ class Uploader:
 
     async def _large(self, tasks: asyncio.TaskGroup, lane: Lane, free: Places) -> None:
         waiting = self._queues.uploads[lane]
+        limit = HUGE_AT_A_TIME if lane is Lane.HUGE else FILES_AT_A_TIME  # each comes with its blocks, 256 KiB perhaps
         while True:
             await self._link.ready()
-            await self._one_by_one(await self._take(waiting, FILES_AT_A_TIME, True), waiting, free, tasks)
+            await self._one_by_one(await self._take(waiting, limit, True), waiting, free, tasks)
 
     async def _small(self, tasks: asyncio.TaskGroup) -> None:
         files, batches = self._parallel(), Places(BATCHES_AT_A_TIME)
