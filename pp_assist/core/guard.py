@@ -34,4 +34,4 @@ def why_hold(lost: int, known: int, told: int) -> str | None:
 
 def enough(lost: int, told: int) -> int:
     """Return how many known files need to be counted: any number above it makes `why_hold` say the same."""
-    return max(lost + 1, (lost + told) * 100 // SHARE_PERCENT)
+    return max(lost + 1, (lost + told) * 100 // SHARE_PERCENT + 1)

@@ -1,7 +1,7 @@
 """Reading directories: one at a time, streamed, beneath an open root, never through a link. Blocking."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -243,7 +243,7 @@ def _look_at_places(
 
 
 def _look_at(root_fd: int, directory: bytes, levels: Levels, names: Mapping[bytes, bool]) -> _Looked:
-    entries: Sequence[Snapshot] = ()
+    entries: tuple[Snapshot, ...] = ()
     problem = None
     asked = frozenset({*names, SERVER_DATA_MARK})  # the mark counts for every name beside it
     try:
@@ -253,5 +253,5 @@ def _look_at(root_fd: int, directory: bytes, levels: Levels, names: Mapping[byte
     except OSError as error:
         problem = f"cannot look at all names: {error.strerror}"
     closed = frozenset(name for name, is_closed in names.items() if is_closed)
-    listing = Listing(directory, tuple(entries), problem is None, asked, closed, problem, levels)
+    listing = Listing(directory, entries, problem is None, asked, closed, problem, levels)
     return _Looked(listing, len(entries), [], levels)

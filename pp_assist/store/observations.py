@@ -73,15 +73,15 @@ _KNOWN_AMONG = "SELECT path FROM directories WHERE root_id = ? AND gone = 0 AND 
 _ROOT = "SELECT 1 FROM roots WHERE id = ?"
 _LAST_GEN = "SELECT value FROM daemon_state WHERE name = 'gen'"
 
-_ADD_FILE = """
+_ADD_FILE = f"""
 INSERT INTO files (id, directory_id, name, kind, state, reason, rule_pattern, rule_source, rule_line,
                    noticed_by, gen, discovered_at_ms)
-SELECT * FROM ({values}) WHERE column1 IS NOT NULL"""
+{bulk.ROWS}"""
 _LAST_FILE = "SELECT COALESCE(MAX(id), 0) FROM files"
-_ADD_WORK = """
+_ADD_WORK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-SELECT * FROM ({values}) WHERE column1 IS NOT NULL"""
+{bulk.ROWS}"""
 
 _CHANGE_FILE = """
 WITH v (kind, noticed_by, gen, is_told_gone, id) AS ({values})
@@ -91,7 +91,7 @@ UPDATE files SET state = 'discovered', kind = v.kind, reason = NULL, rule_patter
 _CHANGE_WORK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms, reason,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-SELECT * FROM ({{values}}) WHERE column1 IS NOT NULL
+{bulk.ROWS}
 ON CONFLICT (file_id) DO UPDATE SET
     queued_at_ms = CASE WHEN work.stage = 'checksum' THEN work.queued_at_ms ELSE excluded.queued_at_ms END,
     stage = 'checksum', gen = excluded.gen, attempts = 0, last_error = NULL,
@@ -100,11 +100,11 @@ ON CONFLICT (file_id) DO UPDATE SET
     reason = CASE WHEN {HELD_BY_A_PERSON} THEN work.reason
         ELSE COALESCE(excluded.reason, CASE WHEN work.stage = 'checksum' THEN 'changing' END) END,
     seen_size = excluded.seen_size, seen_mtime_ns = excluded.seen_mtime_ns, seen_ctime_ns = excluded.seen_ctime_ns,
-    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""  # noqa: S608 - constants
-_RECHECK = """
+    seen_inode = excluded.seen_inode, seen_device = excluded.seen_device"""
+_RECHECK = f"""
 INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms,
                   seen_size, seen_mtime_ns, seen_ctime_ns, seen_inode, seen_device)
-SELECT * FROM ({values}) WHERE column1 IS NOT NULL ON CONFLICT (file_id) DO NOTHING"""
+{bulk.ROWS} ON CONFLICT (file_id) DO NOTHING"""
 _SOONER = "UPDATE work SET eligible_at_ms = MIN(eligible_at_ms, ?) WHERE file_id = ? AND stage = 'checksum'"
 
 _SET_ASIDE = """
@@ -116,8 +116,8 @@ _NO_WORK = "DELETE FROM work WHERE file_id = ?"
 _VANISH_FILE = """
 WITH v (noticed_by, gen, id) AS ({values})
 UPDATE files SET state = 'vanished', noticed_by = v.noticed_by, gen = v.gen FROM v WHERE files.id = v.id"""
-_VANISH_WORK = """
-INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) SELECT * FROM ({values}) WHERE column1 IS NOT NULL
+_VANISH_WORK = f"""
+INSERT INTO work (file_id, stage, gen, queued_at_ms, eligible_at_ms) {bulk.ROWS}
 ON CONFLICT (file_id) DO UPDATE SET
     stage = 'vanished', gen = excluded.gen, state = 'waiting', queued_at_ms = excluded.queued_at_ms,
     eligible_at_ms = excluded.eligible_at_ms, attempts = 0, reason = NULL, last_error = NULL"""

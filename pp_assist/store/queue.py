@@ -25,6 +25,7 @@ f.size_bytes, f.mtime_ns, f.ctime_ns, f.inode, f.device, f.mode, f.uid, f.gid, f
 f.stored_gen, f.stored_sha256, f.stored_mtime_ns, f.stored_mode, f.stored_uid, f.stored_gid, f.stored_sent,
 f.stored_snapshot, f.stored_kind, f.stored_target,
 d.id, r.id, r.path, r.device, r.inode, d.path, r.shown, r.recursive, r.file_system"""
+_COLUMNS = [each.strip() for each in _CLAIMED.split(",")]
 _BLOBS = ("f.name", "w.blocks", "f.link_target", "f.stored_target", "r.path", "r.shown", "d.path")
 _SELECT = """
 SELECT {columns}
@@ -109,7 +110,7 @@ class WorkQueue:
         self._stage = stage
         which = _WHICH[stage, lane]
         self._next, self._put_back = (sql.format(which=which) for sql in (_NEXT, _PUT_BACK))
-        self._ready = bulk.AtOnce(_READY.replace("{which}", which), _CLAIMED.replace("\n", " ").split(", "), _BLOBS)
+        self._ready = bulk.AtOnce(_READY.replace("{which}", which), _COLUMNS, _BLOBS)
         self._clock = clock
         self._claimed: set[int] = set()
         self._lent: set[int] = set()

@@ -16,7 +16,7 @@ _CURRENT = "EXISTS (SELECT 1 FROM work WHERE file_id = files.id AND gen = ? AND 
 _AS_READ = """size_bytes = v.size_bytes, mtime_ns = v.mtime_ns, ctime_ns = v.ctime_ns, inode = v.inode,
     device = v.device, mode = v.mode, uid = v.uid, gid = v.gid, sha256 = v.sha256, link_target = v.link_target,
     racy = v.racy, hashed_at_ms = v.hashed_at_ms"""
-_FACTS = """size_bytes, mtime_ns, ctime_ns, inode, device, mode, uid, gid, sha256, link_target, racy, hashed_at_ms"""
+_FACTS = "size_bytes, mtime_ns, ctime_ns, inode, device, mode, uid, gid, sha256, link_target, racy, hashed_at_ms"
 _HASHED = f"""
 WITH v ({_FACTS}, state, gen, id) AS ({{values}})
 UPDATE files SET {_AS_READ}, state = v.state, gen = v.gen FROM v WHERE files.id = v.id"""  # noqa: S608 - constants
@@ -111,11 +111,9 @@ async def offered(tx: aiosqlite.Connection, claims: Sequence[Claim], now_ms: int
     """
     wanted = await queue.wanted(tx, claims)
     there = [claim for claim in claims if queue.key_of(claim) in wanted]
-    known = [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD]
-    await bulk.write(tx, _OFFERED, known)
-    if len(known) < len(there):
-        read = [(claim, claim.hashed) for claim in there if claim.hashed and claim.stage is not Stage.UPLOAD]
-        await bulk.write(tx, _OFFERED_AS_READ, [(*_facts(h), c.racy, now_ms, c.file_id) for c, h in read])
+    await bulk.write(tx, _OFFERED, [(claim.file_id,) for claim in there if claim.stage is Stage.UPLOAD])
+    read = [(claim, claim.hashed) for claim in there if claim.hashed and claim.stage is not Stage.UPLOAD]
+    await bulk.write(tx, _OFFERED_AS_READ, [(*_facts(h), c.racy, now_ms, c.file_id) for c, h in read])
     return there
 
 
