@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import workloads
-from tests.bench.ours import Ours, stored
+from tests.bench.ours import DONE_S, Ours, wait_until_stored
 from tests.bench.peers import installed
 
 RATE_HZ = 400
@@ -210,8 +210,8 @@ def measure(folder: Path, files: int, output: Path) -> list[Profile]:
         watches.append(Watch("pp_server", pair.servers()[0], output))
         time.sleep(2)  # py-spy reads symbols at first
         pair.begin(lambda pid: watches.append(Watch("pp_assist", pid, output)))
-        while not stored(pair.daemons[0], files):
-            time.sleep(0.1)  # each look costs the daemon, too
+        began = time.monotonic()
+        wait_until_stored(pair.daemons[0], files, began, began + DONE_S)
         for watch in watches:
             watch.note()
         for program in (*pair.daemons, pair.server):
