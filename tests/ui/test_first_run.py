@@ -44,6 +44,28 @@ def test_three_steps_and_a_file_arrives(make_world: MakeWorld, open_window: Open
     assert world.finish() == 2
 
 
+def test_who_went_on_is_not_welcomed_again_by_an_old_status(make_world: MakeWorld, open_window: OpenWindow) -> None:
+    world = make_world()
+    world.begin()
+
+    def old(route: Route) -> None:
+        answer = route.fetch()
+        status = answer.json()
+        status["summary"] |= {"state": "nothing_watched", "text": "Nothing is watched."}
+        route.fulfill(response=answer, json=status)
+
+    with open_window(world.daemon) as seen:
+        page = seen.page
+        page.route("**/status", old)
+        page.reload()
+        page.get_by_role("button", name="To the overview").click()
+        page.get_by_role("heading", level=1, name=re.compile("^Nothing is watched")).wait_for()
+        with page.expect_response("**/status"):
+            page.get_by_role("button", name="Scan now").click()
+        page.wait_for_timeout(300)
+        assert page.get_by_role("button", name="To the overview").count() == 0
+
+
 def test_more_of_a_folder_that_was_left_is_not_shown_in_another(make_world: MakeWorld, open_window: OpenWindow) -> None:
     world = make_world()
     world.daemon.environment["HOME"] = str(world.folder)

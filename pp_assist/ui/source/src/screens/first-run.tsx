@@ -18,11 +18,19 @@ import { nameIn } from "../text/names";
 
 /** Stays until the person has seen the last step. */
 const begun = signal(false);
+/** The person went on; until the status says so, too, it does not begin again. */
+let isOver = false;
 
 export function isWelcoming(now: Status): boolean {
   const isNew = now.summary.state === "nothing_watched" || now.upload_obstacle === "no_server";
-  if (isNew && !begun.peek()) begun.value = true;
+  if (!isNew) isOver = false;
+  else if (!isOver && !begun.peek()) begun.value = true;
   return begun.value;
+}
+
+function goOn(): void {
+  isOver = true;
+  begun.value = false;
 }
 
 const STEPS = ["A server", "A folder", "Files arrive"];
@@ -100,7 +108,15 @@ function Arriving() {
   );
   const numbers = stats.value;
   return (
-    <Card title={status.value?.summary.text ?? "Files arrive"}>
+    <Card
+      title={status.value?.summary.text ?? "Files arrive"}
+      aside={
+        // above all that comes and goes: what is about to be clicked must not move
+        <Button kind="main" onClick={goOn}>
+          To the overview
+        </Button>
+      }
+    >
       <div class="stack">
         {numbers?.ledger.map((entry) => <Coverage key={entry.path_id} entry={entry} />)}
         {seen.length === 0 ? (
@@ -116,11 +132,6 @@ function Arriving() {
             ))}
           </ul>
         )}
-        <div class="actions actions-end">
-          <Button kind="main" onClick={() => (begun.value = false)}>
-            To the overview
-          </Button>
-        </div>
       </div>
     </Card>
   );
