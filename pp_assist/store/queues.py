@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from pp_assist.clock import Clock
 from pp_assist.core.model import Claim, Lane, Stage
+from pp_assist.core.portions import portions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
 
@@ -32,6 +33,8 @@ class SmallLane(WorkQueue):
         self._handed_next = False
         self._handed: deque[Claim] = deque()
         self._handed_bytes = 0
+        self._likely = MOST_FILES
+        """So many rows at most are worth looking at: more did not fit into the last batch by far."""
         self._taken = asyncio.Event()
 
     def open(self) -> None:
@@ -71,7 +74,15 @@ class SmallLane(WorkQueue):
         self._handed_next = not self._handed_next
         if self._handed_next and self._handed:
             return self._pop(limit, BATCH_BYTES)
-        return await super().claim(now_ms, limit) or self._pop(limit, BATCH_BYTES)
+        return await self._rows(now_ms, limit) or self._pop(limit, BATCH_BYTES)
+
+    async def _rows(self, now_ms: int, limit: int) -> list[Claim]:
+        """Take rows, as many as one batch takes; what does not fit begins the next one."""
+        claims = await super().claim(now_ms, min(limit, self._likely))
+        fit = next(portions(claims, _read_size, BATCH_BYTES), claims)
+        self._claimed.difference_update(claim.file_id for claim in claims[len(fit) :])
+        self._likely = 2 * len(fit) if len(fit) < len(claims) else MOST_FILES
+        return fit
 
     def _pop(self, limit: int, most_bytes: int) -> list[Claim]:
         taken: list[Claim] = []
@@ -147,3 +158,7 @@ class Queues:
 
 def _size(claim: Claim) -> int:
     return len(claim.content or b"")
+
+
+def _read_size(claim: Claim) -> int:
+    return claim.hashed.content_bytes if claim.hashed else 0

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 BATCH_FILES = 1000
 BATCH_BYTES = 4 << 20
+ON_THE_WAY = 2
+"""Batches that travel at a time: while the server works on one, the line is the other's."""
 
 T = TypeVar("T")
 
@@ -101,6 +103,7 @@ class Batches:
         self._most_bytes = BATCH_BYTES
         self._clock = clock
         self._asking: tuple[tuple[int, str], Asking] = ((0, ""), Asking())
+        self._line = asyncio.Semaphore(ON_THE_WAY)
 
     async def send(self, way: Way, claims: Sequence[Claim]) -> None:
         """Give *claims* to the server and settle each; if the server gets into trouble, the rest stays as it is."""
@@ -159,9 +162,13 @@ class Batches:
 
     async def _travel(self, way: Way, packed: Packed) -> list[Share]:
         """Send a batch and settle what became of it; return what must be sent again, with its content."""
-        began_ms, sent = self._clock.mono_ms(), sum(packed.sent)
-        answer = await way.client.batch(packed.body, len(packed.claims), packed.encoding)
-        now_ms = self._clock.mono_ms()
+        sent = sum(packed.sent)
+        async with self._line:
+            if self._link.reason is not None:  # there was trouble with the others meanwhile: they stay as they are
+                return []
+            began_ms = self._clock.mono_ms()
+            answer = await way.client.batch(packed.body, len(packed.claims), packed.encoding)
+            now_ms = self._clock.mono_ms()
         self._asked(way).travelled(sent, now_ms - began_ms, now_ms)
         self._on_bytes(sent)
         judged = await self._in_thread(_judge, answer, packed, way)

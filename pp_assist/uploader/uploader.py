@@ -14,7 +14,7 @@ from pp_assist.store import stored_blocks, tree_moves, versions
 from pp_assist.store.db import Database
 from pp_assist.store.queue import WorkQueue
 from pp_assist.store.queues import Queues
-from pp_assist.uploader.batch import BATCH_FILES, Batches
+from pp_assist.uploader.batch import BATCH_FILES, ON_THE_WAY, Batches
 from pp_assist.uploader.deletions import Deletions
 from pp_assist.uploader.flights import Flights
 from pp_assist.uploader.link import ServerLink
@@ -33,8 +33,8 @@ HUGE_AT_A_TIME = 2
 AT_ONCE_S = 0.2
 """A server that is well, and was greeted, is ready before."""
 
-BATCHES_AT_A_TIME = 2
-"""While one travels, the next is read."""
+BATCHES_AT_A_TIME = ON_THE_WAY + 1
+"""While some travel, the next is made ready: else both end at the same time on a slow line, and nothing is on it."""
 
 
 class Uploader:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from pair import Pair, noise, running_pair, write
 
-from pp_assist.core.model import FileState, Stage, WorkState
+from pp_assist.core.model import Claim, FileState, Stage, WorkState
 from pp_assist.store import receipts
 from pp_assist.store.db import Database
 from pp_assist.uploader import batch, uploader
+from pp_assist.uploader.packing import pack
 from pp_server.api import routes_health
 from pp_server.wire.receipts import check
 from pp_server.wire.version import FEATURES
@@ -91,6 +92,68 @@ async def test_what_is_more_than_one_batch_travels_in_several(pair: Pair) -> Non
     assert len(seen) == 3, "of at most 4 MiB each"
     assert max(map(len, seen)) < batch.BATCH_BYTES + 20_000
     assert pair.bytes_sent == 50 * size
+
+
+def watch_packing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect how many files are in each batch that is made ready from now on."""
+    seen: list[int] = []
+
+    def look(claims: Sequence[Claim], *rest: Any) -> Any:
+        seen.append(len(claims))
+        return pack(claims, *rest)
+
+    monkeypatch.setattr(batch, "pack", look)
+    return seen
+
+
+def hold_batches(pair: Pair, word: str = "ok") -> asyncio.Event:
+    """Hold up batches until the event that is returned is set; to those that were held up, *word* happens then."""
+    go_on, real = asyncio.Event(), pair.weather.handle_async_request
+
+    async def hold(request: Any) -> Any:
+        if request.url.path != "/api/batch" or go_on.is_set():
+            return await real(request)
+        pair.weather.requests.append((request.method, "held up"))
+        await go_on.wait()
+        pair.weather.forecast.append(word)
+        return await real(request)
+
+    pair.weather.handle_async_request = hold  # type: ignore[method-assign]
+    return go_on
+
+
+async def test_while_two_batches_travel_the_next_is_made_ready(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, go_on = watch_packing(monkeypatch), hold_batches(pair)
+    for n in range(100):
+        write(pair.tree / f"{n}", noise(200_000, n))
+    async with all_waiting(pair, 100):
+        """Five batches, each as full as can be."""
+    await pair.until(lambda _: len(packed) == 3 and pair.asked("held up") == 2)
+    await asyncio.sleep(0.2)
+    assert packed == [20, 20, 20]
+    assert pair.asked("held up") == 2
+    go_on.set()
+    await pair.assert_equal()
+    assert packed == [20] * 5
+    assert pair.asked("/api/batch") == 5
+
+
+async def test_trouble_with_those_that_travel_leaves_the_next_as_it_is(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ready is not sent to a server that has just failed both of the others, before that is greeted again."""
+    packed, go_on = watch_packing(monkeypatch), hold_batches(pair, "lost_request")
+    for n in range(60):
+        write(pair.tree / f"{n}", noise(200_000, n))
+    async with all_waiting(pair, 60):
+        """Three batches."""
+    await pair.until(lambda _: len(packed) == 3 and pair.asked("held up") == 2)
+    await pair.until_compared()  # else an answer to that tells that the server works
+    go_on.set()
+    await pair.assert_equal()
+    paths = [path for _, path in pair.weather.requests]
+    _, second, third = [at for at, path in enumerate(paths) if path == "/api/batch"][:3]
+    assert "/api/hosts/host-1" in paths[second:third]
 
 
 async def test_neither_lane_waits_for_the_other(pair: Pair) -> None:

@@ -127,3 +127,15 @@ async def test_who_hands_on_waits_for_room(db: Database, root_id: int, monkeypat
     monkeypatch.setattr(queues_module, "PATIENCE_S", 0.0)
     assert await queues.small.hand_on(full)
     assert not await queues.small.hand_on([claim])
+
+
+async def test_of_what_waits_in_line_one_batch_is_taken_and_the_next_begins_with_the_rest(
+    db: Database, root_id: int
+) -> None:
+    queues, size = Queues(db, Fixed()), BATCH_BYTES // 20
+    await see(db, root_id, {b"%03d" % n: replace_size(OLD, size) for n in range(100)})
+    async with db.transaction() as tx:
+        await versions.put_in_line(tx, await read(queues), NOW_MS)
+    taken = [[c.location.name for c in await queues.small.claim(NOW_MS, 70)] for _ in range(6)]
+    assert list(map(len, taken)) == [20, 20, 20, 20, 20, 0]
+    assert [name for each in taken for name in each] == [b"%03d" % n for n in range(100)]
