@@ -8,7 +8,8 @@ import aiosqlite
 from pp_assist.store.db import Database
 
 _DUE = """
-SELECT f.id, f.size_bytes FROM files f JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
+SELECT f.id, f.size_bytes FROM files f INDEXED BY files_by_hash_age
+JOIN directories d ON d.id = f.directory_id JOIN roots r ON r.id = d.root_id
 WHERE f.state IN ('completed', 'unchanged') AND f.hashed_at_ms < ? AND f.kind = 'file'
 AND r.enabled = 1 AND r.status = 'healthy' AND NOT EXISTS (SELECT 1 FROM work WHERE file_id = f.id)
 ORDER BY f.hashed_at_ms LIMIT ?"""

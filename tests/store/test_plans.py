@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pp_assist.store import astray, counting, held, observations, queue, reconciling, versions
+from pp_assist.store import astray, counting, held, observations, queue, reconciling, rehash, versions
 from pp_assist.store.db import migrations
 
 
@@ -37,6 +37,12 @@ def test_few_rows_of_work_are_found_by_their_index(empty: sqlite3.Connection, sq
     first, *rest = plan(empty, sql)
     assert f"INDEX {index}" in first
     assert not [step for step in rest if step.startswith("SCAN")]
+
+
+def test_what_was_hashed_long_ago_is_found_without_a_look_at_the_rest(empty: sqlite3.Connection) -> None:
+    first, *rest = plan(empty, rehash._DUE)
+    assert first == "SEARCH f USING INDEX files_by_hash_age (hashed_at_ms<?)"
+    assert not [step for step in rest if step.startswith(("SCAN", "USE TEMP"))]
 
 
 def test_files_are_counted_without_reading_them(empty: sqlite3.Connection) -> None:
