@@ -215,9 +215,7 @@ class Machine(RuleBasedStateMachine):
         self.world.rules += 1
         self._check_deletions()
         if self.world.stack is not None:
-            confirmed = self.world.confirmed()
-            self.world.loop.run(self.world.check_retrievable(confirmed - self.proven))
-            self.proven |= confirmed
+            self.proven |= self.world.loop.run(self.world.check_retrievable(self.world.confirmed() - self.proven))
 
     def _check_deletions(self) -> None:
         if self.world.broken:
@@ -268,7 +266,8 @@ class Machine(RuleBasedStateMachine):
         digests = {entry.says.decode() for entry in truth.values() if entry.kind == "file"}
         if digests != world.confirmed() or world.rows(STORED) != [(len(truth),)]:
             raise Broken("the daemon does not say of everything that it is stored")
-        await world.check_retrievable(digests)
+        if await world.check_retrievable(digests) != digests:
+            raise Broken("the server ended by itself")
 
     # -- how it is done
 

@@ -537,16 +537,23 @@ class World:
                 return found
             params["after"] = answer["next"]
 
-    async def check_retrievable(self, digests: set[str]) -> None:
-        """Make sure that the server gives back what it has acknowledged."""
+    async def check_retrievable(self, digests: set[str]) -> set[str]:
+        """Make sure that the server gives back what it has acknowledged; return what it was asked before it ended."""
+        proven: set[str] = set()
         for digest in digests:
-            answer = await self.ask(f"/api/files/{digest}/content")
-            if self.stack is None:
-                return
+            try:
+                answer = await self.ask(f"/api/files/{digest}/content")
+            except httpx.ReadError:
+                answer = None
+            if self.stack is None:  # it crashed meanwhile, in something else
+                break
+            assert answer is not None
             if answer.status_code != 200:
                 raise Broken(f"acknowledged content is gone: {digest[:8]} is answered with {answer.status_code}")
             if hashlib.sha256(answer.content).hexdigest() != digest:
                 raise Broken(f"the content of {digest[:8]} is other content")
+            proven.add(digest)
+        return proven
 
     def confirmed(self) -> set[str]:
         """Return the digests of all contents for which the daemon has a receipt that counts."""
