@@ -326,6 +326,11 @@ class Claim(NamedTuple):
     content: bytes | None = None
     """What `hashed` is of, where a small file is sent right after it was read."""
 
+    @property
+    def content_bytes(self) -> int:
+        """How much content there is to be sent."""
+        return self.hashed.content_bytes if self.hashed else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Server:

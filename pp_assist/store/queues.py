@@ -7,6 +7,7 @@ gives the claim back, or dies with it, only has the file read once more.
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from operator import attrgetter
 
 from pp_assist.clock import Clock
 from pp_assist.core.model import Claim, Lane, Stage
@@ -79,7 +80,7 @@ class SmallLane(WorkQueue):
     async def _rows(self, now_ms: int, limit: int) -> list[Claim]:
         """Take rows, as many as one batch takes; what does not fit begins the next one."""
         claims = await super().claim(now_ms, min(limit, self._likely))
-        fit = next(portions(claims, _read_size, BATCH_BYTES), claims)
+        fit = next(portions(claims, attrgetter("content_bytes"), BATCH_BYTES), claims)
         self._claimed.difference_update(claim.file_id for claim in claims[len(fit) :])
         self._likely = 2 * len(fit) if len(fit) < len(claims) else MOST_FILES
         return fit
@@ -158,7 +159,3 @@ class Queues:
 
 def _size(claim: Claim) -> int:
     return len(claim.content or b"")
-
-
-def _read_size(claim: Claim) -> int:
-    return claim.hashed.content_bytes if claim.hashed else 0

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from pp_assist.clock import Clock
@@ -109,9 +110,9 @@ class Batches:
         """Give *claims* to the server and settle each; if the server gets into trouble, the rest stays as it is."""
         most = way.capabilities.limit("max_inline_size", MAX_INLINE_BYTES)
         for claim in claims:
-            if _size(claim) > most and self._link.reason is None:
+            if claim.content_bytes > most and self._link.reason is None:
                 await self._by_chunks(way, claim)
-        small = [claim for claim in claims if _size(claim) <= most]
+        small = [claim for claim in claims if claim.content_bytes <= most]
         waiting = deque(_shares(small, way.capabilities, self._most_bytes))
         while waiting and self._link.reason is None:
             waiting.extendleft(reversed(await self._share(way, waiting.popleft())))
@@ -128,8 +129,8 @@ class Batches:
             share, encoding = replace(share, claims=packed.claims), packed.encoding
             if packed.failures:
                 await self._settle.failed(packed.failures)
-            if packed.claims:
-                left = await self._travel(way, packed) + left
+            if packed.claims and (lacking := await self._travel(way, packed)) is not None:
+                left = lacking + left
                 if share.plain:
                     way.plainly.helped()
         except AssistError as error:
@@ -147,7 +148,9 @@ class Batches:
 
     async def _held(self, way: Way, share: Share) -> set[str]:
         """Ask which contents need not travel, where that pays."""
-        digests = {claim.hashed.sha256 for claim in share.claims if claim.hashed and _size(claim)} - share.lacking
+        digests = {
+            claim.hashed.sha256 for claim in share.claims if claim.hashed and claim.content_bytes
+        } - share.lacking
         if not digests or not way.capabilities.can("held") or not self._asked(way).is_due(self._clock.mono_ms()):
             return set()
         held = await way.client.held(sorted(digests)) & digests
@@ -160,12 +163,14 @@ class Batches:
             self._asking = way.whose, Asking()
         return self._asking[1]
 
-    async def _travel(self, way: Way, packed: Packed) -> list[Share]:
-        """Send a batch and settle what became of it; return what must be sent again, with its content."""
+    async def _travel(self, way: Way, packed: Packed) -> list[Share] | None:
+        """Send a batch and settle what became of it; return what must be sent again, with its content. None: it was not
+        sent, there was trouble with the others.
+        """
         sent = sum(packed.sent)
         async with self._line:
-            if self._link.reason is not None:  # there was trouble with the others meanwhile: they stay as they are
-                return []
+            if self._link.reason is not None:
+                return None
             began_ms = self._clock.mono_ms()
             answer = await way.client.batch(packed.body, len(packed.claims), packed.encoding)
             now_ms = self._clock.mono_ms()
@@ -184,7 +189,9 @@ class Batches:
     async def _failed(self, way: Way, share: Share, error: AssistError) -> list[Share]:
         """Settle a whole batch that came to nothing, or return what to try instead."""
         if isinstance(error, TooLarge):
-            self._most_bytes = max(MAX_INLINE_BYTES, min(self._most_bytes, sum(map(_size, share.claims))) // 2)
+            self._most_bytes = max(
+                MAX_INLINE_BYTES, min(self._most_bytes, sum(claim.content_bytes for claim in share.claims)) // 2
+            )
         if isinstance(error, Refused) and len(share.claims) > 1:
             return share.halves()  # one that is refused must not hold up the others
         if isinstance(error, TooLarge):
@@ -216,11 +223,7 @@ def _shares(claims: Sequence[Claim], capabilities: Capabilities, most_bytes: int
         capabilities.limit("max_hashes", MAX_HASHES),
     )
     most_bytes = capabilities.limit("max_batch_size", most_bytes)
-    return map(Share, portions(claims, _size, most_bytes, most_files))
-
-
-def _size(claim: Claim) -> int:
-    return claim.hashed.content_bytes if claim.hashed else 0
+    return map(Share, portions(claims, attrgetter("content_bytes"), most_bytes, most_files))
 
 
 def _is_file(claim: Claim) -> bool:

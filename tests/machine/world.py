@@ -538,7 +538,7 @@ class World:
             params["after"] = answer["next"]
 
     async def check_retrievable(self, digests: set[str]) -> set[str]:
-        """Make sure that the server gives back what it has acknowledged; return what it was asked before it ended."""
+        """Make sure that the server gives back what it has acknowledged; return those that it gave before it ended."""
         proven: set[str] = set()
         for digest in digests:
             try:

@@ -4,18 +4,22 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pair import Pair, noise, running_pair, write
 
+from pp_assist.clock import Clock
+from pp_assist.core.capabilities import Capabilities
 from pp_assist.core.model import Claim, FileState, Stage, WorkState
 from pp_assist.store import receipts
 from pp_assist.store.db import Database
 from pp_assist.uploader import batch, uploader
-from pp_assist.uploader.packing import pack
+from pp_assist.uploader.packing import Packed, pack
 from pp_server.api import routes_health
 from pp_server.wire.receipts import check
 from pp_server.wire.version import FEATURES
@@ -154,6 +158,19 @@ async def test_trouble_with_those_that_travel_leaves_the_next_as_it_is(
     paths = [path for _, path in pair.weather.requests]
     _, second, third = [at for at, path in enumerate(paths) if path == "/api/batch"][:3]
     assert "/api/hosts/host-1" in paths[second:third]
+
+
+async def test_what_was_not_sent_after_all_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that failed compressed is to go as it is, and there is trouble with the others before its turn."""
+    claim, clock, said = Claim(1, 1, Stage.UPLOAD, 0, 0, Any, None, None, None, None), Clock(), list[str]()  # type: ignore[arg-type]
+    plainly = SimpleNamespace(helped=lambda: said.append("helped"))
+    way = SimpleNamespace(host=None, capabilities=Capabilities(), plainly=plainly, client=None)
+    monkeypatch.setattr(batch, "pack", lambda *_: Packed(claims=[claim]))
+    with ThreadPoolExecutor(1) as threads:
+        link: Any = SimpleNamespace(reason="server_unreachable")
+        batches = batch.Batches(None, link, None, threads, lambda sent: None, clock)  # type: ignore[arg-type]
+        assert await batches._share(way, batch.Share([claim], plain=True)) == []  # type: ignore[arg-type]
+    assert not said
 
 
 async def test_neither_lane_waits_for_the_other(pair: Pair) -> None:
